@@ -1,0 +1,37 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+os.environ["MPLBACKEND"] = "Agg"  # no window; set before anything imports pyplot
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# The same examples on every run; a slow shared machine is no failure.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20_200_101)
+
+
+@pytest.fixture
+def root():
+    """The project's root, whatever the working folder."""
+    return ROOT
+
+
+@pytest.fixture
+def corpora(monkeypatch):
+    """The folder of the real corpora; the test is skipped where there is none."""
+    named = os.environ.get("STATE_GRADIENTS_CORPORA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "corpora"
+    if not folder.is_dir():
+        pytest.skip(f"needs the real corpora: {folder} is absent")
+    monkeypatch.setenv("STATE_GRADIENTS_CORPORA", str(folder))
+    return folder
