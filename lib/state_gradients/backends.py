@@ -1,0 +1,40 @@
+"""The three places where TensorFlow and JAX differ; all else is ``keras.ops``."""
+
+import keras
+
+
+def compiled(function):
+    """Compile a pure function of tensors, its results reproducible bit for bit."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    return tf.function(function, reduce_retracing=True)
+
+
+def value_and_gradients(function, arguments):
+    """Return ``(value, auxiliary), gradients`` of ``function(arguments)``.
+
+    `function` returns a scalar and anything beside it; the gradients have the
+    structure of `arguments`.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.value_and_grad(function, has_aux=True)(arguments)
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(arguments)
+        value, auxiliary = function(arguments)
+    return (value, auxiliary), tape.gradient(value, arguments)
+
+
+def supports(dtype):
+    """Return whether the backend computes in `dtype` (JAX: float64 only if enabled)."""
+    from keras import ops
+
+    return keras.backend.standardize_dtype(ops.ones(1, dtype=dtype).dtype) == dtype

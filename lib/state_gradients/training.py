@@ -1,0 +1,289 @@
+"""Training as the paper's recipe has it, resumable, and perplexity.
+
+    loss = sum over steps and rows of -ln p(w_{t+1}) / batch_size,
+    clipped at a global norm, with the embedding's part taken per occurrence.
+
+A mean over tokens would make the gradient `num_steps` times smaller and, with the
+learning rate of 1, be another training regime. Dropout masks are a function of (seed,
+epoch, batch), so that a resumed run equals an unbroken one bit for bit.
+"""
+
+import time
+
+import keras
+import numpy as np
+import xarray as xr
+from keras import ops
+from tqdm.auto import tqdm
+
+from state_gradients import backends, batching, corpora, models
+from state_gradients.checkpoints import (
+    checkpoint_path,
+    load_checkpoint,
+    save_checkpoint,
+)
+
+CURVES = {
+    "train_perplexity": ("training perplexity, with dropout", "1", "exp(mean -ln p)"),
+    "valid_perplexity": ("validation perplexity", "1", "exp(mean -ln p)"),
+    "learning_rate": ("learning rate", "1", "rate * decay^max(k - decay_after, 0)"),
+    "seconds": ("wall time of the epoch", "s", "measured"),
+}
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss is not finite, or far above a uniform guess."""
+
+
+def _losses(logits, targets):
+    """Return -ln p of each target, shape (batch, time), in float32."""
+    logits = ops.cast(logits, "float32")
+    picked = ops.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    return ops.logsumexp(logits, axis=-1) - picked
+
+
+def _training_step(model, config):
+    """Return the compiled step: values and a window to new values, states, loss."""
+    table, inner = model.get_layer("embedding"), model.trainable_variables
+    trained = table.trainable
+    inner = inner[1:] if trained else inner
+
+    def step(values, squares, rate, ids, targets, states, masks):
+        inner_values = values[1:] if trained else values
+        weights = values[0] if trained else table.embeddings.value
+        embedded = ops.take(weights, ids, axis=0)
+
+        def loss_of(arguments):
+            inner_values, embedded = arguments
+            mapping = list(zip(inner, inner_values, strict=True))
+            with keras.StatelessScope(state_mapping=mapping):
+                if masks[0] is not None:
+                    embedded = embedded * masks[0]
+                logits, after = models.run_layers(model, embedded, states, masks[1])
+            losses = _losses(logits, targets)
+            return ops.sum(losses) / config.batch_size, after
+
+        (loss, states), (gradients, occurrences) = backends.value_and_gradients(
+            loss_of, (list(inner_values), embedded)
+        )
+        if trained:
+            norms = [*gradients, occurrences]
+            rows = ops.reshape(occurrences, (-1, occurrences.shape[-1]))
+            summed = ops.segment_sum(rows, ops.reshape(ids, (-1,)), weights.shape[0])
+            gradients = [summed, *gradients]
+        else:
+            norms = gradients
+        norm = ops.sqrt(sum(ops.sum(ops.square(g)) for g in norms))
+        scale = config.clip_norm / ops.maximum(norm, config.clip_norm)
+        gradients = [g * scale for g in gradients]
+        if config.optimizer == "adagrad":  # as in TensorFlow 1: no epsilon, start 0.1
+            squares = [a + g * g for a, g in zip(squares, gradients, strict=True)]
+            gradients = [
+                g / ops.sqrt(a) for a, g in zip(squares, gradients, strict=True)
+            ]
+        values = [v - rate * g for v, g in zip(values, gradients, strict=True)]
+        return values, squares, states, loss
+
+    return backends.compiled(step)
+
+
+def _evaluation_step(model):
+    def step(ids, targets, states):
+        embedded = model.get_layer("embedding")(ids)
+        logits, states = models.run_layers(model, embedded, states)
+        return _losses(logits, targets), ops.argmax(logits, axis=-1), states
+
+    return backends.compiled(step)
+
+
+def token_losses(model, ids, *, batch_size=1, num_steps=200):
+    """Return the loss and the best guess at every predicted token, no dropout.
+
+    The stream is cut into `batch_size` contiguous rows, the state carried along each
+    from zero; the last partial window is dropped, as in training.
+
+    Parameters
+    ----------
+    model : keras.Model
+    ids : ndarray of int, shape (time,)
+
+    Returns
+    -------
+    losses : ndarray of float32, shape (batch, predicted)
+        -ln p(w_{t+1} | w_1..w_t), in nats.
+    guesses : ndarray of int32, shape (batch, predicted)
+    """
+    step, states = _evaluation_step(model), models.zero_states(model, batch_size)
+    losses, guesses = [], []
+    # several short windows in one call: the carried state makes that the same
+    together = max(1, 200 // num_steps)
+    pending = []
+    for pair in batching.windows(ids, batch_size, num_steps):
+        pending.append(pair)
+        if len(pending) == together:
+            states = _evaluate(step, pending, states, losses, guesses)
+            pending = []
+    for pair in pending:
+        states = _evaluate(step, [pair], states, losses, guesses)
+    return np.concatenate(losses, axis=1), np.concatenate(guesses, axis=1)
+
+
+def _evaluate(step, pairs, states, losses, guesses):
+    inputs, targets = (
+        np.concatenate(part, axis=1) for part in zip(*pairs, strict=True)
+    )
+    loss, guess, states = step(inputs, targets, states)
+    losses.append(ops.convert_to_numpy(loss))
+    guesses.append(ops.convert_to_numpy(guess))
+    return states
+
+
+def perplexity(model, ids, *, batch_size, num_steps):
+    """Return exp of the mean loss; see :func:`token_losses` for what counts."""
+    losses, _ = token_losses(model, ids, batch_size=batch_size, num_steps=num_steps)
+    return float(np.exp(np.mean(losses, dtype=np.float64)))
+
+
+def dropout_masks(experiment, epoch, batch):
+    """Return the masks ``(embedding, output)`` of one batch, None where nothing drops.
+
+    Kept entries are 1 / (1 - rate). A function of (seed, epoch, batch) alone.
+    """
+    model, config = experiment.model, experiment.training
+    shape, masks = (config.batch_size, config.num_steps), []
+    rates = (model.embedding_dropout, model.dropout)
+    for place, rate in enumerate(rates):
+        size = (model.embedding_size, model.units)[place]
+        rng = np.random.default_rng([config.seed, epoch, batch, place])
+        kept = rng.random((*shape, size), dtype=np.float32) >= rate if rate else None
+        masks.append(None if kept is None else kept.astype(np.float32) / (1 - rate))
+    return masks
+
+
+def _assign(model, values):
+    for variable, value in zip(model.trainable_variables, values, strict=True):
+        variable.assign(value)
+
+
+def has_settled(valid_perplexity, config):
+    """Return whether each of the last `patience` epochs improved too little."""
+    best = np.minimum.accumulate(valid_perplexity)
+    gains = 1 - np.asarray(valid_perplexity[1:]) / best[:-1]
+    last = gains[-config.patience :]
+    return len(last) == config.patience and bool(np.all(last < config.min_improvement))
+
+
+def train(experiment, *, text=None, resume=True, root=None, progress=True):
+    """Train a language model to its stop, one checkpoint an epoch.
+
+    Parameters
+    ----------
+    experiment : state_gradients.config.Experiment
+    text : state_gradients.corpora.Text, optional
+        Loaded by name when absent.
+    resume : bool
+        Go on from the last checkpoint of the same settings, if there is one.
+
+    Returns
+    -------
+    model : keras.Model
+    curves : xarray.Dataset
+        ``train_perplexity``, ``valid_perplexity``, ``learning_rate``, ``seconds`` per
+        epoch (dim ``epoch``, from 1).
+
+    Raises
+    ------
+    TrainingDivergedError
+        If the loss stops being finite or exceeds ten times a uniform guess; the last
+        good checkpoint stays.
+    """
+    config, shown = experiment.training, experiment.name if progress else None
+    text = corpora.load(experiment.corpus) if text is None else text
+    size, embeddings = len(text.vocabulary), None
+    if experiment.model.embedding == "frozen":
+        embeddings = corpora.read_embeddings(
+            experiment.model.embedding_file, text.vocabulary
+        )
+    model = models.build_language_model(
+        experiment.model, size, seed=config.seed, embeddings=embeddings
+    )
+    values = [variable.value for variable in model.trainable_variables]
+    squares = [ops.full_like(v, 0.1) for v in values if config.optimizer == "adagrad"]
+    history = {name: [] for name in CURVES}
+    path = checkpoint_path(experiment, root=root)
+    if resume and path.is_file():
+        values, squares, history = load_checkpoint(path)
+        _assign(model, values)
+    step = _training_step(model, config)
+    while len(history["seconds"]) < config.max_epochs:
+        if has_settled(history["valid_perplexity"], config):
+            break
+        started, epoch = time.monotonic(), len(history["seconds"]) + 1
+        rate = config.learning_rate * config.decay ** max(epoch - config.decay_after, 0)
+
+        def run(values, squares, states, batch, window, epoch=epoch, rate=rate):
+            masks = dropout_masks(experiment, epoch, batch)
+            return step(values, squares, np.float32(rate), *window, states, masks)
+
+        values, squares, fitted = _run_epoch(
+            run, values, squares, model, config, text, epoch, shown
+        )
+        _assign(model, values)
+        valid = perplexity(
+            model,
+            text.splits["valid"],
+            batch_size=config.batch_size,
+            num_steps=config.num_steps,
+        )
+        _check(np.log(valid), np.log(10 * size), f"validation, epoch {epoch}")
+        row = (fitted, valid, rate, time.monotonic() - started)
+        for name, value in zip(CURVES, row, strict=True):
+            history[name].append(float(value))
+        arrays = [ops.convert_to_numpy(v) for v in (*values, *squares)]
+        save_checkpoint(path, arrays[: len(values)], arrays[len(values) :], history)
+        if shown:
+            tqdm.write(f"{shown} epoch {epoch}: valid {valid:.3f}, {row[3]:.0f} s")
+    return model, _curves(history)
+
+
+def _run_epoch(run, values, squares, model, config, text, epoch, shown):
+    """Run every window of the training text once; the state starts from zero."""
+    ids, sizes = text.splits["train"], (config.batch_size, config.num_steps)
+    states, total = models.zero_states(model, config.batch_size), 0.0
+    n_batches = batching.n_windows(len(ids), *sizes)
+    bar = tqdm(
+        batching.windows(ids, *sizes),
+        total=n_batches,
+        desc=f"{shown} epoch {epoch}/{config.max_epochs}",
+        disable=shown is None,
+        mininterval=5,
+    )
+    for batch, window in enumerate(bar):
+        values, squares, states, loss = run(values, squares, states, batch, window)
+        loss = float(loss) / config.num_steps
+        _check(loss, np.inf, f"epoch {epoch}, batch {batch}")
+        total += loss
+        bar.set_postfix(perplexity=f"{np.exp(total / (batch + 1)):.2f}", refresh=False)
+    return values, squares, np.exp(total / n_batches)
+
+
+def _check(loss, bound, where):
+    if not loss < bound:
+        raise TrainingDivergedError(
+            "train: the loss must stay finite, and on the validation text below ten "
+            f"times a uniform guess, received {loss:.4g} nats a token at {where}; lower "
+            "the learning rate. The checkpoint of the last good epoch stays."
+        )
+
+
+def _curves(history):
+    variables = {
+        name: (
+            "epoch",
+            np.asarray(history[name], np.float64),
+            dict(zip(("long_name", "units", "equation"), described, strict=True)),
+        )
+        for name, described in CURVES.items()
+    }
+    epochs = np.arange(1, len(history["seconds"]) + 1)
+    return xr.Dataset(variables, coords={"epoch": epochs})
