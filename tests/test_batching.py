@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from state_gradients.batching import contiguous_rows, n_windows, windows
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
 from state_gradients import batching
 from state_gradients import corpora as module
 from state_gradients.config import Corpus

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+
 from state_gradients import config, corpora, synthetic
 
 

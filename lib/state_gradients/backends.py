@@ -12,7 +12,7 @@ def compiled(function):
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
-    return tf.function(function, reduce_retracing=True)
+    return tf.function(function, autograph=False, reduce_retracing=True)
 
 
 def value_and_gradients(function, arguments):

@@ -14,6 +14,7 @@ import xarray as xr
 from keras import ops
 
 from state_gradients import backends, cells
+from state_gradients.labelling import described
 
 CHUNK = 64  # tokens whose float32 sum is safe: relative error below 64 * 2^-24 = 4e-6
 
@@ -143,9 +144,7 @@ def _masks(streams, groups, positions, vocabulary_size):
     if groups is None and positions is None:
         return [None] * len(streams), None
     if groups is not None and positions is not None:
-        raise ValueError(
-            "mean_state_gradients: give `groups` or `positions`, not both."
-        )
+        raise ValueError("mean_state_gradients: `groups` or `positions`, not both.")
     given = groups if positions is None else positions
     labels = np.arange(len(given))
     if isinstance(given, xr.DataArray):
@@ -240,31 +239,11 @@ def _padded(values, dtype):
 
 def _dataset(mean, n_samples, kinds, several, labels):
     dims = ("state_kind", "group", "delay", "state", "embedding")
-    result = xr.Dataset(
-        {
-            "state_gradient": (
-                dims,
-                mean,
-                {
-                    "long_name": "mean state gradient",
-                    "units": "state unit per embedding unit",
-                    "equation": "mean over t of ds_t / de_(t - delay)",
-                },
-            ),
-            "n_samples": (
-                ("group", "delay"),
-                n_samples,
-                {
-                    "long_name": "positions averaged over",
-                    "units": "1",
-                    "equation": "number of t whose input at t - delay counts",
-                },
-            ),
-        },
-        coords={"delay": np.arange(mean.shape[2]), "state_kind": list(kinds)},
-    )
+    result = described(
+        state_gradient=xr.DataArray(mean, dims=dims),
+        n_samples=xr.DataArray(n_samples, dims=("group", "delay")),
+    ).assign_coords(delay=np.arange(mean.shape[2]), state_kind=list(kinds))
     result["delay"].attrs = {"long_name": "delay", "units": "tokens"}
-    result = (
-        result.isel(group=0) if labels is None else result.assign_coords(group=labels)
-    )
+    grouped = labels is not None
+    result = result.assign_coords(group=labels) if grouped else result.isel(group=0)
     return result if several else result.isel(state_kind=0, drop=True)

@@ -5,6 +5,8 @@ import xarray as xr
 
 RAW = "state unit / embedding unit"  # of a gradient that does not say its units
 MEANING = {  # name: (long_name, units or None for the gradient's own, equation)
+    "state_gradient": ("mean state gradient", None, "mean of ds_t / de_(t - delay)"),
+    "n_samples": ("positions averaged over", "1", "number of t whose input counts"),
     "u": ("left singular vectors: directions in the state space", "1", "Eq. 1"),
     "s": ("singular values", None, "Eq. 1"),
     "vt": ("right singular vectors: directions in the embedding space", "1", "Eq. 1"),

@@ -16,12 +16,15 @@ import xarray as xr
 from keras import ops
 from tqdm.auto import tqdm
 
-from state_gradients import backends, batching, corpora, models
+from state_gradients import backends, batching, corpora, evaluation, models
 from state_gradients.checkpoints import (
     checkpoint_path,
     load_checkpoint,
     save_checkpoint,
 )
+from state_gradients.evaluation import perplexity, token_losses
+
+__all__ = ["dropout_masks", "has_settled", "perplexity", "token_losses", "train"]
 
 CURVES = {
     "train_perplexity": ("training perplexity, with dropout", "1", "exp(mean -ln p)"),
@@ -33,13 +36,6 @@ CURVES = {
 
 class TrainingDivergedError(RuntimeError):
     """The loss is not finite, or far above a uniform guess."""
-
-
-def _losses(logits, targets):
-    """Return -ln p of each target, shape (batch, time), in float32."""
-    logits = ops.cast(logits, "float32")
-    picked = ops.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
-    return ops.logsumexp(logits, axis=-1) - picked
 
 
 def _training_step(model, config):
@@ -60,7 +56,7 @@ def _training_step(model, config):
                 if masks[0] is not None:
                     embedded = embedded * masks[0]
                 logits, after = models.run_layers(model, embedded, states, masks[1])
-            losses = _losses(logits, targets)
+            losses = evaluation.token_nll(logits, targets)
             return ops.sum(losses) / config.batch_size, after
 
         (loss, states), (gradients, occurrences) = backends.value_and_gradients(
@@ -85,63 +81,6 @@ def _training_step(model, config):
         return values, squares, states, loss
 
     return backends.compiled(step)
-
-
-def _evaluation_step(model):
-    def step(ids, targets, states):
-        embedded = model.get_layer("embedding")(ids)
-        logits, states = models.run_layers(model, embedded, states)
-        return _losses(logits, targets), ops.argmax(logits, axis=-1), states
-
-    return backends.compiled(step)
-
-
-def token_losses(model, ids, *, batch_size=1, num_steps=200):
-    """Return the loss and the best guess at every predicted token, no dropout.
-
-    The stream is cut into `batch_size` contiguous rows, the state carried along each
-    from zero; the last partial window is dropped, as in training.
-
-    Parameters
-    ----------
-    model : keras.Model
-    ids : ndarray of int, shape (time,)
-
-    Returns
-    -------
-    losses : ndarray of float32, shape (batch, predicted)
-        -ln p(w_{t+1} | w_1..w_t), in nats.
-    guesses : ndarray of int32, shape (batch, predicted)
-    """
-    step, states = _evaluation_step(model), models.zero_states(model, batch_size)
-    losses, guesses = [], []
-    # several short windows in one call: the carried state makes that the same
-    together = max(1, 200 // num_steps)
-    pending = []
-    for pair in batching.windows(ids, batch_size, num_steps):
-        pending.append(pair)
-        if len(pending) == together:
-            states = _evaluate(step, pending, states, losses, guesses)
-            pending = []
-    for pair in pending:
-        states = _evaluate(step, [pair], states, losses, guesses)
-    return np.concatenate(losses, axis=1), np.concatenate(guesses, axis=1)
-
-
-def _evaluate(step, pairs, states, losses, guesses):
-    inputs, targets = (
-        np.concatenate(part, axis=1) for part in zip(*pairs, strict=True)
-    )
-    loss, guess, states = step(inputs, targets, states)
-    losses.append(ops.convert_to_numpy(loss))
-    guesses.append(ops.convert_to_numpy(guess))
-    return states
-
-
-def perplexity(model, ids, *, batch_size, num_steps):
-    """Return exp of the mean loss; see :func:`token_losses` for what counts."""
-    losses, _ = token_losses(model, ids, batch_size=batch_size, num_steps=num_steps)
-    return float(np.exp(np.mean(losses, dtype=np.float64)))
 
 
 def dropout_masks(experiment, epoch, batch):
@@ -271,8 +210,8 @@ def _check(loss, bound, where):
     if not loss < bound:
         raise TrainingDivergedError(
             "train: the loss must stay finite, and on the validation text below ten "
-            f"times a uniform guess, received {loss:.4g} nats a token at {where}; lower "
-            "the learning rate. The checkpoint of the last good epoch stays."
+            f"times a uniform guess, received {loss:.4g} nats a token at {where}; "
+            "lower the learning rate. The checkpoint of the last good epoch stays."
         )
 
 

@@ -1,0 +1,28 @@
+"""Draws book/_static/memory.png, the figure of README.md, from two artifacts.
+
+Run it at the project's root: ``.venv/bin/python book/memory.py [EXPERIMENT]``.
+"""
+
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import xarray as xr
+
+from state_gradients import artifacts, config, figures
+
+name = sys.argv[1] if len(sys.argv) > 1 else "ptb-lstm-256"
+curves = ["memory", "selectivity", "selectivity_5"]
+lines = {"trained": name, "random weights": f"{name}-untrained"}
+spectra = [artifacts.load(line, "spectra")[curves] for line in lines.values()]
+data = xr.concat(spectra, xr.Variable("experiment", list(lines)))
+data = data.isel(group=0, state_kind=-1, normalization=-1).reset_coords(drop=True)
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), dpi=120, layout="constrained")
+figures.plot_memory(data, ax=axes[0])
+above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2}
+figures.plot_selectivity(data, ax=axes[1]).legend(**above, frameon=False)
+axes[0].set_title(name, loc="left", fontsize=10)
+fig.savefig(config.project_root() / "book" / "_static" / "memory.png")

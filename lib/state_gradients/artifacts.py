@@ -1,0 +1,221 @@
+"""Artifacts: labelled files that say what made them, written whole or not at all.
+
+A file is one xarray Dataset (NetCDF4/HDF5) at ``data/artifacts/EXPERIMENT/KIND.nc``
+(``.h5`` for weights). :mod:`state_gradients.freshness` holds the kinds, the stages and
+the record by which :func:`status` judges a file.
+"""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from state_gradients import config, freshness
+from state_gradients.atomic import replacing
+from state_gradients.freshness import KINDS, changes, content_hash, expected, record
+
+DONE = ("fresh", "not kept")
+
+
+class ArtifactError(Exception):
+    """An artifact cannot be used; the message names the file and what to do."""
+
+
+class MissingArtifactError(ArtifactError):
+    """An artifact has not been made."""
+
+
+def path(experiment, kind, *, root=None):
+    """Return the path of an artifact of `experiment` (an Experiment or its name)."""
+    if kind not in KINDS:
+        raise ArtifactError(
+            f"artifacts: `kind` must be one of {[*KINDS]}, received {kind!r}."
+        )
+    name = getattr(experiment, "name", experiment)
+    folder = Path(root or config.project_root()) / "data" / "artifacts" / name
+    return folder / f"{kind}{KINDS[kind].suffix}"
+
+
+def _problems(dataset, kind):
+    """Return what is wrong with the contents of an artifact, as phrases."""
+    found = []
+    for name, dims in KINDS[kind].schema.items():
+        if name not in dataset.variables:
+            found.append(f"variable {name!r} is missing")
+        elif dims is not None and dataset[name].dims != dims:
+            found.append(f"{name!r} must have dims {dims}, not {dataset[name].dims}")
+    for name, variable in dataset.variables.items():
+        bad = variable.dtype.kind in "fc" and not np.isfinite(variable.values).all()
+        if bad and "missing" not in variable.attrs:
+            found.append(f"{name!r} holds NaN or infinity but no attribute `missing`")
+    for name, variable in dataset.data_vars.items():
+        absent = {"long_name", "units", "equation"} - set(variable.attrs)
+        if absent:
+            found.append(f"{name!r} lacks the attributes {sorted(absent)}")
+    return found
+
+
+def save(dataset, experiment, kind, *, upstream=None, wall_time=None, root=None):
+    """Check a Dataset, add what made it and write it as an artifact.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        Every data variable has the attributes ``long_name``, ``units`` and
+        ``equation`` (or the source); one that may hold NaN or infinity says in an
+        attribute ``missing`` what they mean. The Dataset's own attributes are replaced.
+    experiment : state_gradients.config.Experiment
+        The settings the stage ran with.
+    kind : str
+    upstream : dict of str to xarray.Dataset, optional
+        The artifacts the stage has read, as loaded; by default they are loaded again.
+    wall_time : float, optional
+        Seconds the stage took.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+
+    Raises
+    ------
+    ArtifactError, OSError
+        If the contents break the schema, an upstream artifact cannot be read, or the
+        disk refuses; the artifact that stood there stays whole.
+    """
+    target = path(experiment, kind, root=root)
+    found = _problems(dataset, kind)
+    if found:
+        raise ArtifactError(f"artifacts.save: {target} refused: {'; '.join(found)}.")
+    given = upstream or {}
+    made_from = {
+        name: given[name] if name in given else load(experiment, name, root=root)
+        for name in KINDS[kind].upstream
+    }
+    about = {"upstream": made_from, "root": target.parents[3], "wall_time": wall_time}
+    dataset = dataset.drop_encoding()
+    dataset.attrs = freshness.describe(dataset, experiment, kind, **about)
+    packed = {"zlib": True, "complevel": 4, "shuffle": True}
+    encoding = {
+        name: {"_FillValue": None} | (packed if variable.size > 1000 else {})
+        for name, variable in dataset.variables.items()
+        if variable.dtype.kind in "fiu"
+    }
+    data = dataset.to_netcdf(engine="h5netcdf", encoding=encoding)
+    with replacing(target) as temporary:
+        temporary.write_bytes(data)
+    return target
+
+
+def load(experiment, kind, *, root=None):
+    """Read an artifact, an xarray.Dataset, into memory and check it.
+
+    Parameters
+    ----------
+    experiment : str or state_gradients.config.Experiment
+    kind : str
+        For example ``"spectra"``; see :data:`state_gradients.freshness.KINDS`.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is truncated, was changed or holds something else; as a
+        MissingArtifactError, if it has not been made.
+    """
+    source = path(experiment, kind, root=root)
+    name = getattr(experiment, "name", experiment)
+    if not source.is_file():
+        config.load_experiment(name, root=root)  # an unknown name says so itself
+        raise MissingArtifactError(
+            f"{source} must exist, but has not been made; run `state-gradients "
+            f"reproduce {name}` (or `state-gradients {KINDS[kind].stage} {name}`)."
+        )
+    try:
+        with xr.open_dataset(
+            source, engine="h5netcdf", decode_times=False, decode_timedelta=False
+        ) as file:
+            dataset = file.load().drop_encoding()
+        found = _problems(dataset, kind)
+        held = dataset.attrs["experiment"], dataset.attrs["kind"]
+        if held != (name, kind):
+            found.append(f"it holds the {held[1]} of {held[0]}")
+        if record(dataset.attrs)["content"] != content_hash(dataset):
+            found.append("its arrays differ from the hash they were written with")
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        found = [f"it is truncated or damaged ({error})"]
+    if found:
+        raise ArtifactError(
+            f"{source} must hold the {kind} of {name}, but {'; '.join(found)}; run "
+            f"`state-gradients reproduce {name}` to make it again."
+        )
+    return dataset
+
+
+def status(root=None, names=None):
+    """Judge artifacts against what would make them now; every file is read and checked.
+
+    An artifact is ``fresh``, ``stale`` (`why` says what changed), ``missing``,
+    ``damaged``, or ``not kept``: left out of git for its size, while an artifact made
+    from it shows that it was fresh.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns experiment, stage, kind, state, why, command; one row an artifact of
+        the experiments in `names`, or of all.
+    """
+    names = config.experiment_names(root) if names is None else names
+    rows = [row for name in names for row in _judged(name, root)]
+    return pd.DataFrame(
+        rows, columns=["experiment", "stage", "kind", "state", "why", "command"]
+    )
+
+
+def _judged(name, root):
+    """Yield the status rows of one experiment."""
+    experiment = config.load_experiment(name, root=root)
+    kept, faults = expected(experiment), {}
+
+    @functools.cache
+    def current(kind):
+        try:
+            return record(load(experiment, kind, root=root).attrs)
+        except MissingArtifactError:
+            faults[kind] = ("missing", [])
+        except ArtifactError as error:
+            faults[kind] = ("damaged", [str(error)])
+
+    for kind, spec in KINDS.items():
+        if made := current(kind):
+            why = changes(made, experiment, current)
+            state = "stale" if why else "fresh"
+        else:
+            state, why = faults[kind]
+        if state == "missing" and kind not in kept:
+            continue
+        if state == "missing" and not kept[kind]:
+            later = [current(k) for k in KINDS if kind in KINDS[k].upstream]
+            nested = [made["upstream"][kind] for made in later if made]
+            if any(not changes(made, experiment, current) for made in nested):
+                state = "not kept"
+        command = "" if state in DONE else f"state-gradients reproduce {name}"
+        yield name, spec.stage, kind, state, "; ".join(why), command
+
+
+def outdated(name, *, root=None):
+    """Return ``{stage: reason}`` of the stages that must run, in their order.
+
+    These are the stages of artifacts that are not fresh, or not kept while one made
+    from them must be made again. Ask again after each stage: where its arrays came out
+    the same, what is made from them is still fresh.
+    """
+    rows = status(root, [name])
+    undone = ~rows["state"].isin(DONE)
+    needed = {up for kind in rows["kind"][undone] for up in KINDS[kind].upstream}
+    again = undone | (rows["state"].eq("not kept") & rows["kind"].isin(needed))
+    return {
+        row.stage: f"{row.kind} is {row.state}" + f" ({row.why})" * bool(row.why)
+        for row in rows[again].itertuples()
+    }

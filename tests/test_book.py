@@ -1,0 +1,155 @@
+"""The book: its sources always, its executed and built pages once they are made."""
+
+import ast
+import re
+
+import nbformat
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from conftest import ROOT
+
+from state_gradients.rendering import read_page
+
+SOURCES = sorted((ROOT / "notebooks").glob("*.md"))
+SECTIONS = sorted((ROOT / "book" / "sections").glob("*.ipynb"))
+HTML = ROOT / "_build" / "html"
+PAGES = sorted((HTML / "book").rglob("*.html"))
+# The paper's figures and tables: our page, and what stands for it there.
+PUBLISHED = {
+    "Figure 1": ("03-state-gradients", "name: fig-concept"),
+    "Figure 2": ("04-2-synthetic-corpus", "name: fig-synthetic-plane"),
+    "Figure 3": ("04-2-synthetic-corpus", "name: fig-synthetic-sums"),
+    "Figure 4a": ("04-3-2-average-memory", "name: fig-average-memory"),
+    "Figure 5a": ("04-3-2-average-memory", "name: fig-memory-untrained"),
+    "Table 1": ("04-2-synthetic-corpus", "Table 1"),
+    "Table 2": ("04-3-1-language-models", "Table 2"),
+}
+RANDOM = re.compile(r"\bat 0x[0-9a-f]{6,}|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-")
+each_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+each_section = pytest.mark.parametrize("path", SECTIONS, ids=lambda path: path.stem)
+each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+
+
+def pages_of_toc():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    chapters = [c["file"] for part in toc["parts"] for c in part["chapters"]]
+    return [toc["root"], *chapters]
+
+
+def code_of(page):
+    return [cell for cell in page.cells if cell.cell_type == "code"]
+
+
+def names_a_figure(cell):
+    """Whether a cell's figure has a caption, a name and alt text."""
+    notes = cell.metadata.get("mystnb", {})
+    figure, image = notes.get("figure", {}), notes.get("image", {})
+    return all((figure.get("caption"), figure.get("name"), image.get("alt")))
+
+
+@pytest.mark.parametrize("file", pages_of_toc())
+def test_every_page_of_the_toc_has_a_source(file):
+    if file.endswith(".ipynb"):
+        source = file.replace("book/sections/", "notebooks/").replace(".ipynb", ".md")
+    else:
+        source = f"{file}.md"
+    assert (ROOT / source).is_file(), f"_toc.yml names {file}: {source} is missing"
+
+
+def test_every_notebook_is_in_the_toc():
+    listed = {file.split("/")[-1] for file in pages_of_toc()}
+    assert {f"{path.stem}.ipynb" for path in SOURCES} <= listed
+
+
+@pytest.mark.parametrize("item", PUBLISHED)
+def test_every_published_figure_and_table_has_a_page(item):
+    page, mark = PUBLISHED[item]
+    text = (ROOT / "notebooks" / f"{page}.md").read_text()
+    assert re.search(rf"{mark}\b", text), f"{page} must hold {item} as `{mark}`"
+
+
+def test_the_api_page_names_every_module():
+    text = (ROOT / "book" / "api.md").read_text()
+    named = re.findall(r"automodule:: state_gradients\.(\w+)", text)
+    modules = {p.stem for p in (ROOT / "lib" / "state_gradients").glob("*.py")}
+    assert sorted(named) == sorted(modules - {"__init__"})
+
+
+@each_source
+def test_headers_are_what_papermill_and_the_book_need(path):
+    kernel = read_page(path).metadata.kernelspec  # raises on a wrong one
+    assert kernel.display_name == "Python 3"
+
+
+@each_source
+def test_notebooks_load_plot_and_discuss(path):
+    for cell in code_of(read_page(path)):
+        lines = [x for x in cell.source.splitlines() if not x.startswith(("%", ":"))]
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 5, f"{node.name} is too long"
+            names = [a.name for a in getattr(node, "names", []) if hasattr(a, "name")]
+            roots = {
+                n.split(".")[0] for n in [*names, getattr(node, "module", "") or ""]
+            }
+            assert not roots & {"tensorflow", "keras", "jax"}, "pages do not compute"
+
+
+@each_source
+def test_figures_that_are_named_have_caption_and_alt_text(path):
+    cells = [c for c in code_of(read_page(path)) if "mystnb" in c.metadata]
+    figures = [c for c in cells if "figure" in c.metadata["mystnb"]]
+    assert [c.source for c in figures if not names_a_figure(c)] == []
+
+
+@each_section
+def test_drawn_figures_are_named_and_say_what_made_them(path):
+    page = nbformat.read(path, as_version=4)
+    drawn = [
+        cell
+        for cell in code_of(page)
+        if any("image/png" in output.get("data", {}) for output in cell.outputs)
+    ]
+    assert [c.source for c in drawn if not names_a_figure(c)] == []
+    made_by = re.findall(r"made by", path.read_text(), re.IGNORECASE)
+    assert len(made_by) >= len(drawn)
+
+
+@each_section
+def test_executed_pages_hold_nothing_that_changes_between_runs(path):
+    for cell in code_of(nbformat.read(path, as_version=4)):
+        for output in cell.outputs:
+            texts = [output.get("text", ""), *output.get("data", {}).values()]
+            shown = [str(text) for text in texts if len(str(text)) < 200_000]
+            found = RANDOM.search("\n".join(shown))
+            assert not found, f"{found} in the output of:\n{cell.source}"
+    assert str(ROOT) not in path.read_text(), "an address on this machine"
+
+
+@pytest.mark.skipif(not PAGES, reason="the book is not built: make book")
+def test_every_page_of_the_toc_is_built():
+    expected = [file.removesuffix(".ipynb") + ".html" for file in pages_of_toc()]
+    assert [file for file in expected if not (HTML / file).is_file()] == []
+
+
+@each_page
+def test_built_pages_hold_no_error(path):
+    text = path.read_text()
+    assert str(ROOT) not in text, "an address on this machine"
+    main = BeautifulSoup(text, "html.parser").find("main")
+    for phrase in ("Traceback (most recent call last)", "unknown document"):
+        assert phrase not in main.get_text()
+    marks = ".system-message, .output.traceback, .output.stderr, .problematic"
+    assert [str(mark) for mark in main.select(marks)] == []
+    shown = " ".join(block.get_text() for block in main.select(".cell_output"))
+    assert re.findall(r"\w+(?:Error|Warning): .*", shown) == []
+
+
+@each_page
+def test_built_pictures_have_alt_text_and_figures_a_number(path):
+    main = BeautifulSoup(path.read_text(), "html.parser").find("main")
+    article = main.find("article") or main
+    assert [str(i)[:80] for i in article.find_all("img") if not i.get("alt")] == []
+    captions = article.select("figure figcaption")
+    assert [c.get_text() for c in captions if not c.select(".caption-number")] == []

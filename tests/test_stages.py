@@ -1,0 +1,138 @@
+"""From a reader's own text to fresh artifacts, and what becomes stale when."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from state_gradients import artifacts, cli, config, spectra, stages, whitening
+
+PARAMS = """
+baseline:
+  corpus: {name: mine, train: train.txt, valid: valid.txt, test: test.txt,
+           vocabulary_size: 20}
+  model: {units: 6, embedding_size: 3}
+  training: {batch_size: 2, num_steps: 8, max_epochs: 2}
+  gradients: {max_delay: 4}
+experiments:
+  mine: {}
+  mine-untrained: {training: {max_epochs: 0}}
+  mine-window: {gradients: {window: 8}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with a small text of a reader's own."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    for split in ("train", "valid", "test"):
+        lines = [
+            " ".join(f"w{k}" for k in rng.zipf(1.6, size=9) % 30) for _ in range(12)
+        ]
+        (tmp_path / f"{split}.txt").write_text("\n".join(lines) + "\n")
+    monkeypatch.setenv("STATE_GRADIENTS_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.app, list(arguments))
+
+
+def states(name):
+    table = artifacts.status(names=[name])
+    return dict(zip(table["kind"], table["state"], strict=True))
+
+
+def test_reproduce_makes_what_is_missing_and_then_nothing(project):
+    first = run("reproduce", "mine")
+    assert first.exit_code == 0, first.output
+    assert states("mine") == dict.fromkeys(
+        ("training", "encoder", "gradients", "spectra"), "fresh"
+    )
+    again = run("reproduce", "mine")
+    assert "everything is fresh" in again.output
+
+    gradients = artifacts.load("mine", "gradients")
+    assert gradients["state_gradient"].dims == (
+        "state_kind",
+        "group",
+        "delay",
+        "state",
+        "embedding",
+    )
+    assert list(gradients["state_kind"].values) == ["hidden", "cell"]
+    # 12 lines of 9 words and <eos>; delay tau has 120 - tau positions
+    np.testing.assert_array_equal(gradients["n_samples"][0], 120 - np.arange(5))
+
+    found = artifacts.load("mine", "spectra")
+    encoder = artifacts.load("mine", "encoder")
+    cell = gradients["state_gradient"].sel(state_kind="cell", group="all")
+    fitted = whitening.fit_whitening(encoder["embedding"])
+    expected = spectra.memory_curve(whitening.whiten_gradient(cell, fitted))
+    whitened = found.sel(state_kind="cell", group="all", normalization="whitened")
+    for name in ("memory", "total", "selectivity", "selectivity_5"):
+        np.testing.assert_allclose(whitened[name], expected[name], rtol=1e-9)
+    assert float(found["condition_number"]) == pytest.approx(fitted.condition_number)
+    training = artifacts.load("mine", "training")
+    assert int(training["epochs_run"]) == training.sizes["epoch"] == 2
+    shapes = ((20, 3), (3, 24), (6, 24), (24,), (6, 20), (20,))
+    parameters = sum(int(np.prod(shape)) for shape in shapes)
+    assert int(training["n_parameters"]) == parameters
+
+
+def test_a_changed_setting_reruns_only_what_depends_on_it(project):
+    for name in ("mine", "mine-window"):
+        assert run("reproduce", name).exit_code == 0
+    path = project / "params.yaml"
+    path.write_text(PARAMS.replace("max_delay: 4", "max_delay: 3"))
+    assert states("mine") == {
+        "training": "fresh",
+        "encoder": "fresh",
+        "gradients": "stale",
+        "spectra": "stale",
+    }
+    assert stages.reproduce("mine") == ["extract", "analyse"]
+    (project / "valid.txt").write_text("w1 w2 w3\n" * 40)
+    assert set(states("mine").values()) == {"stale"}
+
+
+def test_untrained_twin_shares_the_initial_weights(project):
+    assert run("reproduce", "mine-untrained").exit_code == 0
+    encoder = artifacts.load("mine-untrained", "encoder")
+    assert float(abs(encoder["embedding"]).max()) <= 0.05
+    assert float(artifacts.load("mine-untrained", "training")["epochs_run"]) == 0
+
+
+def test_one_hot_input_is_never_whitened():
+    gradient = xr.DataArray(
+        np.random.default_rng(0).normal(size=(1, 1, 2, 4, 3)),
+        dims=("state_kind", "group", "delay", "state", "embedding"),
+    )
+    embedding = xr.DataArray(np.eye(3), dims=("vocabulary", "embedding"))
+    found = stages.spectra_of(gradient, embedding)
+    assert list(found["normalization"].values) == ["raw"]
+    assert "condition_number" not in found
+
+
+def test_json_and_errors_of_the_command_line(project):
+    assert run("reproduce", "mine").exit_code == 0
+    rows = json.loads(run("status", "mine", "--json").stdout)
+    assert {row["state"] for row in rows} == {"fresh"}
+    wrong = run("reproduce", "mime")
+    assert wrong.exit_code == 1
+    assert "did you mean 'mine'" in wrong.output
+    (project / "train.txt").unlink()
+    missing = run("train", "mine", "--restart")
+    assert missing.exit_code == 1
+    assert "train.txt" in missing.output
+    assert "Traceback" not in missing.output
+
+
+def test_extract_before_train_names_the_command(project):
+    wrong = run("extract", "mine")
+    assert wrong.exit_code == 1
+    assert "state-gradients reproduce mine" in wrong.output
+    assert config.load_experiment("mine").name == "mine"
