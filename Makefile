@@ -52,7 +52,7 @@ lab: $(READY) ## JupyterLab, with the notebooks paired to their .md sources
 	$(BIN)/jupyter lab notebooks
 
 bench: $(READY) ## measure the engine on this machine
-	$(BIN)/state-gradients bench
+	$(BIN)/python benchmarks/bench.py
 
 reproduce: $(READY) ## run an experiment again: make reproduce EXPERIMENT=name
 	$(if $(EXPERIMENT),,$(error say which: make reproduce EXPERIMENT=name))

@@ -260,7 +260,7 @@ def server(folder, tmp_path_factory, monkeypatch):
     )
     monkeypatch.setattr(handler.func, "log_message", lambda *_: None)
     cache = tmp_path_factory.mktemp("cache")
-    monkeypatch.setattr(module.pooch, "os_cache", lambda _: cache)
+    monkeypatch.setattr("pooch.os_cache", lambda _: cache)
     monkeypatch.delenv(FOLDER_VARIABLE)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()

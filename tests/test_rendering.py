@@ -3,6 +3,7 @@ import os
 import nbformat
 import pytest
 
+from state_gradients import rendering
 from state_gradients.rendering import parameter_names, read_page, render
 
 HEADER = """---
@@ -47,13 +48,15 @@ def write_page(root, text, name="page"):
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, monkeypatch):
     """A project of one page, which reads a file below data/ and prints it."""
-    for folder in ("notebooks", "data"):
+    for folder in ("notebooks", "data", "lib"):
         (tmp_path / folder).mkdir()
     (tmp_path / "params.yaml").write_text("experiments: {first: {}, second: {}}\n")
     (tmp_path / "data" / "number.yaml").write_text("3\n")
     write_page(tmp_path, HEADER + "# A page\n" + PARAMETERS + BODY)
+    # the library whose change makes pages stale
+    monkeypatch.setattr(rendering, "__file__", str(tmp_path / "lib" / "rendering.py"))
     return tmp_path
 
 
@@ -99,6 +102,28 @@ def test_changed_sources_data_and_experiment_run_the_page_again(project):
     os.utime(project / "data" / "number.yaml", (1, 1))
     render(root=project, experiment="second")
     assert page.stat().st_mtime_ns == seen
+
+
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [
+        ("lib/spectra.py", True),
+        ("params.yaml", True),
+        ("params.local.yaml", True),
+        ("requirements.lock", True),
+        ("data/number.yaml", True),
+        ("data/artifacts/first/spectra.nc", True),
+        ("data/artifacts/first/encoder.h5", True),
+        ("data/README.md", False),
+        ("README.md", False),
+    ],
+)
+def test_what_pages_are_made_from_is_what_makes_them_stale(project, file, counts):
+    before = rendering._common_digest(project).hexdigest()
+    path = project / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("changed: 1\n")
+    assert (rendering._common_digest(project).hexdigest() != before) is counts
 
 
 @pytest.mark.slow

@@ -120,3 +120,7 @@ def render(
 def main():
     """Run the command line."""
     sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()

@@ -20,7 +20,6 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import pooch
 
 from state_gradients import config, synthetic
 from state_gradients.vocabulary import Text, Vocabulary, rank_types, read_lines
@@ -134,13 +133,15 @@ def _find(source, split):
                 f"{address}."
             )
         algorithm, known = source.hashes[path.name].split(":")
-        found = pooch.file_hash(path, alg=algorithm)
+        found = _file_hash(path, algorithm)
         if found != known:
             raise ValueError(
                 f"corpora: {algorithm} of {path} must be {known}, received {found}: "
                 f"replace it by {address}."
             )
     else:
+        import pooch  # here: pages that read artifacts fetch nothing
+
         fetched, cache = source.archive or name, pooch.os_cache("state-gradients")
         known = source.hashes[fetched]
         try:
@@ -154,6 +155,11 @@ def _find(source, split):
             ) from error
     inside = path.name == source.archive
     return zipfile.Path(path, f"{source.folder}/{name}") if inside else path
+
+
+def _file_hash(path, algorithm="sha256"):
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _own(corpus, split):
@@ -228,7 +234,7 @@ def fingerprint(corpus):
     if source:
         files, shared = source.hashes, source.vocabulary_of
     else:
-        files, shared = {s: pooch.file_hash(_own(corpus, s)) for s in SPLITS}, None
+        files, shared = {s: _file_hash(_own(corpus, s)) for s in SPLITS}, None
     made_by = {
         "recipe": RECIPE,
         "files": files,
