@@ -83,6 +83,7 @@ def test_light_floors_load_no_backend(sources, modules):
     assert loads_backend(sources["__init__"]) == []
 
 
+@pytest.mark.slow
 def test_the_package_and_its_light_floors_load_no_backend_by_way_of_others(modules):
     light = [n for n in modules if FLOOR[n] in LIGHT]
     code = (

@@ -116,7 +116,7 @@ def load(experiment, kind, *, root=None):
     ----------
     experiment : str or state_gradients.config.Experiment
     kind : str
-        For example ``"spectra"``; see :data:`state_gradients.freshness.KINDS`.
+        For example ``"spectra"``; see ``KINDS`` of `state_gradients.freshness`.
 
     Raises
     ------

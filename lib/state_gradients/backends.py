@@ -1,4 +1,4 @@
-"""The three places where TensorFlow and JAX differ; all else is ``keras.ops``."""
+"""The few places where TensorFlow and JAX differ; all else is ``keras.ops``."""
 
 import keras
 

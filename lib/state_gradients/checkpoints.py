@@ -1,7 +1,8 @@
 """Checkpoints of a training: one HDF5 file an epoch, whole or as it was before.
 
 Each holds the trained weights, the optimizer's sums of squares and the history so far,
-in a folder whose name tells the settings: other settings never meet its checkpoint.
+in a folder whose name tells the settings and the text: whatever else is trained never
+meets its checkpoint.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from state_gradients import corpora
 from state_gradients.atomic import replacing
 from state_gradients.config import project_root
 
@@ -19,7 +21,8 @@ from state_gradients.config import project_root
 def checkpoint_path(experiment, *, root=None):
     """Return where the checkpoint of an experiment's training stands."""
     groups = (experiment.corpus, experiment.model, experiment.training)
-    settings = json.dumps([asdict(group) for group in groups], sort_keys=True)
+    made_by = [corpora.fingerprint(experiment.corpus), *map(asdict, groups)]
+    settings = json.dumps(made_by, sort_keys=True)
     digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
     folder = Path(root or project_root()) / "_work" / f"{experiment.name}-{digest}"
     return folder / "checkpoint.h5"

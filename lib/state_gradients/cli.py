@@ -2,7 +2,6 @@
 
 import functools
 import json
-import sys
 from typing import Annotated
 
 import typer
@@ -16,7 +15,13 @@ app = typer.Typer(
 )
 Name = Annotated[str, typer.Argument(help="Experiment, as in params.yaml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")]
-EXPECTED = (ValueError, OSError, RuntimeError, artifacts.ArtifactError)
+EXPECTED = (
+    ValueError,
+    OSError,
+    RuntimeError,
+    FloatingPointError,
+    artifacts.ArtifactError,
+)
 
 
 def _command(function):
@@ -48,15 +53,13 @@ def _say(line):
 @_command
 def corpus(name: str, as_json: AsJson = False):
     """Find or fetch a corpus, check it and print its sizes."""
-    known = {e.corpus.name: e.corpus for e in map(config.load_experiment, _names())}
-    text = corpora.load(known.get(name) or config.Corpus(name=name))
+    used = [config.load_experiment(e).corpus for e in config.experiment_names()]
+    text = corpora.load(
+        next((c for c in used if c.name == name), config.Corpus(name=name))
+    )
     sizes = {split: len(ids) for split, ids in text.splits.items()}
     sizes |= {"vocabulary": len(text.vocabulary)}
     typer.echo(json.dumps(sizes) if as_json else f"{name}: {sizes}")
-
-
-def _names():
-    return config.experiment_names()
 
 
 @_command
@@ -80,6 +83,8 @@ def analyse(name: Name):
 @_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
+    for name in names:  # a wrong name is refused before the first one's hours of work
+        config.load_experiment(name)
     for name in names:
         ran = stages.reproduce(name, report=_say)
         _say(f"{name}: {', '.join(ran) if ran else 'everything is fresh'}")
@@ -117,10 +122,5 @@ def render(
         _say(f"made {path}")
 
 
-def main():
-    """Run the command line."""
-    sys.exit(app())
-
-
 if __name__ == "__main__":
-    main()
+    app()

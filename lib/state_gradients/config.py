@@ -10,6 +10,8 @@ import dataclasses
 import difflib
 import os
 import re
+import types
+import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,8 +96,12 @@ CHOICES = {
     ("model", "embedding"): ("trained", "frozen", "one-hot"),
     ("training", "optimizer"): ("sgd", "adagrad"),
     ("gradients", "split"): ("train", "valid", "test"),
+    ("gradients", "states"): ("hidden", "cell"),
     ("gradients", "groups"): ("all", "new-tokens"),
 }
+AT_LEAST_ONE = {"repeat_eos", "units", "layers", "embedding_size", "batch_size"}
+AT_LEAST_ONE |= {"num_steps", "patience", "window"}
+BELOW_ONE = {"dropout", "embedding_dropout"}
 
 
 def project_root(start=None):
@@ -126,43 +132,52 @@ def _refuse_unknown(names, known, where):
             raise ValueError(f"params: unknown name {name!r} in {where}; {hint}")
 
 
+def _mapping(values, where):
+    if values is not None and not isinstance(values, dict):
+        raise ValueError(f"params: {where} must be a mapping, received {values!r}.")
+    return values or {}
+
+
 def _checked(group, values, where):
-    """Build one frozen group, refusing unknown names, types and choices."""
-    fields = {f.name: f for f in dataclasses.fields(GROUPS[group])}
+    """Build one frozen group, refusing unknown names, types, choices and sizes."""
+    fields = {f.name: f.type for f in dataclasses.fields(GROUPS[group])}
     _refuse_unknown(values, fields, f"{where}.{group}")
     kept = {}
     for name, value in values.items():
-        default = fields[name].default
-        if isinstance(default, float) and type(value) is int:
+        kind = fields[name]  # int, say, int | None or tuple[str, ...]
+        union = isinstance(kind, types.UnionType)
+        kinds = typing.get_args(kind) if union else (typing.get_origin(kind) or kind,)
+        if kind is float and type(value) is int:
             value = float(value)
-        if isinstance(default, tuple) and isinstance(value, list):
+        if kinds == (tuple,) and isinstance(value, list):
             value = tuple(value)
-        optional = value is None and "None" in str(fields[name].type)
-        if default is not None and not optional and type(value) is not type(default):
+        allowed, must = CHOICES.get((group, name)), None
+        chosen = value if isinstance(value, tuple) else (value,)
+        number = type(value) in (int, float)
+        if type(value) not in kinds:
+            must = f"be a {kinds[0].__name__}"
+        elif allowed and not all(one in allowed for one in chosen):
+            must = f"be one of {allowed}"
+        elif number and not 0 <= value < float("inf"):
+            must = "not be negative" if value < 0 else "be finite"
+        elif number and name in AT_LEAST_ONE and value < 1:
+            must = "be at least 1"
+        elif name in BELOW_ONE and value >= 1:
+            must = "be below 1"
+        if must:
             raise ValueError(
-                f"params: {where}.{group}.{name} must be a "
-                f"{type(default).__name__}, received {value!r}."
-            )
-        allowed = CHOICES.get((group, name))
-        if allowed and value not in allowed:
-            raise ValueError(
-                f"params: {where}.{group}.{name} must be one of {allowed}, "
-                f"received {value!r}."
-            )
-        if type(value) in (int, float) and value < 0:
-            raise ValueError(
-                f"params: {where}.{group}.{name} must not be negative, "
-                f"received {value!r}."
+                f"params: {where}.{group}.{name} must {must}, received {value!r}."
             )
         kept[name] = value
     return GROUPS[group](**kept)
 
 
 def _read(path):
-    values = yaml.safe_load(path.read_text()) if path.is_file() else None
-    if values is not None and not isinstance(values, dict):
-        raise ValueError(f"params: {path} must hold a mapping of settings.")
-    return values or {}
+    try:
+        values = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else None
+    except yaml.YAMLError as error:
+        raise ValueError(f"params: {path} must be YAML, received {error}") from error
+    return _mapping(values, path)
 
 
 def read_params(root=None):
@@ -171,14 +186,16 @@ def read_params(root=None):
     params, local = _read(root / "params.yaml"), _read(root / "params.local.yaml")
     _refuse_unknown(params, ("baseline", "experiments"), "params.yaml")
     _refuse_unknown(local, ("experiments",), "params.local.yaml")
-    baseline = params.get("baseline") or {}
-    experiments = dict(params.get("experiments") or {})
-    twice = sorted(set(experiments) & set(local.get("experiments") or {}))
+    baseline = _mapping(params.get("baseline"), "baseline")
+    experiments, own = (
+        _mapping(each.get("experiments"), "experiments") for each in (params, local)
+    )
+    twice = sorted(set(experiments) & set(own))
     if twice:
         raise ValueError(
             f"params: {twice[0]!r} stands in both params files; rename yours."
         )
-    return baseline, experiments | (local.get("experiments") or {})
+    return baseline, experiments | own
 
 
 def experiment_names(root=None):
@@ -192,7 +209,8 @@ def load_experiment(name, *, root=None):
     Raises
     ------
     ValueError
-        If the name, a setting, a type or a choice is unknown; the nearest is named.
+        If the name, a setting, a type or a choice is unknown (the nearest is named), or
+        two settings contradict each other.
     """
     baseline, experiments = read_params(root)
     _refuse_unknown([name], experiments, "experiments")
@@ -201,13 +219,26 @@ def load_experiment(name, *, root=None):
             "params: an experiment's name must be lower-case letters, digits, '-' and "
             f"'.', received {name!r}."
         )
-    changes = experiments[name] or {}
+    changes = _mapping(experiments[name], f"experiments.{name}")
     _refuse_unknown(baseline, GROUPS, "baseline")
     _refuse_unknown(changes, GROUPS, f"experiments.{name}")
-    groups = {
-        group: _checked(
-            group, (baseline.get(group) or {}) | (changes.get(group) or {}), name
-        )
+    both = {
+        group: [
+            _mapping(each.get(group), f"{name}.{group}") for each in (baseline, changes)
+        ]
         for group in GROUPS
     }
-    return Experiment(name=name, **groups)
+    groups = {group: _checked(group, a | b, name) for group, (a, b) in both.items()}
+    experiment = Experiment(name=name, **groups)
+    wanted, cell = experiment.gradients, experiment.model.cell
+    if wanted.groups == "new-tokens" and experiment.corpus.name != "synthetic":
+        raise ValueError(
+            f"params: {name}.gradients.groups must be 'all', received 'new-tokens', "
+            "which only the synthetic corpus has."
+        )
+    if "cell" in wanted.states and cell != "lstm":
+        raise ValueError(
+            f"params: {name}.gradients.states must be ('hidden',) for a {cell}, "
+            f"received {wanted.states}."
+        )
+    return experiment

@@ -38,7 +38,7 @@ def mean_state_gradients(
     Parameters
     ----------
     model : keras.Model
-        Any model that begins Embedding -> LSTM, GRU or SimpleRNN.
+        Any model that begins Embedding -> LSTM, GRU or SimpleRNN, without masking.
     ids : array_like of int, shape (time,) or (stream, time)
     max_delay : int
     state : "cell", "hidden" or a tuple of them, optional
@@ -47,7 +47,7 @@ def mean_state_gradients(
     groups : array_like of bool, shape (group, vocabulary), optional
         Average only over inputs t - tau whose word type is in the group; groups may
         overlap. Adds a ``group`` dimension. A DataArray keeps its labels.
-    positions : array_like of bool, shape (group, time) or (group, stream, time)
+    positions : array_like of bool, (group, time) or (group, stream, time), optional
         As `groups`, by the input's place instead of its type.
     window : int, optional
         Cut the chain at multiples of `window` (the state is carried on), as the
@@ -64,8 +64,10 @@ def mean_state_gradients(
 
     Raises
     ------
-    ValueError
-        If the text, a delay, a state or a group does not fit the model.
+    ValueError, NotImplementedError
+        If an argument does not fit the model, or its cell has no closed form.
+    FloatingPointError
+        If a gradient is not finite.
     """
     table, layer = _first_layers(model)
     dtype = dtype or "float32"
@@ -108,19 +110,20 @@ def _first_layers(model):
     """Return the embedding matrix (vocabulary, embedding) and the first RNN layer."""
     layers = [x for x in model.layers if not isinstance(x, keras.layers.InputLayer)]
     fits = len(layers) > 1 and isinstance(layers[0], keras.layers.Embedding)
-    if not fits or not isinstance(layers[1], keras.layers.RNN):
+    fits = fits and isinstance(layers[1], keras.layers.RNN)
+    if not fits or layers[0].mask_zero or layers[1].go_backwards:
         raise ValueError(
             "mean_state_gradients: the model must begin Embedding -> recurrent layer, "
-            f"received {[type(x).__name__ for x in layers[:2]]}."
+            "without `mask_zero` or `go_backwards`, received "
+            f"{[type(x).__name__ for x in layers[:2]]}."
         )
-    if layers[1].go_backwards:
-        raise ValueError("mean_state_gradients: the layer must not run backwards.")
     return ops.convert_to_numpy(layers[0].embeddings.value), layers[1]
 
 
 def _checked_ids(ids, vocabulary_size, max_delay, window):
     streams = np.atleast_2d(np.asarray(ids))
-    if streams.ndim != 2 or not np.issubdtype(streams.dtype, np.integer):
+    integers = streams.ndim == 2 and np.issubdtype(streams.dtype, np.integer)
+    if not integers or not streams.size:
         raise ValueError(
             "mean_state_gradients: `ids` must be integers of shape (time,) or (stream, "
             f"time), received {streams.dtype} of shape {np.shape(ids)}."
@@ -130,7 +133,7 @@ def _checked_ids(ids, vocabulary_size, max_delay, window):
             f"mean_state_gradients: `ids` must lie in 0..{vocabulary_size - 1}, "
             f"received {streams.min()}..{streams.max()}."
         )
-    length = min(streams.shape[1], window or streams.shape[1])
+    length = streams.shape[1] if window is None else min(window, streams.shape[1])
     if not 0 <= max_delay < length:
         raise ValueError(
             "mean_state_gradients: `max_delay` must be below the stream's or window's "
@@ -204,7 +207,6 @@ def _compiled_sweep(cell, names, kinds, dtype):
 
 def _sweep_stream(sweep, table, ids, mask, max_delay, window, sizes, dtype):
     """Return sums (kind, group, state, delay, embedding) and counts of one stream."""
-    embedded = table[ids].astype(dtype)
     age = np.arange(len(ids)) % (window or len(ids))  # tokens since the chain began
     delays = np.arange(max_delay + 1)
     states = tuple(np.zeros(size, dtype) for size in sizes)
@@ -221,7 +223,7 @@ def _sweep_stream(sweep, table, ids, mask, max_delay, window, sizes, dtype):
         carries = np.stack([age[t] > 0, np.ones(len(t))], axis=1)
         chosen = None if mask is None else _padded(counted, dtype)
         part, states, tangents = sweep(
-            _padded(embedded[t], dtype),
+            _padded(table[ids[t]], dtype),
             _padded(carries, dtype),
             chosen,
             states,

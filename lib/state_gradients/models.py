@@ -125,15 +125,17 @@ def run_layers(model, embedded, states, mask=None):
     return model.get_layer("logits")(x if mask is None else x * mask), after
 
 
+def _variables(model):
+    return {
+        "embedding" if layer.name == "embedding" else f"{layer.name}.{v.name}": v
+        for layer in model.layers
+        for v in layer.weights
+    }
+
+
 def weights(model):
     """Return the model's weights by name, e.g. ``recurrent_1.kernel``, as NumPy."""
-    named = {}
-    for layer in model.layers:
-        for variable in layer.weights:
-            name = "embedding" if layer.name == "embedding" else variable.name
-            name = name if layer.name == "embedding" else f"{layer.name}.{name}"
-            named[name] = ops.convert_to_numpy(variable.value)
-    return named
+    return {k: ops.convert_to_numpy(v.value) for k, v in _variables(model).items()}
 
 
 def set_weights(model, named):
@@ -144,12 +146,9 @@ def set_weights(model, named):
     ValueError
         If a name is not a weight of the model, or a shape differs.
     """
-    for layer in model.layers:
-        for variable in layer.weights:
-            name = f"{layer.name}.{variable.name}"
-            name = "embedding" if layer.name == "embedding" else name
-            if name in named:
-                variable.assign(np.asarray(named[name]))
-    unknown = sorted(set(named) - set(weights(model)))
+    variables = _variables(model)
+    unknown = sorted(set(named) - set(variables))
     if unknown:
         raise ValueError(f"set_weights: the model has no weight {unknown[0]!r}.")
+    for name, value in named.items():
+        variables[name].assign(np.asarray(value))

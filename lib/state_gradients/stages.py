@@ -175,8 +175,8 @@ def spectra_of(gradient, embedding):
     Returns
     -------
     xarray.Dataset
-        With a ``normalization`` axis, "raw" and "whitened"; raw alone where the
-        covariance of the embedding is singular, as for one-hot input.
+        With a ``normalization`` axis, "raw" and "whitened"; raw alone for one-hot
+        input, whose covariance is singular.
     """
     table = embedding.values.astype(np.float64)
     variances = np.linalg.eigvalsh(np.cov(table, rowvar=False))[::-1]

@@ -118,10 +118,14 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
     Parameters
     ----------
     experiment : state_gradients.config.Experiment
-    text : state_gradients.corpora.Text, optional
+    text : state_gradients.vocabulary.Text, optional
         Loaded by name when absent.
     resume : bool
-        Go on from the last checkpoint of the same settings, if there is one.
+        Go on from the last checkpoint of the same settings and text, if there is one.
+    root : path-like, optional
+        The project's root, under which the checkpoint stands.
+    progress : bool
+        Whether to show a bar with perplexity and the time left.
 
     Returns
     -------
@@ -133,11 +137,16 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
     Raises
     ------
     TrainingDivergedError
-        If the loss stops being finite or exceeds ten times a uniform guess; the last
-        good checkpoint stays.
+        If a loss is not finite or the validation perplexity is ten times that of a
+        uniform guess; the last good checkpoint stays.
+    ValueError
+        If the training or validation text is too short for one window, or the
+        embedding does not fit the vocabulary; before any work.
     """
     config, shown = experiment.training, experiment.name if progress else None
     text = corpora.load(experiment.corpus) if text is None else text
+    for split in ("train", "valid"):  # too short: not first known after an epoch
+        batching.windows(text.splits[split], config.batch_size, config.num_steps)
     size, embeddings = len(text.vocabulary), None
     if experiment.model.embedding == "frozen":
         embeddings = corpora.read_embeddings(
