@@ -61,6 +61,16 @@ def test_settings_are_frozen_and_keyword_only(project):
         ("{training: {optimizer: adam}}", "new.training.optimizer must be one of"),
         ("{gradients: {split: dev}}", "new.gradients.split must be one of"),
         ("{gradients: {states: cell}}", "new.gradients.states must be a tuple"),
+        ("{gradients: {states: [memory]}}", "new.gradients.states must be one of"),
+        ("{gradients: {window: '200'}}", "new.gradients.window must be a int"),
+        ("{corpus: {train: 5}}", "new.corpus.train must be a str, received 5"),
+        ("{training: {patience: 0}}", "new.training.patience must be at least 1"),
+        ("{training: {clip_norm: .nan}}", "new.training.clip_norm must be finite"),
+        ("{model: {dropout: 1}}", r"new.model.dropout must be below 1, received 1\.0"),
+        ("{model: 5}", "new.model must be a mapping, received 5"),
+        ("{gradients: {groups: new-tokens}}", "which only the synthetic corpus has"),
+        ("{model: {cell: gru}, gradients: {states: [cell]}}", "for a gru, received"),
+        ("{", "params.yaml must be YAML, received"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(project, setting, message):

@@ -212,6 +212,8 @@ def test_built_language_model_is_accepted():
     [
         ({"max_delay": T}, "below the stream's or window's length 9, received 9"),
         ({"window": 2}, "window's length 2, received 3"),
+        ({"window": 0}, "window's length 0, received 3"),
+        ({"ids": np.zeros(0, int)}, "integers of shape .*received int64 of shape .0,."),
         ({"state": "memory"}, "among .* received 'memory'"),
         ({"ids": np.array([0, V])}, "must lie in 0..6, received 0..7"),
         ({"ids": np.zeros(T)}, "integers"),
@@ -225,10 +227,19 @@ def test_bad_input_is_refused(change, message):
         gradients.mean_state_gradients(build("lstm"), **arguments)
 
 
-def test_a_model_that_does_not_begin_with_an_embedding_is_refused():
-    model = keras.Sequential([keras.Input((None, E)), keras.layers.LSTM(H)])
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [keras.Input((None, E)), keras.layers.LSTM(H)],
+        [keras.layers.Embedding(V, E, mask_zero=True), keras.layers.LSTM(H)],
+        [keras.layers.Embedding(V, E), keras.layers.LSTM(H, go_backwards=True)],
+    ],
+)
+def test_a_model_that_is_not_embedding_then_rnn_forwards_is_refused(layers):
     with pytest.raises(ValueError, match="must begin Embedding"):
-        gradients.mean_state_gradients(model, np.zeros(T, int), max_delay=1)
+        gradients.mean_state_gradients(
+            keras.Sequential(layers), np.zeros(T, int), max_delay=1
+        )
 
 
 def test_other_activations_have_no_closed_form():

@@ -49,7 +49,8 @@ def small_extraction(tmp_path):
     for cell in ("lstm", "gru", "rnn"):
         model = models.build_language_model(replace(SETTINGS, cell=cell), V, seed=3)
         for variable in model.weights:
-            variable.assign(variable.value * 10)
+            if len(variable.shape) > 1:  # a GRU whose gate bias is 10 hardly moves
+                variable.assign(variable.value * 10)
         ids = np.random.default_rng(8).integers(V, size=90)
         for state in ("hidden", "cell") if cell == "lstm" else ("hidden",):
             mean = gradients.mean_state_gradients(model, ids, max_delay=4, state=state)

@@ -95,8 +95,14 @@ def test_a_changed_setting_reruns_only_what_depends_on_it(project):
         "spectra": "stale",
     }
     assert stages.reproduce("mine") == ["extract", "analyse"]
-    (project / "valid.txt").write_text("w1 w2 w3\n" * 40)
+    before = artifacts.load("mine", "encoder")
+    text = (project / "train.txt").read_text()
+    (project / "train.txt").write_text(text.replace("w1 ", "w0 "))
     assert set(states("mine").values()) == {"stale"}
+    # the checkpoint of the other text is not resumed
+    assert stages.reproduce("mine") == ["train", "extract", "analyse"]
+    after = artifacts.load("mine", "encoder")
+    assert not np.array_equal(after["embedding"], before["embedding"])
 
 
 def test_untrained_twin_shares_the_initial_weights(project):
@@ -125,10 +131,21 @@ def test_json_and_errors_of_the_command_line(project):
     assert wrong.exit_code == 1
     assert "did you mean 'mine'" in wrong.output
     (project / "train.txt").unlink()
+    unknown = run("reproduce", "mine-window", "mime")  # refused before any work
+    assert (unknown.exit_code, states("mine-window")["training"]) == (1, "missing")
     missing = run("train", "mine", "--restart")
     assert missing.exit_code == 1
     assert "train.txt" in missing.output
     assert "Traceback" not in missing.output
+
+
+def test_corpus_prints_the_sizes_of_the_text_as_first_used(project):
+    (project / "params.local.yaml").write_text(
+        "experiments: {doubled: {corpus: {repeat_eos: 2}}}"
+    )
+    sizes = json.loads(run("corpus", "mine", "--json").stdout)
+    lines = dict.fromkeys(("train", "valid", "test"), 12 * (9 + 1))
+    assert sizes == lines | {"vocabulary": 20}
 
 
 def test_extract_before_train_names_the_command(project):

@@ -174,8 +174,12 @@ def test_a_killed_run_resumes_to_identical_weights(tmp_path):
         np.testing.assert_array_equal(models.weights(resumed)[name], value)
 
 
-def test_resuming_at_every_epoch_equals_an_unbroken_run(tmp_path, monkeypatch):
-    whole, _ = train(EXPERIMENT, tmp_path / "whole")
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad"])
+def test_resuming_at_every_epoch_equals_an_unbroken_run(
+    tmp_path, monkeypatch, optimizer
+):
+    experiment = with_training(optimizer=optimizer)
+    whole, _ = train(experiment, tmp_path / "whole")
 
     class CutError(Exception):
         pass
@@ -189,12 +193,20 @@ def test_resuming_at_every_epoch_equals_an_unbroken_run(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "save_checkpoint", save_and_stop)
     for _ in range(4):
         with pytest.raises(CutError):
-            train(EXPERIMENT, tmp_path / "cut")
+            train(experiment, tmp_path / "cut")
     monkeypatch.undo()
-    resumed, curves = train(EXPERIMENT, tmp_path / "cut")
+    resumed, curves = train(experiment, tmp_path / "cut")
     assert curves.sizes["epoch"] == 4
     for name, value in models.weights(whole).items():
         np.testing.assert_array_equal(models.weights(resumed)[name], value)
+
+
+def test_a_split_too_short_for_a_window_is_refused_before_training(tmp_path):
+    text = small_text()
+    short = replace(text, splits=text.splits | {"valid": text.splits["valid"][:9]})
+    with pytest.raises(ValueError, match="needs 10 tokens, received 9"):
+        training.train(EXPERIMENT, text=short, root=tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path):

@@ -78,8 +78,7 @@ def mean_state_gradients(
         )
     streams = _checked_ids(ids, table.shape[0], max_delay, window)
     names = cells.state_names(layer.cell)
-    default = "cell" if "cell" in names else "hidden"
-    kinds = (state or default,) if not isinstance(state, tuple) else state
+    kinds = state if isinstance(state, tuple) else (state or names[-1],)  # cell is last
     for kind in kinds:
         if kind not in names:
             raise ValueError(
