@@ -209,6 +209,17 @@ def test_a_split_too_short_for_a_window_is_refused_before_training(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_longer_training_goes_on_and_a_shorter_one_is_refused(tmp_path):
+    whole, _ = train(with_training(patience=9), tmp_path / "whole")
+    train(with_training(max_epochs=2), tmp_path / "cut")
+    longer, curves = train(with_training(patience=9), tmp_path / "cut")
+    assert curves.sizes["epoch"] == 4
+    for name, value in models.weights(whole).items():
+        np.testing.assert_array_equal(models.weights(longer)[name], value)
+    with pytest.raises(ValueError, match="it holds 4 epochs"):
+        train(with_training(max_epochs=3), tmp_path / "cut")
+
+
 def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     train(with_training(), tmp_path)
     path = checkpoint_path(with_training(), root=tmp_path)

@@ -1,6 +1,7 @@
 """The few places where TensorFlow and JAX differ; all else is ``keras.ops``."""
 
 import keras
+import numpy as np
 
 
 def compiled(function):
@@ -35,6 +36,5 @@ def value_and_gradients(function, arguments):
 
 def supports(dtype):
     """Return whether the backend computes in `dtype` (JAX: float64 only if enabled)."""
-    from keras import ops
-
-    return keras.backend.standardize_dtype(ops.ones(1, dtype=dtype).dtype) == dtype
+    made = keras.ops.convert_to_tensor(np.ones(1, dtype))
+    return keras.backend.standardize_dtype(made.dtype) == dtype

@@ -2,7 +2,8 @@
 
 Each holds the trained weights, the optimizer's sums of squares and the history so far,
 in a folder whose name tells the settings and the text: whatever else is trained never
-meets its checkpoint.
+meets its checkpoint. Settings that only say when to stop do not enter: a training may
+be asked to go on.
 """
 
 import hashlib
@@ -17,11 +18,15 @@ from state_gradients import corpora
 from state_gradients.atomic import replacing
 from state_gradients.config import project_root
 
+STOPPING = ("max_epochs", "min_improvement", "patience")
+
 
 def checkpoint_path(experiment, *, root=None):
     """Return where the checkpoint of an experiment's training stands."""
-    groups = (experiment.corpus, experiment.model, experiment.training)
-    made_by = [corpora.fingerprint(experiment.corpus), *map(asdict, groups)]
+    recipe = asdict(experiment.training)
+    recipe = {name: value for name, value in recipe.items() if name not in STOPPING}
+    groups = [asdict(experiment.corpus), asdict(experiment.model), recipe]
+    made_by = [corpora.fingerprint(experiment.corpus), *groups]
     settings = json.dumps(made_by, sort_keys=True)
     digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
     folder = Path(root or project_root()) / "_work" / f"{experiment.name}-{digest}"

@@ -136,6 +136,8 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
 
     Raises
     ------
+    ValueError
+        If the checkpoint has seen more epochs than the experiment may.
     TrainingDivergedError
         If a loss is not finite or the validation perplexity is ten times that of a
         uniform guess; the last good checkpoint stays.
@@ -161,6 +163,12 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
     path = checkpoint_path(experiment, root=root)
     if resume and path.is_file():
         values, squares, history = load_checkpoint(path)
+        if len(history["seconds"]) > config.max_epochs:
+            raise ValueError(
+                f"train: {path} must not be beyond `max_epochs` = {config.max_epochs}, "
+                f"it holds {len(history['seconds'])} epochs; raise `max_epochs`, or "
+                "train with --restart, which replaces it."
+            )
         _assign(model, values)
     step = _training_step(model, config)
     while len(history["seconds"]) < config.max_epochs:
