@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -142,6 +143,8 @@ def describe(dataset, experiment, kind, *, upstream, root, wall_time=None):
 
 def _versions():
     found = {"python": platform.python_version()}
+    if keras := sys.modules.get("keras"):  # imported by the stages that need it
+        found["backend"] = keras.config.backend()
     for library in LIBRARIES.split():
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[library] = importlib.metadata.version(library)
