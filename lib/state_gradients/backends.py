@@ -38,3 +38,12 @@ def supports(dtype):
     """Return whether the backend computes in `dtype` (JAX: float64 only if enabled)."""
     made = keras.ops.convert_to_tensor(np.ones(1, dtype))
     return keras.backend.standardize_dtype(made.dtype) == dtype
+
+
+def tanh(x):
+    """Return tanh in the precision of `x`, which Keras cuts to float32 on JAX."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.numpy.tanh(x)
+    return keras.ops.tanh(x)

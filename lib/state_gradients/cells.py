@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from state_gradients.backends import tanh
+
 
 class Step(NamedTuple):
     """The states after a step, and its differential."""
@@ -42,9 +44,9 @@ def _lstm(cell, dtype):
         h, c = states
         z = ops.matmul(e, kernel) + ops.matmul(h, recurrent) + bias
         i, f, g, o = ops.split(z, 4)
-        i, f, o, g = ops.sigmoid(i), ops.sigmoid(f), ops.sigmoid(o), ops.tanh(g)
+        i, f, o, g = ops.sigmoid(i), ops.sigmoid(f), ops.sigmoid(o), tanh(g)
         after = f * c + i * g
-        squashed = ops.tanh(after)
+        squashed = tanh(after)
         slope = _columns(o * (1 - squashed * squashed))
         gates = (g * i * (1 - i), c * f * (1 - f), i * (1 - g * g))
         output = squashed * o * (1 - o)
@@ -91,11 +93,11 @@ def _gru(cell, dtype):
         r = ops.sigmoid(ops.matmul(wr, e) + ops.matmul(ur, h) + outer[1] + inner[1])
         if cell.reset_after:
             recalled = ops.matmul(uk, h) + inner[2]
-            k = ops.tanh(ops.matmul(wk, e) + outer[2] + r * recalled)
+            k = tanh(ops.matmul(wk, e) + outer[2] + r * recalled)
             through = _columns(r) * uk
             reset = ops.diag(recalled * r * (1 - r))
         else:
-            k = ops.tanh(ops.matmul(wk, e) + outer[2] + ops.matmul(uk, r * h))
+            k = tanh(ops.matmul(wk, e) + outer[2] + ops.matmul(uk, r * h))
             through = uk * r
             reset = uk * (h * r * (1 - r))
         update = _columns((h - k) * z * (1 - z))
@@ -120,7 +122,7 @@ def _simple_rnn(cell, dtype):
 
     def step(e, states):
         (h,) = states
-        h = ops.tanh(ops.matmul(w, e) + ops.matmul(u, h) + bias)
+        h = tanh(ops.matmul(w, e) + ops.matmul(u, h) + bias)
         slope = _columns(1 - h * h)
         recur = slope * u
         return Step((h,), (slope * w,), lambda x: (ops.matmul(recur, x[0]),))

@@ -163,10 +163,12 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
     path = checkpoint_path(experiment, root=root)
     if resume and path.is_file():
         values, squares, history = load_checkpoint(path)
-        if len(history["seconds"]) > config.max_epochs:
+        done, valid = len(history["seconds"]), history["valid_perplexity"]
+        stops = [k for k in range(done) if has_settled(valid[:k], config)]
+        if done > (end := min([config.max_epochs, *stops])):
             raise ValueError(
-                f"train: {path} must not be beyond `max_epochs` = {config.max_epochs}, "
-                f"it holds {len(history['seconds'])} epochs; raise `max_epochs`, or "
+                f"train: {path} must not be beyond epoch {end}, where these settings "
+                f"stop; it holds {done} epochs. Raise `max_epochs` or `patience`, or "
                 "train with --restart, which replaces it."
             )
         _assign(model, values)
