@@ -9,6 +9,7 @@ import ast
 import difflib
 import hashlib
 import os
+import re
 import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -113,6 +114,9 @@ def _clean(page, made_from):
         cell["id"] = f"cell-{index}"
         for key in ("papermill", "execution"):  # times and durations
             cell["metadata"].pop(key, None)
+        for output in cell.get("outputs", []):  # memory addresses, as of a Styler
+            if "text/plain" in (data := output.get("data", {})):
+                data["text/plain"] = re.sub(r" at 0x\w+", "", data["text/plain"])
         if _has_tag(cell, "injected-parameters"):
             cell["metadata"]["tags"].append("hide-cell")
     return page
