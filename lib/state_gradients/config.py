@@ -11,9 +11,9 @@ import difflib
 import os
 import re
 import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import yaml
 
@@ -35,12 +35,12 @@ class Corpus:
 class Model:
     """The language model: embedding, recurrent layers, dropout, softmax."""
 
-    cell: str = "lstm"  # "lstm", "gru" or "rnn"
+    cell: Literal["lstm", "gru", "rnn"] = "lstm"
     units: int = 256
     layers: int = 1
-    embedding: str = "trained"  # "trained", "frozen" (from a file) or "one-hot"
+    embedding: Literal["trained", "frozen", "one-hot"] = "trained"
     embedding_size: int = 64
-    embedding_file: str | None = None  # word2vec text format, for "frozen"
+    embedding_file: str | None = None  # word2vec text, for "frozen"
     dropout: float = 0.5  # on the recurrent output only: the input stays whole
     embedding_dropout: float = 0.0  # the released code drops 0.5, the paper does not
     initial_range: float = 0.05  # uniform(-r, r) for every matrix and softmax bias
@@ -53,7 +53,7 @@ class Training:
     seed: int = 2  # the paper's best of three, its baseline
     batch_size: int = 20
     num_steps: int = 200  # delays up to 50 need windows well above 50
-    optimizer: str = "sgd"  # "sgd" or "adagrad"
+    optimizer: Literal["sgd", "adagrad"] = "sgd"
     learning_rate: float = 1.0  # for the loss summed over steps, not averaged
     decay: float = 0.8  # learning rate factor of every epoch after `decay_after`
     decay_after: int = 6
@@ -67,10 +67,10 @@ class Training:
 class Gradients:
     """What is averaged into state gradients."""
 
-    split: str = "valid"
+    split: Literal["train", "valid", "test"] = "valid"
     max_delay: int = 50  # delays 0..50; the paper compares 0..49
-    states: tuple[str, ...] = ()  # () means every state of the cell
-    groups: str = "all"  # "all", or "new-tokens" on the synthetic corpus
+    states: tuple[Literal["hidden", "cell"], ...] = ()  # () means every one there is
+    groups: Literal["all", "new-tokens"] = "all"  # the latter: synthetic corpus only
     window: int | None = None  # 200 cuts the chain as the released code does
 
 
@@ -86,18 +86,7 @@ class Experiment:
 
 
 GROUPS = {
-    "corpus": Corpus,
-    "model": Model,
-    "training": Training,
-    "gradients": Gradients,
-}
-CHOICES = {
-    ("model", "cell"): ("lstm", "gru", "rnn"),
-    ("model", "embedding"): ("trained", "frozen", "one-hot"),
-    ("training", "optimizer"): ("sgd", "adagrad"),
-    ("gradients", "split"): ("train", "valid", "test"),
-    ("gradients", "states"): ("hidden", "cell"),
-    ("gradients", "groups"): ("all", "new-tokens"),
+    group.__name__.lower(): group for group in (Corpus, Model, Training, Gradients)
 }
 AT_LEAST_ONE = {"repeat_eos", "units", "layers", "embedding_size", "batch_size"}
 AT_LEAST_ONE |= {"num_steps", "patience", "window"}
@@ -124,78 +113,88 @@ def project_root(start=None):
     )
 
 
+def nearest(name, known):
+    """Return what to say of an unknown name: the nearest of the known, or all."""
+    near = difflib.get_close_matches(str(name), map(str, known), n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {sorted(known)}."
+
+
 def _refuse_unknown(names, known, where):
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {sorted(known)}."
+            hint = nearest(name, known)
             raise ValueError(f"params: unknown name {name!r} in {where}; {hint}")
 
 
-def _mapping(values, where):
-    if values is not None and not isinstance(values, dict):
+def _mapping(values, where, known=None):
+    values = {} if values is None else values
+    if not isinstance(values, dict):
         raise ValueError(f"params: {where} must be a mapping, received {values!r}.")
-    return values or {}
+    _refuse_unknown(values, values if known is None else known, where)
+    return values
+
+
+def _fault(name, kind, value):
+    """Return what a setting declared as `kind` must be but is not, or None."""
+    if isinstance(kind, types.UnionType):  # int | None, say
+        if value is None:
+            return None
+        kind = get_args(kind)[0]
+    several = get_origin(kind) is tuple
+    if several and type(value) is not tuple:
+        return "be a tuple"
+    if allowed := get_args(get_args(kind)[0] if several else kind):
+        fits = all(one in allowed for one in (value if several else (value,)))
+        return None if fits else f"be one of {allowed}"
+    if type(value) is not kind:
+        return f"be a {kind.__name__}"
+    if kind is str:
+        return None
+    if not 0 <= value < float("inf"):
+        return "not be negative" if value < 0 else "be finite"
+    if name in AT_LEAST_ONE and value < 1:
+        return "be at least 1"
+    return "be below 1" if name in BELOW_ONE and value >= 1 else None
 
 
 def _checked(group, values, where):
-    """Build one frozen group, refusing unknown names, types, choices and sizes."""
-    fields = {f.name: f.type for f in dataclasses.fields(GROUPS[group])}
-    _refuse_unknown(values, fields, f"{where}.{group}")
-    kept = {}
+    """Build one frozen group of settings, refusing unknown names and wrong values."""
+    kinds = {f.name: f.type for f in dataclasses.fields(GROUPS[group])}
+    _refuse_unknown(values, kinds, f"{where}.{group}")
+    kept = dict(values)
     for name, value in values.items():
-        kind = fields[name]  # int, say, int | None or tuple[str, ...]
-        union = isinstance(kind, types.UnionType)
-        kinds = typing.get_args(kind) if union else (typing.get_origin(kind) or kind,)
-        if kind is float and type(value) is int:
-            value = float(value)
-        if kinds == (tuple,) and isinstance(value, list):
-            value = tuple(value)
-        allowed, must = CHOICES.get((group, name)), None
-        chosen = value if isinstance(value, tuple) else (value,)
-        number = type(value) in (int, float)
-        if type(value) not in kinds:
-            must = f"be a {kinds[0].__name__}"
-        elif allowed and not all(one in allowed for one in chosen):
-            must = f"be one of {allowed}"
-        elif number and not 0 <= value < float("inf"):
-            must = "not be negative" if value < 0 else "be finite"
-        elif number and name in AT_LEAST_ONE and value < 1:
-            must = "be at least 1"
-        elif name in BELOW_ONE and value >= 1:
-            must = "be below 1"
-        if must:
+        if kinds[name] is float and type(value) is int:
+            kept[name] = float(value)
+        elif get_origin(kinds[name]) is tuple and type(value) is list:
+            kept[name] = tuple(value)
+        if must := _fault(name, kinds[name], kept[name]):
             raise ValueError(
-                f"params: {where}.{group}.{name} must {must}, received {value!r}."
+                f"params: {where}.{group}.{name} must {must}, received {kept[name]!r}."
             )
-        kept[name] = value
     return GROUPS[group](**kept)
 
 
-def _read(path):
+def _read(path, known):
     try:
         values = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else None
     except yaml.YAMLError as error:
         raise ValueError(f"params: {path} must be YAML, received {error}") from error
-    return _mapping(values, path)
+    return _mapping(values, path.name, known)
 
 
 def read_params(root=None):
     """Return ``(baseline, experiments)``, two dicts of plain settings."""
     root = Path(root) if root else project_root()
-    params, local = _read(root / "params.yaml"), _read(root / "params.local.yaml")
-    _refuse_unknown(params, ("baseline", "experiments"), "params.yaml")
-    _refuse_unknown(local, ("experiments",), "params.local.yaml")
-    baseline = _mapping(params.get("baseline"), "baseline")
+    params = _read(root / "params.yaml", ("baseline", "experiments"))
+    local = _read(root / "params.local.yaml", ("experiments",))
     experiments, own = (
         _mapping(each.get("experiments"), "experiments") for each in (params, local)
     )
-    twice = sorted(set(experiments) & set(own))
-    if twice:
+    if twice := sorted(set(experiments) & set(own)):
         raise ValueError(
             f"params: {twice[0]!r} stands in both params files; rename yours."
         )
-    return baseline, experiments | own
+    return _mapping(params.get("baseline"), "baseline", GROUPS), experiments | own
 
 
 def experiment_names(root=None):
@@ -219,16 +218,13 @@ def load_experiment(name, *, root=None):
             "params: an experiment's name must be lower-case letters, digits, '-' and "
             f"'.', received {name!r}."
         )
-    changes = _mapping(experiments[name], f"experiments.{name}")
-    _refuse_unknown(baseline, GROUPS, "baseline")
-    _refuse_unknown(changes, GROUPS, f"experiments.{name}")
-    both = {
-        group: [
+    changes = _mapping(experiments[name], f"experiments.{name}", GROUPS)
+    groups = {}
+    for group in GROUPS:
+        base, own = (
             _mapping(each.get(group), f"{name}.{group}") for each in (baseline, changes)
-        ]
-        for group in GROUPS
-    }
-    groups = {group: _checked(group, a | b, name) for group, (a, b) in both.items()}
+        )
+        groups[group] = _checked(group, base | own, name)
     experiment = Experiment(name=name, **groups)
     wanted, cell = experiment.gradients, experiment.model.cell
     if wanted.groups == "new-tokens" and experiment.corpus.name != "synthetic":

@@ -21,8 +21,8 @@ def _axes(ax, size=(7.0, 3.8)):
     return ax
 
 
-def _lines(data, along, who):
-    """Yield (number, label, x, y), one line of `data` after the other."""
+def _draw(ax, data, along, who, *, dash=None, suffix=None, every=5):
+    """Draw `data` along one axis, a line for each entry of the other, if any."""
     dims = getattr(data, "dims", ())
     others = [dim for dim in dims if dim != along]
     if len(others) > 1 or along not in dims:
@@ -31,32 +31,26 @@ def _lines(data, along, who):
             f"(line, {along}), received {getattr(data, 'sizes', type(data))}; select "
             "one entry of every other dimension first."
         )
-    stacked = data if others else data.expand_dims("line")
-    dim = others[0] if others else "line"
-    for number, line in enumerate(stacked.transpose(dim, along)):
-        label = str(line[dim].values) if others and dim in line.coords else None
-        yield number, label, line[along].values, line.values
-
-
-def _draw(ax, data, along, who, *, dash=None, suffix=None, every=5):
-    for number, label, x, y in _lines(data, along, who):
-        label = " ".join(filter(None, (label, suffix))) or None
-        style = {
-            "color": COLOURS[number % len(COLOURS)],
-            "linestyle": DASHES[number % len(DASHES)] if dash is None else dash,
-            "marker": MARKERS[number % len(MARKERS)],
-            "markevery": (number % every, every),
-            "markersize": 4.5,
-        }
-        ax.plot(x, y, label=label, **style)
+    lines = data.transpose(*others, along) if others else [data]
+    for number, line in enumerate(lines):
+        names = [str(line[dim].values) for dim in others if dim in line.coords]
+        ax.plot(
+            line[along],
+            line,
+            label=" ".join([*names, suffix] if suffix else names) or None,
+            color=COLOURS[number % len(COLOURS)],
+            linestyle=DASHES[number % len(DASHES)] if dash is None else dash,
+            marker=MARKERS[number % len(MARKERS)],
+            markevery=(number % every, every),
+            markersize=4.5,
+        )
     return ax
 
 
-def _finish(ax, data, *, x, y, legend="best"):
+def _finish(ax, data, *, x, y, legend="best", **settings):
     named = data.coords.get("experiment", data.attrs.get("experiment"))
-    alone = named is not None and np.ndim(named) == 0
-    ax.set(xlabel=x, ylabel=y)
-    if alone:
+    ax.set(xlabel=x, ylabel=y, **settings)
+    if named is not None and np.ndim(named) == 0:
         ax.set_title(str(getattr(named, "values", named)), loc="left", fontsize=10)
     if ax.get_legend_handles_labels()[1]:
         ax.legend(frameon=False, fontsize=9, loc=legend)
@@ -73,8 +67,8 @@ def plot_memory(data, *, ax=None):
     """
     memory = data["memory"] if isinstance(data, xr.Dataset) else data
     ax = _draw(_axes(ax), memory, "delay", "plot_memory")
-    ax.set_yscale("log")
-    return _finish(ax, data, x="delay (tokens)", y=r"memory $\sigma_1$")
+    x, y = "delay (tokens)", r"memory $\sigma_1$"
+    return _finish(ax, data, x=x, y=y, yscale="log")
 
 
 def plot_selectivity(data, *, ax=None):
@@ -88,8 +82,8 @@ def plot_selectivity(data, *, ax=None):
     one, five = r"$\sigma_1 / \Sigma\sigma$", r"$\Sigma_5\sigma / \Sigma\sigma$"
     _draw(ax, data["selectivity"], "delay", who, dash="-", suffix=one)
     _draw(ax, data["selectivity_5"], "delay", who, dash=(0, (4, 2)), suffix=five)
-    ax.set_ylim(0, 1.02)
-    return _finish(ax, data, x="delay (tokens)", y="share of all singular values")
+    x, y = "delay (tokens)", "share of all singular values"
+    return _finish(ax, data, x=x, y=y, ylim=(0, 1.02))
 
 
 def plot_training_curves(data, *, ax=None):
@@ -104,32 +98,31 @@ def plot_training_curves(data, *, ax=None):
     for split, (dash, suffix) in curves.items():
         curve = data[f"{split}_perplexity"]
         _draw(ax, curve, "epoch", who, dash=dash, suffix=suffix, every=1)
-    ax.set_yscale("log")
     ax.xaxis.get_major_locator().set_params(integer=True)
-    return _finish(ax, data, x="epoch", y="perplexity")
+    return _finish(ax, data, x="epoch", y="perplexity", yscale="log")
 
 
 def plot_embedding_variance(data, *, ax=None):
     """Draw the embeddings' variance along their principal axes, ([line], axis)."""
     ranked = data.assign_coords(axis=np.arange(1, data.sizes.get("axis", 0) + 1))
     ax = _draw(_axes(ax), ranked, "axis", "plot_embedding_variance", every=7)
-    ax.set_yscale("log")
-    return _finish(ax, data, x="principal axis, by rank", y="variance / mean variance")
+    x, y = "principal axis, by rank", "variance / mean variance"
+    return _finish(ax, data, x=x, y=y, yscale="log")
 
 
 def plot_whitening(data, *, ax=None):
     """Draw singular values of several embedding spaces, ([line], component)."""
     ax = _draw(_axes(ax), data, "component", "plot_whitening", every=7)
-    ax.set_yscale("log")
-    return _finish(ax, data, x="singular value, by rank", y=r"$\sigma$ / largest")
+    x, y = "singular value, by rank", r"$\sigma$ / largest"
+    return _finish(ax, data, x=x, y=y, yscale="log")
 
 
 def plot_linearization(data, *, ax=None):
     """Draw the relative error of first order by the step's length, ([line], step)."""
     ax = _draw(_axes(ax), data, "step", "plot_linearization", every=1)
-    ax.set(xscale="log", yscale="log")
-    error = r"$\|\Delta s - G\,\Delta e\| \;/\; \|G\,\Delta e\|$"
-    return _finish(ax, data, x=r"length of the step $\|\Delta e\|$", y=error)
+    x = r"length of the step $\|\Delta e\|$"
+    y = r"$\|\Delta s - G\,\Delta e\| \;/\; \|G\,\Delta e\|$"
+    return _finish(ax, data, x=x, y=y, xscale="log", yscale="log")
 
 
 def plot_perplexity_ladder(data, *, ax=None):

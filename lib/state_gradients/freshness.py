@@ -67,17 +67,16 @@ _SPECTRA = {
     "vt": (*_CURVE, "direction", "embedding"),  # of the first ten components
     **dict.fromkeys(("memory", "total", "selectivity", "selectivity_5"), _CURVE),
 }
+_BOTH = ("gradients", "encoder")
 KINDS = {
     "training": Kind(stage="train", schema=_TRAINING),
     "encoder": Kind(stage="train", schema=_ENCODER, suffix=".h5"),
     "weights": Kind(stage="train", schema=_WEIGHTS, suffix=".h5"),
     "gradients": Kind(stage="extract", upstream=("encoder",), schema=_GRADIENTS),
-    "spectra": Kind(
-        stage="analyse", upstream=("gradients", "encoder"), schema=_SPECTRA
-    ),
+    "spectra": Kind(stage="analyse", upstream=_BOTH, schema=_SPECTRA),
     "probes": Kind(stage="analyse", upstream=("weights", "gradients")),
     "types": Kind(stage="analyse", upstream=("encoder",)),
-    "properties": Kind(stage="analyse", upstream=("gradients", "encoder")),
+    "properties": Kind(stage="analyse", upstream=_BOTH),
 }
 BASELINE = "ptb-lstm-256"
 LIBRARIES = "state-gradients tensorflow jax keras numpy scipy scikit-learn xarray"
@@ -91,9 +90,9 @@ def expected(experiment):
     """
     synthetic = experiment.corpus.name == "synthetic"
     full = synthetic or experiment.name == BASELINE
-    kinds = {"training": True, "encoder": True} | ({"weights": True} if full else {})
-    kinds |= {"gradients": full, "spectra": True}
-    return kinds | ({"probes": True} if synthetic else {})
+    made = ["training", "encoder", *["weights"] * full, "gradients", "spectra"]
+    made += ["probes"] * synthetic
+    return dict.fromkeys(made, True) | {"gradients": full}
 
 
 def content_hash(dataset):
@@ -111,10 +110,13 @@ def content_hash(dataset):
     return digest.hexdigest()
 
 
+def _plain(settings):
+    # tuples as the lists they are read back as
+    return json.loads(json.dumps(dataclasses.asdict(settings)))
+
+
 def _settings(experiment, stage):
-    groups = STAGES[stage].groups
-    values = {group: dataclasses.asdict(getattr(experiment, group)) for group in groups}
-    return json.loads(json.dumps(values))  # tuples as the lists they are read back as
+    return {g: _plain(getattr(experiment, g)) for g in STAGES[stage].groups}
 
 
 def describe(dataset, experiment, kind, *, upstream, root, wall_time=None):
@@ -182,10 +184,12 @@ def changes(made, experiment, current):
     """
     stage, found = STAGES[made["stage"]], []
     for group, now in _settings(experiment, made["stage"]).items():
-        defaults = json.loads(json.dumps(dataclasses.asdict(config.GROUPS[group]())))
-        then = defaults | made["config"].get(group, {})
-        differs = [key for key in now if now[key] != then[key]]
-        found += [f"{group}.{key}: {then[key]} -> {now[key]}" for key in differs]
+        then = _plain(config.GROUPS[group]()) | made["config"].get(group, {})
+        found += [
+            f"{group}.{key}: {then[key]} -> {value}"
+            for key, value in now.items()
+            if value != then[key]
+        ]
     corpus = experiment.corpus
     if made["corpus"] and not found and _is_other_text(corpus, made["corpus"]):
         found.append(f"the corpus {corpus.name}: other text")
