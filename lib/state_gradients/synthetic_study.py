@@ -9,7 +9,7 @@ C^T G, whose singular values are those of the projections Q Q^T G and C C^T G.
 import numpy as np
 import xarray as xr
 
-from state_gradients import evaluation, probes, readout, synthetic
+from state_gradients import evaluation, labelling, probes, readout, synthetic
 
 N_TRAIN = 150_000  # validation tokens that the probes are fitted on; they see the rest
 N_COUNTING = 5  # the paper's directions
@@ -17,38 +17,6 @@ N_SHOWN = 1_500  # states in Fig. 2
 LABELS = [*map(str, range(synthetic.COUNT_EOS)), "EOS"]
 # Half-way between certainty and a state that holds the two current tokens only.
 HALF_WAY = (1 + 1 / (synthetic.N_TOKENS - 2)) / 2
-NLL, SHARE = "mean of -ln p", "correct / all"
-MEANING = {  # name: (long_name, units, equation)
-    "lda_accuracy": ("test accuracy of LDA", "1", SHARE),
-    "lda_balanced_accuracy": ("balanced test accuracy of LDA", "1", "mean recall"),
-    "majority_rate": ("accuracy of guessing the commonest class", "1", SHARE),
-    "new_recall": ("recall of the new tokens", "1", SHARE),
-    "count_variance": ("discriminating variance by direction", "1", "lambda / sum"),
-    "count_variance_5": ("share of the first five", "1", "sum_5 lambda / sum"),
-    "principal_angle": (
-        "LDA of count (5) to LDA of token (9)",
-        "degree",
-        "cos = sigma",
-    ),
-    "plane_accuracy": ("accuracy of the count in two directions", "1", SHARE),
-    "plane_recall": ("recall of each count in two directions", "1", SHARE),
-    "plane_means": ("mean cell on two LDA directions", "1", "w^T c"),
-    "plane_states": ("cells on two LDA directions", "1", "w^T c"),
-    "plane_count": ("count of each of these cells, 16 is EOS", "1", "label"),
-    "delay_accuracy": ("LDA accuracy of the new token at delay 0", "1", SHARE),
-    "accuracy_falls_at": ("first delay below half-way", "token", "(1 + 1/8) / 2"),
-    "sum_singular_values": ("sum of singular values, cell", "1", "sum sigma(Q^T G)"),
-    "perplexity": ("perplexity, each token counts once", "1", "exp(mean of -ln p)"),
-    "predictions_at": ("test predictions by the label predicted", "1", "count"),
-    "mistakes_at": ("wrong test predictions by that label", "1", "count"),
-    "nll_at": ("test loss by that label", "nat", NLL),
-    "ideal_nll_at": ("test loss of the ideal predictor", "nat", NLL),
-    "predictions": ("test predictions from the third token on", "1", "count"),
-    "unexpected_mistakes": ("wrong predictions of repeated tokens", "1", "count"),
-    "unexpected_at_first_repeat": ("of these, of the first repeat", "1", "count"),
-    "eos_probability": ("mean p(<eos>) after so many cycles", "1", "softmax"),
-    "ablated_nll_at": ("test loss, cell at its mean in a subspace", "nat", NLL),
-}
 
 
 def position_groups(labels):
@@ -101,7 +69,7 @@ def analyse(experiment, model, gradients, *, texts=None, n_train=N_TRAIN):
     Returns
     -------
     xarray.Dataset
-        The ``probes`` artifact; `MEANING` lists its variables.
+        The ``probes`` artifact; ``variables.yaml`` says what its variables mean.
     """
     settings = experiment.training
     texts = texts or {
@@ -131,14 +99,9 @@ def analyse(experiment, model, gradients, *, texts=None, n_train=N_TRAIN):
         | readout.predictions(*of_test, states["test"][1])
         | readout.ablation(*of_test, states["test"], basis, seed=settings.seed)
     )
-    keys = ("long_name", "units", "equation")
     return xr.Dataset(
         {
-            name: (
-                dims,
-                np.asarray(values),
-                dict(zip(keys, MEANING[name], strict=True)),
-            )
+            name: (dims, np.asarray(values), labelling.about(name))
             for name, (dims, values) in variables.items()
         },
         coords={

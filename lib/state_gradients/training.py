@@ -16,7 +16,7 @@ import xarray as xr
 from keras import ops
 from tqdm.auto import tqdm
 
-from state_gradients import backends, batching, corpora, evaluation, models
+from state_gradients import backends, batching, corpora, evaluation, labelling, models
 from state_gradients.checkpoints import (
     checkpoint_path,
     load_checkpoint,
@@ -26,12 +26,7 @@ from state_gradients.evaluation import perplexity, token_losses
 
 __all__ = ["dropout_masks", "has_settled", "perplexity", "token_losses", "train"]
 
-CURVES = {
-    "train_perplexity": ("training perplexity, with dropout", "1", "exp(mean -ln p)"),
-    "valid_perplexity": ("validation perplexity", "1", "exp(mean -ln p)"),
-    "learning_rate": ("learning rate", "1", "rate * decay^max(k - decay_after, 0)"),
-    "seconds": ("wall time of the epoch", "s", "measured"),
-}
+CURVES = ("train_perplexity", "valid_perplexity", "learning_rate", "seconds")
 
 
 class TrainingDivergedError(RuntimeError):
@@ -235,13 +230,9 @@ def _check(loss, bound, where):
 
 
 def _curves(history):
-    variables = {
-        name: (
-            "epoch",
-            np.asarray(history[name], np.float64),
-            dict(zip(("long_name", "units", "equation"), described, strict=True)),
-        )
-        for name, described in CURVES.items()
-    }
     epochs = np.arange(1, len(history["seconds"]) + 1)
+    variables = {
+        name: ("epoch", np.asarray(history[name], np.float64), labelling.about(name))
+        for name in CURVES
+    }
     return xr.Dataset(variables, coords={"epoch": epochs})
