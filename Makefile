@@ -1,26 +1,31 @@
-# Everything runs inside .venv, which is made once from requirements.lock.
+# Everything runs inside .venv, which is made once from requirements.lock; `make extras`
+# adds JAX and Dask from requirements-extras.lock, which nothing else here needs.
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 EXPERIMENT ?=
 BIN := .venv/bin
 READY := .venv/installed
+EXTRAS := .venv/installed-extras
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 # --all: pages that Sphinx does not read again would keep their warnings to themselves.
 BUILD := $(BIN)/jupyter-book build . -W -n --keep-going -q --all
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint lab bench reproduce lock clean
+.PHONY: help book test extras test-backends lint lab bench reproduce lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 # The stamp is written last: an interrupted install starts again.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
-	  --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
-	  --no-deps --no-build-isolation -e .
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
+	touch $@
+
+$(EXTRAS): $(READY) requirements-extras.lock
+	$(PIP) --require-hashes -r requirements-extras.lock
 	touch $@
 
 book: $(READY) ## run the notebooks, build the book: _build/html/index.html
@@ -35,6 +40,18 @@ test: $(READY) ## lint, tests, then the whole book with warnings as errors
 	$(BIN)/state-gradients render
 	$(BUILD)
 	$(BIN)/python -m pytest tests/test_book.py
+
+extras: $(EXTRAS) ## JAX and Dask into .venv
+
+# What KERAS_BACKEND reaches. Double precision is JAX's to be switched on, so that the
+# tests which take it as their reference have a run of their own.
+ON_JAX := KERAS_BACKEND=jax $(BIN)/python -m pytest
+FLOAT32 := $(addprefix tests/test_,models.py training.py recipes.py)
+FLOAT64 := $(addprefix tests/test_,gradients.py whitening.py)
+
+test-backends: $(EXTRAS) ## the core tests on JAX
+	$(ON_JAX) $(FLOAT32)
+	JAX_ENABLE_X64=1 $(ON_JAX) $(FLOAT64)
 
 # ruff does not see the {code-cell} blocks of MyST notebooks: convert them first, to
 # .ipynb, where it checks cell by cell (in py:percent, the blank lines between cells
@@ -64,10 +81,19 @@ reproduce: $(READY) ## run an experiment again: make reproduce EXPERIMENT=name
 	$(KEEP) $(BIN)/state-gradients reproduce $(EXPERIMENT)
 
 # Keeps the pins that still fit; `make lock UPGRADE=--upgrade` renews all. Needs uv.
-lock: ## pin requirements.lock from pyproject.toml
-	uv pip compile pyproject.toml --group book --group dev --group build \
-	  --universal --python-version 3.11 --generate-hashes $(UPGRADE) \
-	  --custom-compile-command "make lock" --output-file requirements.lock
+UV ?= uv
+PIN := $(UV) pip compile --universal --python-version 3.11 --generate-hashes \
+  --custom-compile-command "make lock" $(UPGRADE)
+# uv has no option for extras without what they extend: hand it their own lines.
+LISTED := import tomllib; \
+  extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+  print(*extras["jax"], *extras["scale"], sep="\n")
+
+lock: ## pin requirements.lock and requirements-extras.lock from pyproject.toml
+	$(PIN) pyproject.toml --group book --group dev --group build \
+	  --output-file requirements.lock
+	$(PYTHON) -c '$(LISTED)' | $(PIN) - --constraint requirements.lock \
+	  --output-file requirements-extras.lock
 
 clean: ## remove what make made, except .venv
 	rm -rf _build book/sections
