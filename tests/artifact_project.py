@@ -52,7 +52,7 @@ def dataset(kind, seed=0, **scalars):
     rng, made = np.random.default_rng(seed), xr.Dataset()
     for name, dims in freshness.KINDS[kind].schema.items():
         dims = ("a", "b") if dims is None else dims
-        if dims != (name,):
+        if dims != [name]:
             values = rng.random([SIZES.get(dim, 2) for dim in dims])
             made[name] = (dims, values.astype("float32"), dict(ABOUT))
     for name, value in scalars.items():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from state_gradients import batching, config, models, training
+from state_gradients import batching, checkpoints, config, evaluation, models, training
 from state_gradients.checkpoints import checkpoint_path, load_checkpoint
 from state_gradients.corpora import Text
 from state_gradients.vocabulary import Vocabulary
@@ -184,13 +184,13 @@ def test_resuming_at_every_epoch_equals_an_unbroken_run(
     class CutError(Exception):
         pass
 
-    save = training.save_checkpoint
+    save = checkpoints.save_checkpoint
 
     def save_and_stop(*arguments):
         save(*arguments)
         raise CutError
 
-    monkeypatch.setattr(training, "save_checkpoint", save_and_stop)
+    monkeypatch.setattr(checkpoints, "save_checkpoint", save_and_stop)
     for _ in range(4):
         with pytest.raises(CutError):
             train(experiment, tmp_path / "cut")
@@ -255,8 +255,8 @@ def test_state_is_carried_whatever_the_window():
     for variable in model.trainable_variables:
         variable.assign(variable.value * 20)
     ids = np.random.default_rng(0).integers(V, size=61)
-    one, guess = training.token_losses(model, ids, batch_size=1, num_steps=1)
-    sixty, again = training.token_losses(model, ids, batch_size=1, num_steps=60)
+    one, guess = evaluation.token_losses(model, ids, batch_size=1, num_steps=1)
+    sixty, again = evaluation.token_losses(model, ids, batch_size=1, num_steps=60)
     assert one.shape == (1, 60)
     np.testing.assert_allclose(one, sixty, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(guess, again)

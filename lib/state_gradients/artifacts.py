@@ -44,7 +44,7 @@ def _problems(dataset, kind):
     for name, dims in KINDS[kind].schema.items():
         if name not in dataset.variables:
             found.append(f"variable {name!r} is missing")
-        elif dims is not None and dataset[name].dims != dims:
+        elif dims is not None and list(dataset[name].dims) != dims:
             found.append(f"{name!r} must have dims {dims}, not {dataset[name].dims}")
     for name, variable in dataset.variables.items():
         bad = variable.dtype.kind in "fc" and not np.isfinite(variable.values).all()

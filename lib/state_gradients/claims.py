@@ -4,6 +4,8 @@ A published number is judged by the ledger and its tolerances; every other claim
 test in :mod:`state_gradients.claims_synthetic`, which later modules join.
 """
 
+import contextlib
+
 import pandas as pd
 
 from state_gradients import artifacts, claims_synthetic, config, tables, verdicts
@@ -25,21 +27,18 @@ def table(root=None):
     artifacts.ArtifactError
         If an artifact is damaged.
     """
-    experiments = [
-        config.load_experiment(n, root=root) for n in config.experiment_names(root)
-    ]
-    names, runs = [e.name for e in experiments if e.corpus.name == "synthetic"], []
+    everything = config.experiment_names(root)
+    experiments = [config.load_experiment(name, root=root) for name in everything]
+    names = [e.name for e in experiments if e.corpus.name == "synthetic"]
+    runs, rows = [], []
     for name in names:
-        try:
+        with contextlib.suppress(artifacts.MissingArtifactError):
             runs.append(artifacts.load(name, "probes", root=root))
-        except artifacts.MissingArtifactError:
-            continue
-    rows = []
-    for name, what in CLAIMS.items():
-        found = (f"state-gradients reproduce {names[0]}", "not run") if names else None
+    for name, what in CLAIMS.items() if names else ():
+        found = f"state-gradients reproduce {names[0]}", "not run"
         if runs:
             found = verdicts.by_runs(what.test, runs, len(names))
-        rows += [(name, what.text, what.kind, what.quantity, *found)] if found else []
+        rows.append((name, what.text, what.kind, what.quantity, *found))
     ledger = tables.ledger(root)
     numbers = ledger[~ledger["claim"].isin([*CLAIMS, ""]) & (ledger["kind"] != "order")]
     for name, part in numbers.groupby("claim"):

@@ -113,6 +113,11 @@ def project_root(start=None):
     )
 
 
+def shipped(name):
+    """Return what a YAML file of the package holds."""
+    return yaml.safe_load(Path(__file__).with_name(name).read_text("utf-8"))
+
+
 def nearest(name, known):
     """Return what to say of an unknown name: the nearest of the known, or all."""
     near = difflib.get_close_matches(str(name), map(str, known), n=1)

@@ -9,7 +9,6 @@ taken from the folder that the environment variable ``STATE_GRADIENTS_CORPORA`` 
 both ways their hash is checked.
 """
 
-import difflib
 import hashlib
 import json
 import os
@@ -20,7 +19,6 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from state_gradients import config, synthetic
 from state_gradients.vocabulary import Text, Vocabulary, rank_types, read_lines
@@ -46,8 +44,7 @@ class Source:
     tokens: dict[str, int] = field(default_factory=dict)  # expected, <eos> counted
 
 
-_LISTED = yaml.safe_load(Path(__file__).with_name("corpora.yaml").read_text("utf-8"))
-REGISTRY = {name: Source(**about) for name, about in _LISTED.items()}
+REGISTRY = {k: Source(**about) for k, about in config.shipped("corpora.yaml").items()}
 
 
 def _registered(corpus):
@@ -59,11 +56,10 @@ def _registered(corpus):
             f"`name` that is not registered, received {corpus}."
         )
     if not any(own) and corpus.name not in known:
-        near = difflib.get_close_matches(corpus.name, known, n=1)
         raise ValueError(
-            f"corpora: `name` must be one of {known}, or come with `train`, `valid` "
-            f"and `test` files; received {corpus.name!r}"
-            + (f", did you mean {near[0]!r}?" if near else ".")
+            "corpora: `name` must be registered, or come with `train`, `valid` and "
+            f"`test` files; received {corpus.name!r}, "
+            f"{config.nearest(corpus.name, known)}"
         )
     return None if any(own) else REGISTRY.get(corpus.name)
 
@@ -71,40 +67,43 @@ def _registered(corpus):
 def _find(source, split):
     """Return the hash-checked file of a split, or its place in a checked archive."""
     name, folder = source.files[split], os.environ.get(FOLDER_VARIABLE)
-    address = f"{source.base}/{source.archive or name}"
-    if folder:
-        names = [n for n in (name, source.archive) if n in source.hashes]
-        paths = [Path(folder, source.folder, n) for n in names]
-        path = next((path for path in paths if path.is_file()), None)
-        if path is None:
-            raise FileNotFoundError(
-                f"corpora: {paths[0].parent} must hold {' or '.join(names)}, "
-                f"which is missing; put it there, or unset {FOLDER_VARIABLE} to fetch "
-                f"{address}."
-            )
-        algorithm, known = source.hashes[path.name].split(":")
-        found = _file_hash(path, algorithm)
-        if found != known:
-            raise ValueError(
-                f"corpora: {algorithm} of {path} must be {known}, received {found}: "
-                f"replace it by {address}."
-            )
-    else:
-        import pooch  # here: pages that read artifacts fetch nothing
-
-        fetched, cache = source.archive or name, pooch.os_cache("state-gradients")
-        known = source.hashes[fetched]
-        try:
-            path = Path(pooch.retrieve(address, known, fetched, cache / source.folder))
-        except (OSError, ValueError) as error:
-            kind = OSError if isinstance(error, OSError) else ValueError
-            raise kind(
-                f"corpora: {address} must be within reach and have {known}, received: "
-                f"{error} Or put it into DIR/{source.folder}/ by hand and set "
-                f"{FOLDER_VARIABLE}=DIR."
-            ) from error
+    path = _kept(source, name, folder) if folder else _fetched(source, name)
     inside = path.name == source.archive
     return zipfile.Path(path, f"{source.folder}/{name}") if inside else path
+
+
+def _kept(source, name, folder):
+    names = [n for n in (name, source.archive) if n in source.hashes]
+    folder, address = Path(folder, source.folder), f"{source.base}/{names[-1]}"
+    path = next((folder / n for n in names if (folder / n).is_file()), None)
+    if path is None:
+        raise FileNotFoundError(
+            f"corpora: {folder} must hold {' or '.join(names)}, which is missing; put "
+            f"it there, or unset {FOLDER_VARIABLE} to fetch {address}."
+        )
+    algorithm, known = source.hashes[path.name].split(":")
+    if (found := _file_hash(path, algorithm)) != known:
+        raise ValueError(
+            f"corpora: {algorithm} of {path} must be {known}, received {found}: "
+            f"replace it by {address}."
+        )
+    return path
+
+
+def _fetched(source, name):
+    import pooch  # here: pages that read artifacts fetch nothing
+
+    name, cache = source.archive or name, pooch.os_cache("state-gradients")
+    address, known = f"{source.base}/{name}", source.hashes[name]
+    try:
+        return Path(pooch.retrieve(address, known, name, cache / source.folder))
+    except (OSError, ValueError) as error:
+        kind = OSError if isinstance(error, OSError) else ValueError
+        raise kind(
+            f"corpora: {address} must be within reach and have {known}, received: "
+            f"{error} Or put it into DIR/{source.folder}/ by hand and set "
+            f"{FOLDER_VARIABLE}=DIR."
+        ) from error
 
 
 def _file_hash(path, algorithm="sha256"):
@@ -114,8 +113,7 @@ def _file_hash(path, algorithm="sha256"):
 
 def _own(corpus, split):
     """Return the path of a reader's own file; relative ones begin at the root."""
-    path = Path(getattr(corpus, split)).expanduser()
-    path = path if path.is_absolute() else config.project_root() / path
+    path = config.project_root() / Path(getattr(corpus, split)).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
             f"corpora: `{split}` of {corpus.name!r} must be a text file, received "
@@ -154,15 +152,13 @@ def load(corpus):
     if source and source.vocabulary_of:
         types = _find(REGISTRY[source.vocabulary_of], "train")
     join = bool(source and source.join_clitics)
-    how = {"join": join, "repeat_eos": corpus.repeat_eos}
-    frequencies = Counter()
-    for tokens in read_lines(types, **how):
-        frequencies.update(tokens)
-    vocabulary = Vocabulary(rank_types(frequencies, corpus.vocabulary_size))
-    splits = {
-        split: vocabulary.encode(chain.from_iterable(read_lines(file, **how)))
-        for split, file in files.items()
-    }
+
+    def tokens(file):
+        lines = read_lines(file, join=join, repeat_eos=corpus.repeat_eos)
+        return chain.from_iterable(lines)
+
+    vocabulary = Vocabulary(rank_types(Counter(tokens(types)), corpus.vocabulary_size))
+    splits = {split: vocabulary.encode(tokens(file)) for split, file in files.items()}
     counts = np.bincount(splits["train"], minlength=len(vocabulary))
     return Text(Vocabulary(vocabulary.tokens, counts), splits)
 

@@ -36,7 +36,7 @@ class Kind:
     """One kind of artifact: its stage, its upstream kinds, its required variables."""
 
     stage: str
-    upstream: tuple[str, ...] = ()
+    upstream: list[str] = field(default_factory=list)
     schema: dict = field(default_factory=dict)  # variable -> dims, None for any dims
     suffix: str = ".nc"
 
@@ -47,37 +47,7 @@ STAGES = {
     "analyse": Stage(recipe=1, groups=()),
 }
 
-_CURVES = ["train_perplexity", "valid_perplexity", "learning_rate", "seconds"]
-_TOTALS = ["valid_perplexity_final", "test_perplexity", "epochs_run", "n_parameters"]
-_TRAINING = dict.fromkeys(_CURVES, ("epoch",)) | dict.fromkeys(_TOTALS, ())
-_ENCODER = {
-    "embedding": ("vocabulary", "embedding"),
-    "vocabulary": ("vocabulary",),  # the tokens
-    "count": ("vocabulary",),  # of each token in the training text
-    **dict.fromkeys(f"recurrent_1.{w}" for w in ("kernel", "recurrent_kernel", "bias")),
-}
-_WEIGHTS = _ENCODER | {"logits.kernel": None, "logits.bias": None}
-_GRADIENTS = {
-    "state_gradient": ("state_kind", "group", "delay", "state", "embedding"),
-    "n_samples": ("group", "delay"),
-}
-_CURVE = ("state_kind", "group", "normalization", "delay")
-_SPECTRA = {
-    "s": (*_CURVE, "component"),
-    "vt": (*_CURVE, "direction", "embedding"),  # of the first ten components
-    **dict.fromkeys(("memory", "total", "selectivity", "selectivity_5"), _CURVE),
-}
-_BOTH = ("gradients", "encoder")
-KINDS = {
-    "training": Kind(stage="train", schema=_TRAINING),
-    "encoder": Kind(stage="train", schema=_ENCODER, suffix=".h5"),
-    "weights": Kind(stage="train", schema=_WEIGHTS, suffix=".h5"),
-    "gradients": Kind(stage="extract", upstream=("encoder",), schema=_GRADIENTS),
-    "spectra": Kind(stage="analyse", upstream=_BOTH, schema=_SPECTRA),
-    "probes": Kind(stage="analyse", upstream=("weights", "gradients")),
-    "types": Kind(stage="analyse", upstream=("encoder",)),
-    "properties": Kind(stage="analyse", upstream=_BOTH),
-}
+KINDS = {name: Kind(**about) for name, about in config.shipped("kinds.yaml").items()}
 BASELINE = "ptb-lstm-256"
 LIBRARIES = "state-gradients tensorflow jax keras numpy scipy scikit-learn xarray"
 

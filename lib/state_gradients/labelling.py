@@ -1,14 +1,13 @@
 """Labelling: plain arrays get named axes, and results say what they mean."""
 
-from pathlib import Path
-
 import numpy as np
 import xarray as xr
-import yaml
+
+from state_gradients import config
 
 RAW = "state unit / embedding unit"  # of a gradient that does not say its units
 # name: (long name, units or None for the gradient's own, equation)
-MEANING = yaml.safe_load(Path(__file__).with_name("variables.yaml").read_text("utf-8"))
+MEANING = config.shipped("variables.yaml")
 
 
 def about(name, units=RAW):

@@ -6,7 +6,6 @@ from has changed, and the same sources give the same bytes.
 """
 
 import ast
-import difflib
 import hashlib
 import os
 import re
@@ -155,8 +154,7 @@ def _chosen(names, folder):
     known = sorted(path.stem for path in folder.glob("*.md"))
     for name in names or ():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {known}."
+            hint = config.nearest(name, known)
             raise ValueError(f"render: no notebook {name!r} in {folder}; {hint}")
     return known if names is None else list(names)
 

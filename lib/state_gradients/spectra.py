@@ -16,18 +16,9 @@ import numpy as np
 import xarray as xr
 from scipy.special import entr
 
-from state_gradients.decays import compare_decays, fit_decay
+from state_gradients.decays import compare_decays as compare_decays
+from state_gradients.decays import fit_decay as fit_decay
 from state_gradients.labelling import RAW, apply, described, labelled
-
-__all__ = [
-    "compare_decays",
-    "decompose",
-    "fit_decay",
-    "memory_curve",
-    "property_direction",
-    "relative_memory",
-    "subspace_cosine",
-]
 
 
 def _gradient(array):

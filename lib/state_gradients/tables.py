@@ -69,54 +69,49 @@ def _over_runs(spec, experiment, load):
 
 def _order(text, values):
     """Return whether ``"a > b, c > d"`` holds for a dict of values, and their order."""
-    sign = ">" if ">" in text else "<"
-    groups = [group.split(", ") for group in text.split(f" {sign} ")]
-    factor = -1 if sign == ">" else 1
-    holds = all(
-        factor * values[first] < factor * values[then]
-        for before, after in itertools.pairwise(groups)
-        for first in before
-        for then in after
-    )
-    ours = sorted(values, key=lambda name: factor * values[name])
-    return holds, f" {sign} ".join(ours)
+    falls = ">" in text
+    sign = " > " if falls else " < "
+    groups = [[values[m] for m in part.split(", ")] for part in text.split(sign)]
+    pairs = itertools.pairwise(groups if falls else groups[::-1])
+    ours = sorted(values, key=values.get, reverse=falls)
+    return all(min(above) > max(below) for above, below in pairs), sign.join(ours)
 
 
 def _compare(row, load):
     """Return ours, its difference, the verdict and the rest of one row."""
-    spec, kind = row.get("ours"), row["kind"]
+    spec, kind, published = row.get("ours"), row["kind"], row["published"]
     if spec is None:
         raise _NotRunError("no stage computes it yet")
     if kind == "order":
-        members = {k: _over_runs(v, v["experiment"], load) for k, v in spec.items()}
-        values = {str(member): found[0] for member, found in members.items()}
-        within, ours = _order(row["published"], values)
+        found = {str(k): _over_runs(v, v["experiment"], load) for k, v in spec.items()}
+        values = {member: mean for member, (mean, _, _) in found.items()}
+        within, ours = _order(published, values)
         difference = spread = np.nan
-        remark = next((found[2] for found in members.values() if found[2]), "")
+        remark = next((remark for _, _, remark in found.values() if remark), "")
         undefined = np.isnan([*values.values()]).any()
     else:
         ours, spread, remark = _over_runs(spec, row.get("experiment"), load)
         if kind == "percent":
             ours, spread = 100 * ours, 100 * spread
-            difference = ours - row["published"]
+            difference = ours - published
         elif kind == "range":
-            difference = ours - float(np.clip(ours, *row["published"]))
+            difference = ours - float(np.clip(ours, *published))
         else:
-            difference = 100 * (ours / row["published"] - 1)
+            difference = 100 * (ours / published - 1)
         within = abs(difference) <= TOLERANCES[kind][0] * (1 + 1e-12)  # round-off
         undefined = np.isnan(ours)
-    verdict = "within" if within else "outside"
-    why = "" if within else row.get("why", "")
+    why = row.get("why", "")
+    verdict = "outside" if why else "outside, unexplained"
     if undefined or "incomparable" in row:
         verdict, why = "not comparable", row.get("incomparable", "ours is not defined")
-    elif not within and not why:
-        verdict = "outside, unexplained"
+    elif within:
+        verdict, why = "within", ""
     return {
         "ours": ours,
         "uncertainty": spread,
         "difference": difference,
         "verdict": verdict,
-        "why": "; ".join(part for part in (why, remark) if part),
+        "why": "; ".join(filter(None, (why, remark))),
     }
 
 
@@ -135,17 +130,16 @@ def ledger(root=None):
     load, rows = functools.cache(functools.partial(artifacts.load, root=root)), []
     for row in read_published(root):
         limit, unit = TOLERANCES[row["kind"]]
-        published, needs = row["published"], row.get("needs")
-        if isinstance(published, list):
-            published = "{:g} to {:g}".format(*published)
         found = {key: row.get(key, "") for key in ("id", "claim", "where", "what")}
-        found |= {"kind": row["kind"], "published": published}
+        found |= {"kind": row["kind"], "published": row["published"]}
+        if row["kind"] == "range":
+            found["published"] = "{:g} to {:g}".format(*row["published"])
         found |= {"ours": None, "uncertainty": np.nan, "difference": np.nan}
         found |= {"tolerance": f"{limit:g} {unit}" if limit else unit}
         try:
             found |= _compare(row, load)
         except _NotRunError as error:
-            why = f"{error}; it needs {needs}" if needs else str(error)
-            found |= {"verdict": "not run", "why": why}
+            needs = f"; it needs {row['needs']}" if "needs" in row else ""
+            found |= {"verdict": "not run", "why": f"{error}{needs}"}
         rows.append(found)
     return pd.DataFrame(rows)

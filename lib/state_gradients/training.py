@@ -16,15 +16,9 @@ import xarray as xr
 from keras import ops
 from tqdm.auto import tqdm
 
-from state_gradients import backends, batching, corpora, evaluation, labelling, models
-from state_gradients.checkpoints import (
-    checkpoint_path,
-    load_checkpoint,
-    save_checkpoint,
-)
-from state_gradients.evaluation import perplexity, token_losses
-
-__all__ = ["dropout_masks", "has_settled", "perplexity", "token_losses", "train"]
+from state_gradients import backends, batching, checkpoints, corpora, evaluation, models
+from state_gradients.evaluation import perplexity as perplexity
+from state_gradients.labelling import about
 
 CURVES = ("train_perplexity", "valid_perplexity", "learning_rate", "seconds")
 
@@ -35,18 +29,16 @@ class TrainingDivergedError(RuntimeError):
 
 def _training_step(model, config):
     """Return the compiled step: values and a window to new values, states, loss."""
-    table, inner = model.get_layer("embedding"), model.trainable_variables
-    trained = table.trainable
-    inner = inner[1:] if trained else inner
+    table, variables = model.get_layer("embedding"), model.trainable_variables
+    first = int(table.trainable)  # where the values after the embedding's begin
 
     def step(values, squares, rate, ids, targets, states, masks):
-        inner_values = values[1:] if trained else values
-        weights = values[0] if trained else table.embeddings.value
+        weights = values[0] if first else table.embeddings.value
         embedded = ops.take(weights, ids, axis=0)
 
         def loss_of(arguments):
-            inner_values, embedded = arguments
-            mapping = list(zip(inner, inner_values, strict=True))
+            inner, embedded = arguments
+            mapping = list(zip(variables[first:], inner, strict=True))
             with keras.StatelessScope(state_mapping=mapping):
                 if masks[0] is not None:
                     embedded = embedded * masks[0]
@@ -55,23 +47,21 @@ def _training_step(model, config):
             return ops.sum(losses) / config.batch_size, after
 
         (loss, states), (gradients, occurrences) = backends.value_and_gradients(
-            loss_of, (list(inner_values), embedded)
+            loss_of, (list(values[first:]), embedded)
         )
-        if trained:
-            norms = [*gradients, occurrences]
+        clipped = [*gradients, occurrences] if first else gradients
+        norm = ops.sqrt(sum(ops.sum(ops.square(g)) for g in clipped))
+        if first:
             rows = ops.reshape(occurrences, (-1, occurrences.shape[-1]))
             summed = ops.segment_sum(rows, ops.reshape(ids, (-1,)), weights.shape[0])
             gradients = [summed, *gradients]
-        else:
-            norms = gradients
-        norm = ops.sqrt(sum(ops.sum(ops.square(g)) for g in norms))
         scale = config.clip_norm / ops.maximum(norm, config.clip_norm)
         gradients = [g * scale for g in gradients]
         if config.optimizer == "adagrad":  # as in TensorFlow 1: no epsilon, start 0.1
-            squares = [a + g * g for a, g in zip(squares, gradients, strict=True)]
-            gradients = [
-                g / ops.sqrt(a) for a, g in zip(squares, gradients, strict=True)
-            ]
+            pairs = zip(squares, gradients, strict=True)
+            squares = [a + g * g for a, g in pairs]
+            pairs = zip(squares, gradients, strict=True)
+            gradients = [g / ops.sqrt(a) for a, g in pairs]
         values = [v - rate * g for v, g in zip(values, gradients, strict=True)]
         return values, squares, states, loss
 
@@ -84,14 +74,20 @@ def dropout_masks(experiment, epoch, batch):
     Kept entries are 1 / (1 - rate). A function of (seed, epoch, batch) alone.
     """
     model, config = experiment.model, experiment.training
-    shape, masks = (config.batch_size, config.num_steps), []
-    rates = (model.embedding_dropout, model.dropout)
-    for place, rate in enumerate(rates):
-        size = (model.embedding_size, model.units)[place]
+
+    def mask(place, size, rate):
         rng = np.random.default_rng([config.seed, epoch, batch, place])
-        kept = rng.random((*shape, size), dtype=np.float32) >= rate if rate else None
-        masks.append(None if kept is None else kept.astype(np.float32) / (1 - rate))
-    return masks
+        shape = (config.batch_size, config.num_steps, size)
+        kept = rng.random(shape, dtype=np.float32) >= rate
+        return kept.astype(np.float32) / (1 - rate)
+
+    layers = (
+        (model.embedding_size, model.embedding_dropout),
+        (model.units, model.dropout),
+    )
+    return [
+        mask(place, *each) if each[1] else None for place, each in enumerate(layers)
+    ]
 
 
 def _assign(model, values):
@@ -105,6 +101,21 @@ def has_settled(valid_perplexity, config):
     gains = 1 - np.asarray(valid_perplexity[1:]) / best[:-1]
     last = gains[-config.patience :]
     return len(last) == config.patience and bool(np.all(last < config.min_improvement))
+
+
+def _has_ended(valid_perplexity, config):
+    n_epochs = len(valid_perplexity)
+    return n_epochs >= config.max_epochs or has_settled(valid_perplexity, config)
+
+
+def _refuse_beyond_the_end(valid, config, path):
+    for end in range(len(valid)):
+        if _has_ended(valid[:end], config):
+            raise ValueError(
+                f"train: {path} must not be beyond epoch {end}, where these settings "
+                f"stop; it holds {len(valid)} epochs. Raise `max_epochs` or "
+                "`patience`, or train with --restart, which replaces it."
+            )
 
 
 def train(experiment, *, text=None, resume=True, root=None, progress=True):
@@ -140,84 +151,74 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
         If the training or validation text is too short for one window, or the
         embedding does not fit the vocabulary; before any work.
     """
-    config, shown = experiment.training, experiment.name if progress else None
+    config = experiment.training
+    sizes = {"batch_size": config.batch_size, "num_steps": config.num_steps}
     text = corpora.load(experiment.corpus) if text is None else text
     for split in ("train", "valid"):  # too short: not first known after an epoch
-        batching.windows(text.splits[split], config.batch_size, config.num_steps)
-    size, embeddings = len(text.vocabulary), None
+        batching.windows(text.splits[split], **sizes)
+    vocabulary, embeddings = text.vocabulary, None
     if experiment.model.embedding == "frozen":
-        embeddings = corpora.read_embeddings(
-            experiment.model.embedding_file, text.vocabulary
-        )
+        file = experiment.model.embedding_file
+        embeddings = corpora.read_embeddings(file, vocabulary)
     model = models.build_language_model(
-        experiment.model, size, seed=config.seed, embeddings=embeddings
+        experiment.model, len(vocabulary), seed=config.seed, embeddings=embeddings
     )
     values = [variable.value for variable in model.trainable_variables]
     squares = [ops.full_like(v, 0.1) for v in values if config.optimizer == "adagrad"]
     history = {name: [] for name in CURVES}
-    path = checkpoint_path(experiment, root=root)
+    path = checkpoints.checkpoint_path(experiment, root=root)
     if resume and path.is_file():
-        values, squares, history = load_checkpoint(path)
-        done, valid = len(history["seconds"]), history["valid_perplexity"]
-        stops = [k for k in range(done) if has_settled(valid[:k], config)]
-        if done > (end := min([config.max_epochs, *stops])):
-            raise ValueError(
-                f"train: {path} must not be beyond epoch {end}, where these settings "
-                f"stop; it holds {done} epochs. Raise `max_epochs` or `patience`, or "
-                "train with --restart, which replaces it."
-            )
+        values, squares, history = checkpoints.load_checkpoint(path)
+        _refuse_beyond_the_end(history["valid_perplexity"], config, path)
         _assign(model, values)
     step = _training_step(model, config)
-    while len(history["seconds"]) < config.max_epochs:
-        if has_settled(history["valid_perplexity"], config):
-            break
+    while not _has_ended(history["valid_perplexity"], config):
         started, epoch = time.monotonic(), len(history["seconds"]) + 1
         rate = config.learning_rate * config.decay ** max(epoch - config.decay_after, 0)
-
-        def run(values, squares, states, batch, window, epoch=epoch, rate=rate):
-            masks = dropout_masks(experiment, epoch, batch)
-            return step(values, squares, np.float32(rate), *window, states, masks)
-
+        state = values, squares, models.zero_states(model, config.batch_size)
+        windows = tqdm(
+            batching.windows(text.splits["train"], **sizes),
+            total=batching.n_windows(len(text.splits["train"]), **sizes),
+            desc=f"{experiment.name} epoch {epoch}/{config.max_epochs}",
+            disable=not progress,
+            mininterval=5,
+        )
         values, squares, fitted = _run_epoch(
-            run, values, squares, model, config, text, epoch, shown
+            step, state, windows, rate, experiment, epoch
         )
         _assign(model, values)
-        valid = perplexity(
-            model,
-            text.splits["valid"],
-            batch_size=config.batch_size,
-            num_steps=config.num_steps,
-        )
-        _check(np.log(valid), np.log(10 * size), f"validation, epoch {epoch}")
+        valid = perplexity(model, text.splits["valid"], **sizes)
+        bound = np.log(10 * len(vocabulary))
+        _check(np.log(valid), bound, f"validation, epoch {epoch}")
         row = (fitted, valid, rate, time.monotonic() - started)
         for name, value in zip(CURVES, row, strict=True):
             history[name].append(float(value))
-        arrays = [ops.convert_to_numpy(v) for v in (*values, *squares)]
-        save_checkpoint(path, arrays[: len(values)], arrays[len(values) :], history)
-        if shown:
-            tqdm.write(f"{shown} epoch {epoch}: valid {valid:.3f}, {row[3]:.0f} s")
-    return model, _curves(history)
+        arrays = [[ops.convert_to_numpy(v) for v in each] for each in (values, squares)]
+        checkpoints.save_checkpoint(path, *arrays, history)
+        if progress:
+            tqdm.write(f"{windows.desc}: valid {valid:.3f}, {row[3]:.0f} s")
+    epochs = np.arange(1, len(history["seconds"]) + 1)
+    curves = {
+        name: ("epoch", np.asarray(history[name], np.float64), about(name))
+        for name in CURVES
+    }
+    return model, xr.Dataset(curves, coords={"epoch": epochs})
 
 
-def _run_epoch(run, values, squares, model, config, text, epoch, shown):
+def _run_epoch(step, state, windows, rate, experiment, epoch):
     """Run every window of the training text once; the state starts from zero."""
-    ids, sizes = text.splits["train"], (config.batch_size, config.num_steps)
-    states, total = models.zero_states(model, config.batch_size), 0.0
-    n_batches = batching.n_windows(len(ids), *sizes)
-    bar = tqdm(
-        batching.windows(ids, *sizes),
-        total=n_batches,
-        desc=f"{shown} epoch {epoch}/{config.max_epochs}",
-        disable=shown is None,
-        mininterval=5,
-    )
-    for batch, window in enumerate(bar):
-        values, squares, states, loss = run(values, squares, states, batch, window)
-        loss = float(loss) / config.num_steps
+    (values, squares, states), total = state, 0.0
+    for batch, window in enumerate(windows):
+        masks = dropout_masks(experiment, epoch, batch)
+        values, squares, states, loss = step(
+            values, squares, np.float32(rate), *window, states, masks
+        )
+        loss = float(loss) / experiment.training.num_steps
         _check(loss, np.inf, f"epoch {epoch}, batch {batch}")
         total += loss
-        bar.set_postfix(perplexity=f"{np.exp(total / (batch + 1)):.2f}", refresh=False)
-    return values, squares, np.exp(total / n_batches)
+        mean = total / (batch + 1)
+        windows.set_postfix(perplexity=f"{np.exp(mean):.2f}", refresh=False)
+    return values, squares, np.exp(mean)
 
 
 def _check(loss, bound, where):
@@ -227,12 +228,3 @@ def _check(loss, bound, where):
             f"times a uniform guess, received {loss:.4g} nats a token at {where}; "
             "lower the learning rate. The checkpoint of the last good epoch stays."
         )
-
-
-def _curves(history):
-    epochs = np.arange(1, len(history["seconds"]) + 1)
-    variables = {
-        name: ("epoch", np.asarray(history[name], np.float64), labelling.about(name))
-        for name in CURVES
-    }
-    return xr.Dataset(variables, coords={"epoch": epochs})
