@@ -23,11 +23,10 @@ STOPPING = ("max_epochs", "min_improvement", "patience")
 
 def checkpoint_path(experiment, *, root=None):
     """Return where the checkpoint of an experiment's training stands."""
-    recipe = asdict(experiment.training)
+    corpus, recipe = experiment.corpus, asdict(experiment.training)
     recipe = {name: value for name, value in recipe.items() if name not in STOPPING}
-    groups = [asdict(experiment.corpus), asdict(experiment.model), recipe]
-    made_by = [corpora.fingerprint(experiment.corpus), *groups]
-    settings = json.dumps(made_by, sort_keys=True)
+    made_by = [corpora.fingerprint(corpus), asdict(corpus), asdict(experiment.model)]
+    settings = json.dumps([*made_by, recipe], sort_keys=True)
     digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
     folder = Path(root or project_root()) / "_work" / f"{experiment.name}-{digest}"
     return folder / "checkpoint.h5"

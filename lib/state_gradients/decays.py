@@ -5,6 +5,7 @@ power                  sigma_1 = a (1 + tau)^-b
 stretched exponential  sigma_1 = a exp(-b tau^beta)
 """
 
+import contextlib
 import warnings
 
 import numpy as np
@@ -36,21 +37,18 @@ def _exponential(tau, a, b):
 
 def _fit_exponential(sigma, tau):
     """Return a, b, r_squared, converged of one curve, both of shape (delay,)."""
-    kept, failure = sigma > 0, (np.nan, np.nan, np.nan, False)
-    if not np.isfinite(sigma).all() or np.count_nonzero(kept) < 2:
-        return failure
-    y = sigma / sigma.max()  # or the squares of 1e-200 would vanish
-    start = _line(tau[kept], np.log(y[kept]))[:2]
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", OptimizeWarning)  # of the unused covariance
-        try:
-            (a, b), _ = curve_fit(_exponential, tau, y, p0=start)
-        except (RuntimeError, ValueError):  # did not converge, or overflowed
-            return failure
-    if not np.isfinite([a, b]).all():
-        return failure
-    r_squared = _explained(np.sum((y - _exponential(tau, a, b)) ** 2), y)
-    return a * sigma.max(), b, r_squared, True
+    kept = sigma > 0
+    if np.isfinite(sigma).all() and np.count_nonzero(kept) >= 2:
+        y = sigma / sigma.max()  # or the squares of 1e-200 would vanish
+        start = _line(tau[kept], np.log(y[kept]))[:2]
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", OptimizeWarning)  # of the unused covariance
+            with contextlib.suppress(RuntimeError, ValueError):  # did not converge
+                (a, b), _ = curve_fit(_exponential, tau, y, p0=start)
+                if np.isfinite([a, b]).all():
+                    rss = np.sum((y - _exponential(tau, a, b)) ** 2)
+                    return a * sigma.max(), b, _explained(rss, y), True
+    return np.nan, np.nan, np.nan, False
 
 
 def _compare_laws(sigma, tau):

@@ -77,12 +77,8 @@ def _has_tag(cell, tag):
 def parameter_names(page):
     """Return the set of names that the page's ``parameters`` cell assigns."""
     cell = next(cell for cell in page.cells if _has_tag(cell, "parameters"))
-    nodes = ast.walk(ast.parse(cell["source"]))
-    return {
-        node.id
-        for node in nodes
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
+    names = [n for n in ast.walk(ast.parse(cell["source"])) if isinstance(n, ast.Name)]
+    return {name.id for name in names if isinstance(name.ctx, ast.Store)}
 
 
 def _common_digest(root):
@@ -208,13 +204,12 @@ def render(names=None, *, experiment=None, jobs=2, root=None):
         targets.append(root / "book" / "sections" / f"{name}.ipynb")
         if _made_from(targets[-1]) != digest.hexdigest():
             waiting[name] = (source, targets[-1], parameters, digest.hexdigest(), root)
-    _run_all(waiting, jobs)
+    if waiting:
+        _run_all(waiting, jobs)
     return targets
 
 
 def _run_all(waiting, jobs):
-    if not waiting:
-        return
     stopped = []
     # papermill changes the working folder: a process each, not a thread
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:

@@ -38,14 +38,10 @@ def position_groups(labels):
     new, eos = labels.count == 0, np.flatnonzero(labels.count == synthetic.COUNT_EOS)
     time = np.arange(len(new))
     cycles = (eos[np.searchsorted(eos, time)] - time) // (synthetic.REPEATS + 1)
-    parts = {
-        "last cycle": cycles == 1,
-        "second last": cycles == 2,
-        "third last": cycles == 3,
-        "earlier": cycles > 3,
-    }
     groups = {"all": np.ones_like(new), "new-tokens": new}
-    groups |= {f"new-tokens, {name}": new & part for name, part in parts.items()}
+    for left, name in enumerate(("last cycle", "second last", "third last"), 1):
+        groups[f"new-tokens, {name}"] = new & (cycles == left)
+    groups["new-tokens, earlier"] = new & (cycles > 3)
     return xr.DataArray(
         list(groups.values()), dims=("group", "time"), coords={"group": list(groups)}
     )
@@ -120,32 +116,28 @@ def analyse(experiment, model, gradients, *, texts=None, n_train=N_TRAIN):
 
 
 def _probe(states, labels, n_train):
-    """Return LDA fitted on the first `n_train` states and its scores on the others."""
+    """Return the scores on later states of LDA fitted on the first `n_train`."""
     probe = probes.fit_lda(states[:n_train], labels[:n_train])
-    return probe, *probes.score(probe, states[n_train:], labels[n_train:])
+    return probes.score(probe, states[n_train:], labels[n_train:])
 
 
 def _table(views, text, n_train):
     """Return Table 1; ``<eos>`` is none of the ten tokens, identity leaves it out."""
     is_token, all_of = text.ids < synthetic.N_TOKENS, np.ones(len(text.ids), dtype=bool)
     new = np.where(text.count == synthetic.COUNT_EOS, 2, text.count == 0)
-    columns = [(text.ids, is_token), (new, all_of), (text.count, all_of)]
-    scores, majority = np.empty((2, len(views), len(columns))), []
-    recalls = np.empty(len(views))
-    for column, (labels, kept) in enumerate(columns):
-        n = int(kept[:n_train].sum())
-        majority.append(probes.majority_rate(labels[kept][:n], labels[kept][n:]))
-        for row, states in enumerate(views.values()):
-            _, *found, recall = _probe(states[kept], labels[kept], n)
-            scores[:, row, column] = found
-            if labels is new:
-                recalls[row] = recall[1]
-    dims = ("representation", "target")
+    scores, majority = [], []
+    for labels, kept in ((text.ids, is_token), (new, all_of), (text.count, all_of)):
+        labels, n = labels[kept], int(kept[:n_train].sum())
+        majority.append(probes.majority_rate(labels[:n], labels[n:]))
+        scores.append([_probe(states[kept], labels, n) for states in views.values()])
+    accuracy, balanced = (
+        [[s[i] for s in of_views] for of_views in scores] for i in (0, 1)
+    )
     return {
-        "lda_accuracy": (dims, scores[0]),
-        "lda_balanced_accuracy": (dims, scores[1]),
+        "lda_accuracy": (("representation", "target"), np.transpose(accuracy)),
+        "lda_balanced_accuracy": (("representation", "target"), np.transpose(balanced)),
         "majority_rate": ("target", majority),
-        "new_recall": ("representation", recalls),
+        "new_recall": ("representation", [recall[1] for _, _, recall in scores[1]]),
     }
 
 
@@ -156,7 +148,7 @@ def _counting(counting, views, text, n_train, seed):
     token = probes.fit_lda(cell[:n_train][is_token], text.ids[:n_train][is_token])
     basis = counting.scalings_[:, :N_COUNTING]
     plane = counting.transform(cell)[:, :2]
-    _, accuracy, _, recall = _probe(plane, text.count, n_train)
+    accuracy, _, recall = _probe(plane, text.count, n_train)
     rng = np.random.default_rng(seed)
     places = [np.flatnonzero(text.count == kind) for kind in range(len(LABELS))]
     fewest = min(N_SHOWN // len(LABELS), *map(len, places))
@@ -175,15 +167,15 @@ def _counting(counting, views, text, n_train, seed):
 
 def _delays(views, text, n_train, n_delays):
     """Return how well a new token is read from the state some steps later."""
-    new, end = np.flatnonzero(text.count == 0), len(text.ids)
-    accuracy = np.empty((len(views), n_delays))
-    for row, states in enumerate(views.values()):
-        for delay in range(n_delays):
-            source = new[new + delay < end]
-            n = np.searchsorted(source + delay, n_train)
-            accuracy[row, delay] = _probe(states[source + delay], text.ids[source], n)[
-                1
-            ]
+    new = np.flatnonzero(text.count == 0)
+
+    def accuracy_of(states, delay):
+        source = new[new + delay < len(text.ids)]
+        n = np.searchsorted(source + delay, n_train)
+        return _probe(states[source + delay], text.ids[source], n)[0]
+
+    delays = range(n_delays)
+    accuracy = np.array([[accuracy_of(s, d) for d in delays] for s in views.values()])
     low = np.pad(accuracy < HALF_WAY, ((0, 0), (0, 1)), constant_values=True)
     return {
         "delay_accuracy": (("representation", "delay"), accuracy),
@@ -202,11 +194,9 @@ def _sums(gradient, bases):
 
 def _perplexities(model, texts, states, size):
     """Return the perplexities of one stream, and of rows as in training."""
-    table = [
-        [
-            np.exp(readout.losses(readout.log_probabilities(model, s[1]), text).mean()),
-            evaluation.perplexity(model, text.ids, **size),
-        ]
-        for text, s in zip(texts.values(), states.values(), strict=True)
-    ]
+    table = []
+    for text, (_, hidden, _) in zip(texts.values(), states.values(), strict=True):
+        losses = readout.losses(readout.log_probabilities(model, hidden), text)
+        rows = evaluation.perplexity(model, text.ids, **size)
+        table.append([np.exp(losses.mean()), rows])
     return {"perplexity": (("split", "evaluation"), table)}

@@ -98,9 +98,9 @@ class Vocabulary:
         ValueError
             If a token is not in the vocabulary and ``<unk>`` is not there either.
         """
-        index, unknown = self.index, self.index.get(UNK)
-        if unknown is not None:
-            return np.fromiter((index.get(t, unknown) for t in tokens), np.int32)
+        index = self.index
+        if UNK in index:
+            return np.fromiter((index.get(t, index[UNK]) for t in tokens), np.int32)
         try:
             return np.fromiter((index[t] for t in tokens), np.int32)
         except KeyError as error:
@@ -143,10 +143,8 @@ def rank_types(frequencies, size=None):
         return tuple(ranked)
     words = [token for token in ranked if token not in (EOS, UNK)]
     kept = {EOS, UNK, *words[: size - 2]}
-    return (
-        *(t for t in ranked if t in kept),
-        *([UNK] if UNK not in frequencies else []),
-    )
+    cut = [token for token in ranked if token in kept]
+    return (*cut, UNK) if UNK not in frequencies else tuple(cut)
 
 
 def read_embeddings(path, vocabulary):
@@ -187,13 +185,14 @@ def read_embeddings(path, vocabulary):
         for number, line in enumerate(stream, 2):
             word, *values = line.rstrip().split(" ")
             i = vocabulary.index.get(EOS if word == "</s>" else word)
-            if i is not None and len(values) != vectors.shape[1]:
+            if i is None:
+                continue
+            if len(values) != vectors.shape[1]:
                 raise ValueError(
                     f"read_embeddings: line {number} of {path} must hold a word and "
                     f"{vectors.shape[1]} components, received {len(values)}; mend it."
                 )
-            if i is not None:
-                vectors[i] = np.array(values, dtype=np.float32)
+            vectors[i] = values
     without = vocabulary.decode(np.flatnonzero(~np.isfinite(vectors).all(axis=1)))
     if without:
         raise ValueError(

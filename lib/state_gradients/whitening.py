@@ -16,6 +16,8 @@ import numpy as np
 import xarray as xr
 from scipy.linalg import solve_triangular
 
+from state_gradients.labelling import about
+
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare
 class Whitening:
@@ -117,9 +119,5 @@ def whiten_gradient(gradient, whitening):
         lambda g: g @ whitening.D, gradient, input_core_dims=axis, output_core_dims=axis
     )
     if labelled:
-        whitened.attrs = {
-            "long_name": "state gradient with respect to the whitened embedding",
-            "units": "state unit / standard deviation",
-            "equation": "Eq. 10: G D",
-        }
+        whitened.attrs = about("whitened_gradient")
     return whitened
