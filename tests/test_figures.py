@@ -167,3 +167,17 @@ def test_missing_delay_is_refused(curves):
 def test_a_plain_array_is_refused():
     with pytest.raises(ValueError, match="must be a DataArray"):
         figures.plot_whitening(np.ones((2, 3)))
+
+
+def test_speed_is_a_mark_for_each_way_and_machine():
+    ways, machines = ["floor", "engine", "other"], ["small", "large"]
+    values = np.array([[4.0, 5.0, 100.0], [1.0, 1.5, np.nan]])
+    coords = {"machine": machines, "way": ways}
+    ax = figures.plot_speed(xr.DataArray(values.T, coords, ("way", "machine")))
+    assert ax.get_xscale() == "log"
+    rungs = [label.get_text() for label in ax.get_yticklabels()]
+    assert rungs == ways and ax.yaxis_inverted()
+    for machine, times in zip(machines, values, strict=True):
+        assert_drawn(ax, machine, times, range(3))
+    first, second = ax.get_lines()
+    assert first.get_marker() != second.get_marker()
