@@ -114,6 +114,7 @@ def test_changed_sources_data_and_experiment_run_the_page_again(project):
         ("data/number.yaml", True),
         ("data/artifacts/first/spectra.nc", True),
         ("data/artifacts/first/encoder.h5", True),
+        ("benchmarks/records/machine.json", True),
         ("data/README.md", False),
         ("README.md", False),
     ],

@@ -26,7 +26,7 @@ from state_gradients.atomic import replacing
 
 # What a page may read, below the project's root
 SETTINGS = ("params.yaml", "params.local.yaml", "requirements.lock")
-DATA = ("data/**/*.yaml", "data/**/*.nc", "data/**/*.h5")
+DATA = ("data/**/*.yaml", "data/**/*.nc", "data/**/*.h5", "benchmarks/**/*.json")
 
 
 def read_page(path):
