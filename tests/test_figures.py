@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 
-from state_gradients import figures, spectra
+from state_gradients import figures, figures_engine, spectra
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,83 @@ def test_selectivity_draws_both_shares(curves):
     assert_drawn(ax, f"untrained {one}", y["delay"], y["selectivity"])
     assert_drawn(ax, f"untrained {five}", y["delay"], y["selectivity_5"])
     assert len(ax.get_lines()) == 4
+
+
+@pytest.fixture
+def interval(curves):
+    """Intervals of every quantity, as block_bootstrap gives them."""
+    values = curves.to_dataarray("quantity")
+    return xr.Dataset({"lower": 0.5 * values, "upper": 3 * values})
+
+
+def band_ends(ax, number):
+    """Return the x, lower and upper ends of one band."""
+    vertices = ax.collections[number].get_paths()[0].vertices
+    x = np.unique(vertices[:, 0])
+    ends = [[f(vertices[vertices[:, 0] == at, 1]) for at in x] for f in (min, max)]
+    return x, *ends
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_band_is_the_interval_in_the_line_s_colour(curves, interval, several):
+    given = interval if several else interval.sel(quantity="memory", drop=True)
+    ax = figures.plot_memory(curves, interval=given)
+    for number, (name, line) in enumerate(
+        zip(["trained", "untrained"], ax.get_lines(), strict=True)
+    ):
+        x, lower, upper = band_ends(ax, number)
+        y = curves["memory"].sel(experiment=name)
+        np.testing.assert_array_equal(x, [0, 2, 4, 6])
+        np.testing.assert_array_equal(lower, 0.5 * y)
+        np.testing.assert_array_equal(upper, 3 * y)
+        colour = ax.collections[number].get_facecolor()[0, :3]
+        np.testing.assert_array_equal(colour, to_rgb(line.get_color()))
+
+
+def test_a_band_down_to_zero_leaves_the_axis_to_the_data(curves, interval):
+    memory = curves["memory"].sel(experiment="trained")
+    ends = interval.sel(quantity="memory", experiment="trained", drop=True)
+    ends["lower"][-1] = 0
+    ax = figures.plot_memory(memory, interval=ends)
+    assert ax.get_ylim()[0] > float(memory.min()) / 10
+
+
+def test_selectivity_has_a_band_for_each_share(curves, interval):
+    one = curves.sel(experiment="trained")
+    ax = figures.plot_selectivity(one, interval=interval.sel(experiment="trained"))
+    for number, name in enumerate(["selectivity", "selectivity_5"]):
+        np.testing.assert_array_equal(band_ends(ax, number)[2], 3 * one[name])
+
+
+def test_an_interval_of_other_delays_is_refused(curves, interval):
+    with pytest.raises(ValueError, match="delay"):
+        figures.plot_memory(curves, interval=interval.isel(delay=slice(3)))
+
+
+def test_coherence_is_the_data_between_zero_and_one(curves):
+    share = curves["selectivity"].rename("coherence")
+    ax = figures_engine.plot_coherence(share.to_dataset())
+    assert_drawn(ax, "trained", [0, 2, 4, 6], share[0])
+    assert ax.get_ylim() == (0, 1.02)
+
+
+def test_a_sentence_has_words_as_columns_and_delays_as_rows(rng):
+    memory = xr.DataArray(rng.random((4, 3)) + 0.1, dims=("token", "delay"))
+    memory = memory.where(memory["delay"] <= memory["token"])
+    ax = figures_engine.plot_sentence(memory, ["the", "cat", "sat", "down"])
+    image = ax.get_images()[0]
+    np.testing.assert_array_equal(image.get_array().filled(np.nan), memory.T)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["the", "cat", "sat", "down"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["0", "1", "2"]
+    missing, least = image.cmap(image.norm(np.ma.masked_invalid([np.nan, 0.1])))
+    assert missing[0] == missing[1] == missing[2] != least[0]
+    assert image.norm.vmin == memory.min()
+
+
+def test_words_that_do_not_fit_the_sentence_are_refused():
+    memory = xr.DataArray(np.ones((4, 3)), dims=("token", "delay"))
+    with pytest.raises(ValueError, match=r"each of the 2 words, received.*'token': 4"):
+        figures_engine.plot_sentence(memory, ["the", "cat"])
 
 
 def test_training_curves_of_one_experiment():

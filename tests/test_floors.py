@@ -14,7 +14,8 @@ FLOORS = {
     3: "cells checkpoints evaluation training",
     4: "gradients uncertainty readout probes synthetic_study",
     5: "freshness artifacts",
-    6: "figures figures_synthetic tables verdicts claims_synthetic claims stages",
+    6: "figures figures_engine figures_synthetic tables verdicts claims_synthetic"
+    " claims stages",
     7: "rendering cli",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -21,7 +21,7 @@ def _axes(ax, size=(7.0, 3.8)):
     return ax
 
 
-def _draw(ax, data, along, who, *, dash=None, suffix=None, every=5):
+def _draw(ax, data, along, who, *, band=None, dash=None, suffix=None, every=5):
     """Draw `data` along one axis, a line for each entry of the other, if any."""
     dims = getattr(data, "dims", ())
     others = [dim for dim in dims if dim != along]
@@ -32,19 +32,32 @@ def _draw(ax, data, along, who, *, dash=None, suffix=None, every=5):
             "one entry of every other dimension first."
         )
     lines = data.transpose(*others, along) if others else [data]
+    if band is not None:
+        band = xr.align(data, band[["lower", "upper"]], join="exact")[1]
     for number, line in enumerate(lines):
         names = [str(line[dim].values) for dim in others if dim in line.coords]
+        colour = COLOURS[number % len(COLOURS)]
+        if band is not None:
+            ends = band.isel({dim: number for dim in others})
+            look = {"color": colour, "alpha": 0.2, "linewidth": 0}
+            ax.fill_between(line[along], ends["lower"], ends["upper"], **look)
         ax.plot(
             line[along],
             line,
             label=" ".join([*names, suffix] if suffix else names) or None,
-            color=COLOURS[number % len(COLOURS)],
+            color=colour,
             linestyle=DASHES[number % len(DASHES)] if dash is None else dash,
             marker=MARKERS[number % len(MARKERS)],
             markevery=(number % every, every),
             markersize=4.5,
         )
     return ax
+
+
+def _interval_of(interval, name):
+    """Return one quantity's interval from the result of a block bootstrap, if any."""
+    several = interval is not None and "quantity" in interval.dims
+    return interval.sel(quantity=name, drop=True) if several else interval
 
 
 def _finish(ax, data, *, x, y, legend="best", **settings):
@@ -57,31 +70,38 @@ def _finish(ax, data, *, x, y, legend="best", **settings):
     return ax
 
 
-def plot_memory(data, *, ax=None):
+def plot_memory(data, *, interval=None, ax=None):
     """Draw sigma_1 against the delay, logarithmically.
 
     Parameters
     ----------
     data : Dataset with ``memory``, or DataArray, of shape ([line], delay)
         For instance ``spectra``, selected to one state and one group.
+    interval : Dataset with ``lower`` and ``upper`` of shape ([quantity], [line], delay)
+        Of a block bootstrap, drawn as a band: without an end where it reaches to zero.
     """
     memory = data["memory"] if isinstance(data, xr.Dataset) else data
-    ax = _draw(_axes(ax), memory, "delay", "plot_memory")
+    band = _interval_of(interval, "memory")
+    ax = _draw(_axes(ax), memory, "delay", "plot_memory", band=band)
     x, y = "delay (tokens)", r"memory $\sigma_1$"
     return _finish(ax, data, x=x, y=y, yscale="log")
 
 
-def plot_selectivity(data, *, ax=None):
+def plot_selectivity(data, *, interval=None, ax=None):
     """Draw the shares of the largest (solid) and the five largest (dashed) of sigma.
 
     Parameters
     ----------
     data : Dataset with ``selectivity`` and ``selectivity_5`` of shape ([line], delay)
+    interval : Dataset with ``lower``, ``upper`` of shape (quantity, [line], delay)
+        Of a block bootstrap, drawn as bands.
     """
     ax, who = _axes(ax), "plot_selectivity"
     one, five = r"$\sigma_1 / \Sigma\sigma$", r"$\Sigma_5\sigma / \Sigma\sigma$"
-    _draw(ax, data["selectivity"], "delay", who, dash="-", suffix=one)
-    _draw(ax, data["selectivity_5"], "delay", who, dash=(0, (4, 2)), suffix=five)
+    looks = {"selectivity": ("-", one), "selectivity_5": ((0, (4, 2)), five)}
+    for name, (dash, suffix) in looks.items():
+        band = _interval_of(interval, name)
+        _draw(ax, data[name], "delay", who, band=band, dash=dash, suffix=suffix)
     x, y = "delay (tokens)", "share of all singular values"
     return _finish(ax, data, x=x, y=y, ylim=(0, 1.02))
 
