@@ -10,9 +10,9 @@ import pytest
 FLOORS = {
     0: "atomic config",
     1: "labelling vocabulary synthetic corpora tags batching whitening decays spectra",
-    2: "backends models",
-    3: "cells checkpoints evaluation training",
-    4: "gradients uncertainty readout probes synthetic_study",
+    2: "backends models recurrences",
+    3: "steps cells networks checkpoints evaluation training",
+    4: "chains sweeps blocks gradients words uncertainty readout probes synthetic_study",
     5: "freshness artifacts",
     6: "figures figures_engine figures_synthetic tables verdicts claims_synthetic"
     " claims stages",

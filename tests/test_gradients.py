@@ -4,24 +4,99 @@ import keras
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from keras import ops
 
-from state_gradients import config, gradients, models
+from state_gradients import (
+    backends,
+    blocks,
+    chains,
+    config,
+    gradients,
+    models,
+    recurrences,
+    whitening,
+    words,
+)
 
 V, E, H, T = 7, 3, 4, 9
+double = pytest.mark.skipif(
+    not backends.supports("float64"), reason="on JAX, needs JAX_ENABLE_X64=1"
+)
 
 
-def build(cell, *, reset_after=False, seed=3):
-    """A small model with weights large enough that every gate curves."""
-    layers = {
-        "lstm": lambda: keras.layers.LSTM(H, return_sequences=True),
-        "gru": lambda: keras.layers.GRU(
-            H, return_sequences=True, reset_after=reset_after
+@keras.saving.register_keras_serializable("tests")
+class LeakyCell(keras.layers.Layer):
+    """A reader's own cell: two states of different sizes, an output that is neither."""
+
+    def __init__(self, units, **options):
+        super().__init__(**options)
+        self.units, self.state_size, self.output_size = units, [units, units + 1], units
+
+    def build(self, input_shape):
+        shapes = {
+            "kernel": (input_shape[-1], self.units),
+            "recurrent": (self.units, self.units),
+            "across": (self.units, self.units + 1),
+            "back": (self.units + 1, self.units),
+        }
+        for name, shape in shapes.items():
+            setattr(self, name, self.add_weight(shape=shape, name=name))
+
+    def call(self, x, states):
+        h, m = states
+        slow = 0.7 * m + ops.tanh(ops.matmul(h, self.across))
+        h = ops.sin(ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent))
+        output = h * ops.sigmoid(ops.matmul(slow, self.back))
+        return output, [h, slow]
+
+    def get_config(self):
+        return super().get_config() | {"units": self.units}
+
+
+def make_cell(name, units):
+    layers = keras.layers
+    return {
+        "lstm": lambda: layers.LSTMCell(units),
+        "lstm relu": lambda: layers.LSTMCell(units, activation="elu"),
+        "lstm without bias": lambda: layers.LSTMCell(units, use_bias=False),
+        "gru": lambda: layers.GRUCell(units, reset_after=False),
+        "gru reset after": lambda: layers.GRUCell(units),
+        "rnn": lambda: layers.SimpleRNNCell(units),
+        "mingru": lambda: recurrences.MinGRUCell(units),
+        "diagonal": lambda: recurrences.DiagonalCell(units),
+        "leaky": lambda: LeakyCell(units),
+        "stacked": lambda: layers.StackedRNNCells(
+            [layers.GRUCell(units), layers.LSTMCell(units)]
         ),
-        "rnn": lambda: keras.layers.SimpleRNN(H, return_sequences=True),
-    }
+    }[name]()
+
+
+CELLS = [
+    ("lstm", ("hidden", "cell")),
+    ("lstm relu", ("hidden", "cell")),
+    ("lstm without bias", ("hidden", "cell")),
+    ("gru", ("hidden",)),
+    ("gru reset after", ("hidden",)),
+    ("rnn", ("hidden",)),
+    ("mingru", ("hidden",)),
+    ("diagonal", ("hidden",)),
+    ("leaky", ("state_1", "state_2", "output")),
+    ("stacked", ("state_1", "state_2", "state_3")),
+]
+
+
+def build(*names, seed=3, units=H, size=E, vocabulary=V):
+    """A small model with weights large enough that every gate curves."""
+    layers = [
+        keras.layers.RNN(make_cell(name, units), return_sequences=True)
+        for name in names
+    ]
+    if names == ("lstm",):  # the layer that people use
+        layers = [keras.layers.LSTM(units, return_sequences=True)]
     model = keras.Sequential(
-        [keras.layers.Embedding(V, E), layers[cell](), keras.layers.Dense(V)]
+        [keras.layers.Embedding(vocabulary, size), *layers, keras.layers.Dense(V)]
     )
     model.build((None, None))
     rng = np.random.default_rng(seed)
@@ -30,47 +105,60 @@ def build(cell, *, reset_after=False, seed=3):
     return model
 
 
-def numpy_states(model, embedded):
-    """States (state kind, time, H) of the unrolled model, in float64 NumPy."""
-    layer = model.layers[1]
-    w, u, b = (np.asarray(v, np.float64) for v in layer.get_weights())
-
-    def sigmoid(x):
-        return 1 / (1 + np.exp(-x))
-
-    h, c, kept = np.zeros(H), np.zeros(H), []
-    for e in embedded:
-        if isinstance(layer, keras.layers.LSTM):
-            i, f, g, o = np.split(e @ w + h @ u + b, 4)
-            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-            h = sigmoid(o) * np.tanh(c)
-        elif isinstance(layer, keras.layers.GRU):
-            b_in, b_rec = b if layer.cell.reset_after else (b, np.zeros_like(b))
-            ez, er, ek = np.split(e @ w + b_in, 3)
-            uz, ur, uk = np.split(u, 3, axis=1)
-            bz, br, bk = np.split(b_rec, 3)
-            z, r = sigmoid(ez + h @ uz + bz), sigmoid(er + h @ ur + br)
-            inner = r * (h @ uk + bk) if layer.cell.reset_after else (r * h) @ uk
-            h = z * h + (1 - z) * np.tanh(ek + inner)
-        else:
-            h = np.tanh(e @ w + h @ u + b)
-        kept.append((h, c))
-    return np.array(kept).transpose(1, 0, 2)
+def in_double(cell, n_inputs):
+    config = cell.get_config() | {"dtype": "float64"}
+    for inner in config.get("cells", []):
+        inner["config"]["dtype"] = "float64"
+    clone = type(cell).from_config(config)
+    clone.build((None, n_inputs))
+    for ours, theirs in zip(clone.weights, cell.weights, strict=True):
+        ours.assign(ops.convert_to_numpy(theirs).astype(np.float64))
+    return clone
 
 
-def central_differences(model, ids, step=1e-5):
-    """G[kind, t, p] = ds_t / de_p of the whole unrolled model, (2, T, T, H, E)."""
-    table = np.asarray(model.layers[0].get_weights()[0], np.float64)
-    embedded = table[ids]
-    result = np.zeros((2, len(ids), len(ids), H, E))
-    for p in range(len(ids)):
-        for k in range(E):
-            shifted = []
-            for sign in (1, -1):
-                moved = embedded.copy()
-                moved[p, k] += sign * step
-                shifted.append(numpy_states(model, moved))
-            result[:, :, p, :, k] = (shifted[0] - shifted[1]) / (2 * step)
+def bare_states(cells, inputs):
+    """Every layer's flat states and output (time, size), by Keras's own steps.
+
+    Rows of a batch run beside each other; inputs (batch, time, in), float64.
+    """
+    x = ops.convert_to_tensor(inputs)
+    found = []
+    for cell in cells:
+        sizes = keras.tree.flatten(cell.state_size)
+        flat = [ops.zeros((len(inputs), n), dtype="float64") for n in sizes]
+        nested = keras.tree.is_nested(cell.state_size)
+        outputs, kept = [], []
+        for t in range(inputs.shape[1]):
+            packed = (
+                keras.tree.pack_sequence_as(cell.state_size, flat) if nested else flat
+            )
+            output, after = cell(x[:, t], packed)
+            flat = keras.tree.flatten(after)
+            outputs.append(output)
+            kept.append([ops.convert_to_numpy(s) for s in (*flat, output)])
+        x = ops.stack(outputs, axis=1)
+        found.append([np.stack(s, axis=1) for s in zip(*kept, strict=True)])
+    return found
+
+
+def central_differences(model, ids, *, layer=1, wrt=0, step=3e-6):
+    """G[state][t, p] = ds_t/dx_p of the unrolled stack, (T, T, units, in) each."""
+    table = ops.convert_to_numpy(model.layers[0].embeddings).astype(np.float64)
+    cells, n_inputs = [], table.shape[1]
+    for part in model.layers[1 : 1 + layer]:
+        cells.append(in_double(part.cell, n_inputs))
+        n_inputs = part.cell.output_size or part.cell.units
+    x = table[ids][None]
+    if wrt:
+        x = bare_states(cells[:wrt], x)[-1][-1]
+    n_steps, size = x.shape[1:]
+    shifts = step * np.eye(n_steps * size).reshape(-1, n_steps, size)
+    states = bare_states(cells[wrt:], np.concatenate([x + shifts, x - shifts]))[-1]
+    result = []
+    for state in states:
+        plus, minus = np.split(state, 2)  # (T in, T, units)
+        slope = ((plus - minus) / (2 * step)).reshape(n_steps, size, n_steps, -1)
+        result.append(slope.transpose(2, 0, 3, 1))
     return result
 
 
@@ -84,32 +172,105 @@ def averaged(jacobians, max_delay, counts=lambda t, p: True):
             if counts(t, t - delay)
         ]
         numbers.append(len(chosen))
-        means.append(np.mean(chosen, axis=0) if chosen else np.full((H, E), np.nan))
+        empty = np.full(jacobians.shape[2:], np.nan)
+        means.append(np.mean(chosen, axis=0) if chosen else empty)
     return np.array(means), np.array(numbers)
 
 
-CELLS = [("lstm", False), ("gru", False), ("gru", True), ("rnn", False)]
+# Truncation step^2 / 6 times third derivatives (some 100) and round-off eps / step =
+# 7e-11: both below 1e-8 for weights of order one
+DIFFERENCES = {"rtol": 0, "atol": 1e-8}
 
 
-@pytest.mark.parametrize(("cell", "reset_after"), CELLS)
-def test_mean_equals_central_differences_of_the_unrolled_model(cell, reset_after):
-    model = build(cell, reset_after=reset_after)
+@double
+@pytest.mark.parametrize("engine", blocks.ENGINES)
+@pytest.mark.parametrize(("cell", "names"), CELLS)
+def test_mean_equals_central_differences_of_the_unrolled_cell(cell, names, engine):
+    model = build(cell)
     ids = np.random.default_rng(0).integers(V, size=T)
     reference = central_differences(model, ids)
-    for kind, state in enumerate(("hidden", "cell")):
-        if state == "cell" and cell != "lstm":
-            continue
+    for name, jacobians in zip(names, reference, strict=False):
         result = gradients.mean_state_gradients(
-            model, ids, max_delay=4, state=state, dtype="float64"
+            model, ids, max_delay=4, state=name, dtype="float64", engine=engine
         )
-        mean, numbers = averaged(reference[kind], 4)
-        # truncation step^2 times third derivatives (about 10) and round-off eps/step
-        # = 2e-11: both below 1e-8 for weights of order one
-        np.testing.assert_allclose(result["state_gradient"], mean, rtol=0, atol=1e-8)
+        mean, numbers = averaged(jacobians, 4)
+        np.testing.assert_allclose(result["state_gradient"], mean, **DIFFERENCES)
         np.testing.assert_array_equal(result["n_samples"], numbers)
 
 
-def test_groups_positions_and_windows_choose_the_input_that_counts():
+@double
+@pytest.mark.parametrize("engine", blocks.ENGINES)
+@pytest.mark.parametrize(
+    ("cells", "layer", "wrt"),
+    [
+        (("lstm", "gru"), 2, 0),
+        (("lstm", "gru"), 2, 1),
+        (("rnn", "lstm", "mingru"), 3, 0),
+        (("rnn", "lstm", "mingru"), 3, 1),
+        (("rnn", "lstm", "mingru"), 2, 1),
+        (("leaky", "lstm"), 2, 0),
+        (("leaky", "diagonal"), 2, 1),
+        (("diagonal", "leaky"), 2, 0),
+    ],
+)
+def test_any_layer_with_respect_to_any_lower_one(cells, layer, wrt, engine):
+    model = build(*cells)
+    ids = np.random.default_rng(5).integers(V, size=T)
+    reference = central_differences(model, ids, layer=layer, wrt=wrt)
+    names = dict(CELLS)[cells[layer - 1]]
+    for name, jacobians in zip(names, reference, strict=False):
+        result = gradients.mean_state_gradients(
+            model,
+            ids,
+            max_delay=4,
+            layer=layer,
+            wrt=wrt,
+            state=name,
+            dtype="float64",
+            engine=engine,
+        )
+        mean, _ = averaged(jacobians, 4)
+        np.testing.assert_allclose(result["state_gradient"], mean, **DIFFERENCES)
+
+
+@double
+@settings(max_examples=12)
+@given(
+    cell=st.sampled_from(["lstm", "gru", "gru reset after", "rnn", "mingru", "leaky"]),
+    units=st.integers(1, 6),
+    size=st.integers(1, 5),
+    length=st.integers(2, 12),
+    window=st.one_of(st.none(), st.integers(2, 12)),
+    data=st.data(),
+)
+def test_random_shapes_equal_central_differences(
+    cell, units, size, length, window, data
+):
+    window = window if window is None else min(window, length)
+    max_delay = data.draw(st.integers(0, (window or length) - 1))
+    model = build(cell, units=units, size=size)
+    ids = np.random.default_rng(length).integers(V, size=length)
+    span = window or length
+    mean, numbers = averaged(
+        central_differences(model, ids)[0],
+        max_delay,
+        lambda t, p: t // span == p // span,
+    )
+    result = gradients.mean_state_gradients(
+        model,
+        ids,
+        max_delay=max_delay,
+        state=dict(CELLS)[cell][0],
+        window=window,
+        dtype="float64",
+    )
+    np.testing.assert_allclose(result["state_gradient"], mean, **DIFFERENCES)
+    np.testing.assert_array_equal(result["n_samples"], numbers)
+
+
+@double
+@pytest.mark.parametrize("engine", blocks.ENGINES)
+def test_groups_positions_and_windows_choose_the_input_that_counts(engine):
     model = build("lstm")
     ids = np.random.default_rng(1).integers(V, size=T)
     jacobians = central_differences(model, ids)[1]
@@ -119,35 +280,100 @@ def test_groups_positions_and_windows_choose_the_input_that_counts():
         coords={"group": ["even", "low", "all"]},
     )
     positions = np.arange(T)[None] % 3 == 1
-    options = {"max_delay": 4, "dtype": "float64"}
+    options = {"max_delay": 4, "dtype": "float64", "engine": engine}
     by_type = gradients.mean_state_gradients(model, ids, groups=groups, **options)
     assert list(by_type.group.values) == ["even", "low", "all"]
     assert by_type.state_gradient.dims == ("group", "delay", "state", "embedding")
     for name, members in zip(groups.group.values, groups.values, strict=True):
         mean, numbers = averaged(jacobians, 4, lambda t, p, m=members: m[ids[p]])
         found = by_type.sel(group=name)
-        np.testing.assert_allclose(found.state_gradient, mean, rtol=0, atol=1e-8)
+        np.testing.assert_allclose(found.state_gradient, mean, **DIFFERENCES)
         np.testing.assert_array_equal(found.n_samples, numbers)
     by_place = gradients.mean_state_gradients(
         model, ids, positions=positions, **options
     )
     mean, numbers = averaged(jacobians, 4, lambda t, p: positions[0, p])
-    np.testing.assert_allclose(by_place.state_gradient[0], mean, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(by_place.state_gradient[0], mean, **DIFFERENCES)
     np.testing.assert_array_equal(by_place.n_samples[0], numbers)
     cut = gradients.mean_state_gradients(model, ids, window=5, **options)
     mean, numbers = averaged(jacobians, 4, lambda t, p: t // 5 == p // 5)
-    np.testing.assert_allclose(cut.state_gradient, mean, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(cut.state_gradient, mean, **DIFFERENCES)
     np.testing.assert_array_equal(cut.n_samples, numbers)
 
 
+@double
+@pytest.mark.parametrize("engine", blocks.ENGINES)
+def test_the_second_moment_is_the_mean_gram_matrix(engine):
+    model = build("lstm")
+    ids = np.random.default_rng(6).integers(V, size=T)
+    groups = np.array([np.arange(V) < 4, np.ones(V, bool)])
+    for kind, jacobians in enumerate(central_differences(model, ids)[:2]):
+        gram = jacobians.swapaxes(-1, -2) @ jacobians
+        result = gradients.mean_state_gradients(
+            model,
+            ids,
+            max_delay=4,
+            state=("hidden", "cell"),
+            groups=groups,
+            second_moment=True,
+            dtype="float64",
+            engine=engine,
+        )
+        for group, members in enumerate(groups):
+            mean, _ = averaged(gram, 4, lambda t, p, m=members: m[ids[p]])
+            found = result.second_moment[kind, group]
+            np.testing.assert_allclose(found, mean, **DIFFERENCES)
+
+
+@double
+def test_blocks_are_means_over_stretches_of_inputs():
+    model = build("gru")
+    ids = np.random.default_rng(8).integers(V, size=T)
+    jacobians = central_differences(model, ids)[0]
+    options = {"max_delay": 3, "dtype": "float64"}
+    result = gradients.mean_state_gradients(model, ids, blocks=2, **options)
+    assert result.state_gradient.dims == ("block", "delay", "state", "embedding")
+    for block in (0, 1):  # input p of 9 is in block p * 2 // 9
+        mean, numbers = averaged(jacobians, 3, lambda t, p, b=block: p * 2 // T == b)
+        np.testing.assert_allclose(result.state_gradient[block], mean, **DIFFERENCES)
+        np.testing.assert_array_equal(result.n_samples[block], numbers)
+    whole = gradients.mean_state_gradients(model, ids, **options)
+    pooled = result.state_gradient.weighted(result.n_samples).mean("block")
+    # the same float64 sums in another order
+    np.testing.assert_allclose(pooled, whole.state_gradient, rtol=0, atol=1e-15)
+
+
+@double
 def test_streams_start_from_zero_and_are_pooled():
     model = build("gru")
     ids = np.random.default_rng(2).integers(V, size=(2, T))
     both = gradients.mean_state_gradients(model, ids, max_delay=3, dtype="float64")
     parts = [averaged(central_differences(model, row)[0], 3) for row in ids]
     expected = (parts[0][0] + parts[1][0]) / 2
-    np.testing.assert_allclose(both.state_gradient, expected, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(both.state_gradient, expected, **DIFFERENCES)
     np.testing.assert_array_equal(both.n_samples, parts[0][1] + parts[1][1])
+
+
+@double
+def test_a_sentence_gives_each_words_own_memory():
+    model = build("lstm")
+    ids = np.random.default_rng(3).integers(V, size=T)
+    jacobians = central_differences(model, ids)[1]
+    table = ops.convert_to_numpy(model.layers[0].embeddings)
+    fitted = whitening.fit_whitening(table)
+    memory = words.sentence_memory(
+        model, ids, max_delay=4, whitening=fitted, dtype="float64"
+    )
+    assert memory.dims == ("token", "delay")
+    for token in range(T):
+        for delay in range(5):
+            found = float(memory[token, delay])
+            if token + delay >= T:
+                assert np.isnan(found)
+                continue
+            gradient = jacobians[token + delay, token] @ fitted.D
+            expected = np.linalg.svd(gradient, compute_uv=False)[0]
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7)
 
 
 def test_delay_ten_equals_batch_jacobian_of_the_unrolled_cell():
@@ -171,40 +397,89 @@ def test_delay_ten_equals_batch_jacobian_of_the_unrolled_cell():
     )
 
 
-def test_float32_sums_over_chunks_agree_with_float64():
+@pytest.mark.parametrize("cell", ["lstm", "gru", "leaky", "mingru"])
+@pytest.mark.parametrize("engine", blocks.ENGINES)
+def test_float32_over_many_jobs_agrees_with_one_float64_job(cell, engine, monkeypatch):
+    """Tiles, flushes, jobs and chunks cut the text; the mean does not show it."""
+    model = build(cell)
+    ids = np.random.default_rng(5).integers(V, size=3 * chains.FLUSH + 5)
+    names = dict(CELLS)[cell][:1]
+    options = {"max_delay": 6, "state": names, "second_moment": True}
+    if backends.supports("float64"):
+        reference = gradients.mean_state_gradients(
+            model, ids, dtype="float64", engine="tiles", **options
+        )
+    else:
+        reference = gradients.mean_state_gradients(model, ids, **options)
+    monkeypatch.setattr(blocks, "LENGTH", 70)
+    monkeypatch.setattr(chains, "TILE", 5 * E * H)
+    found = gradients.mean_state_gradients(model, ids, engine=engine, **options)
+    assert found.state_gradient.dims[0] == "state_kind"
+    assert found.state_gradient.dtype == np.float64
+    for name in ("state_gradient", "second_moment"):
+        scale = float(abs(reference[name]).max())
+        # 64 float32 additions and a few products: below 100 * 2^-24 of the largest
+        np.testing.assert_allclose(
+            found[name], reference[name], rtol=0, atol=6e-6 * scale
+        )
+    np.testing.assert_array_equal(found.n_samples, reference.n_samples)
+
+
+def test_reruns_are_the_same_to_the_bit():
     model = build("lstm")
-    ids = np.random.default_rng(5).integers(V, size=3 * gradients.CHUNK + 5)
-    single = gradients.mean_state_gradients(
-        model, ids, max_delay=6, state=("hidden", "cell")
+    ids = np.random.default_rng(5).integers(V, size=600)
+    first, second = (
+        gradients.mean_state_gradients(model, ids, max_delay=6) for _ in range(2)
     )
-    double = gradients.mean_state_gradients(
-        model, ids, max_delay=6, state=("hidden", "cell"), dtype="float64"
-    )
-    assert single.state_gradient.dims[0] == "state_kind"
-    assert single.state_gradient.dtype == np.float64
-    scale = float(abs(double.state_gradient).max())
-    # 64 float32 additions and a few products: below 100 * 2^-24 of the largest entry
+    xr.testing.assert_identical(first, second)
+
+
+@pytest.mark.parametrize("memory", [1.0, 4e9])
+def test_every_type_has_the_mean_of_its_group(memory):
+    model = build("lstm")
+    ids = np.random.default_rng(9).integers(V - 1, size=(2, 150))  # type 6 is absent
+    shards = list(words.type_gradients(model, ids, max_delay=5, memory=memory))
+    assert len(shards) == (1 if memory > 1 else V - 1)
+    found = xr.concat(shards, "group").sortby("group")
+    assert found.group.values.tolist() == list(range(V - 1))
+    whole = gradients.mean_state_gradients(model, ids, max_delay=5, groups=np.eye(V))
+    # float32 sums of at most 64 inputs in another order
+    scale = float(abs(whole.state_gradient[: V - 1]).max())
     np.testing.assert_allclose(
-        single.state_gradient, double.state_gradient, rtol=0, atol=6e-6 * scale
+        found.state_gradient,
+        whole.state_gradient[: V - 1],
+        rtol=0,
+        atol=6e-6 * scale,
     )
+    np.testing.assert_array_equal(found.n_samples, whole.n_samples[: V - 1])
+    chosen = list(words.type_gradients(model, ids, max_delay=5, types=[4, 2]))
+    assert sorted(chosen[0].group.values) == [2, 4]
 
 
 def test_a_mean_over_nothing_is_nan_with_no_samples():
     model = build("rnn")
-    groups = np.zeros((1, V), bool)
+    groups = np.array([np.zeros(V, bool), np.ones(V, bool)])
     result = gradients.mean_state_gradients(
         model, np.zeros(T, int), max_delay=2, groups=groups
     )
-    assert np.isnan(result.state_gradient).all()
-    assert (result.n_samples == 0).all()
+    assert np.isnan(result.state_gradient[0]).all()
+    assert (result.n_samples[0] == 0).all()
+    assert np.isfinite(result.state_gradient[1]).all()
+    alone = gradients.mean_state_gradients(
+        model, np.zeros(T, int), max_delay=2, groups=groups[:1]
+    )
+    assert np.isnan(alone.state_gradient).all()
 
 
 def test_built_language_model_is_accepted():
-    settings = config.Model(units=H, embedding_size=E)
-    model = models.build_language_model(settings, V, seed=1)
-    result = gradients.mean_state_gradients(model, np.arange(V), max_delay=2)
-    assert result.state_gradient.shape == (3, H, E)
-    assert float(abs(result.state_gradient).max()) > 0
+    for cell in ("lstm", "gru", "rnn"):
+        options = config.Model(units=H, embedding_size=E, cell=cell, layers=2)
+        model = models.build_language_model(options, V, seed=1)
+        result = gradients.mean_state_gradients(
+            model, np.arange(V), max_delay=2, layer=2
+        )
+        assert result.state_gradient.shape == (3, H, E)
+        assert float(abs(result.state_gradient).max()) > 0
 
 
 @pytest.mark.parametrize(
@@ -219,6 +494,11 @@ def test_built_language_model_is_accepted():
         ({"ids": np.zeros(T)}, "integers"),
         ({"groups": np.ones((2, V + 1), bool)}, "shape .group, 7."),
         ({"groups": np.ones((1, V), bool), "positions": np.ones((1, T))}, "not both"),
+        ({"layer": 2}, "one of the recurrent layers 1..1 .* received 2"),
+        ({"wrt": 1}, "layer below `layer` = 1, received 1"),
+        ({"blocks": T + 1}, "in 1..9, .* received 10"),
+        ({"blocks": 0}, "in 1..9, .* received 0"),
+        ({"engine": "gpu"}, "`engine` must be one of .* received 'gpu'"),
     ],
 )
 def test_bad_input_is_refused(change, message):
@@ -227,33 +507,23 @@ def test_bad_input_is_refused(change, message):
         gradients.mean_state_gradients(build("lstm"), **arguments)
 
 
-@pytest.mark.parametrize(
-    "layers",
-    [
-        [keras.Input((None, E)), keras.layers.LSTM(H)],
-        [keras.layers.Embedding(V, E, mask_zero=True), keras.layers.LSTM(H)],
-        [keras.layers.Embedding(V, E), keras.layers.LSTM(H, go_backwards=True)],
-    ],
-)
-def test_a_model_that_is_not_embedding_then_rnn_forwards_is_refused(layers):
-    with pytest.raises(ValueError, match="must begin Embedding"):
+def test_states_of_different_sizes_are_asked_for_one_by_one():
+    with pytest.raises(ValueError, match="must have one size"):
         gradients.mean_state_gradients(
-            keras.Sequential(layers), np.zeros(T, int), max_delay=1
+            build("leaky"), np.zeros(T, int), max_delay=1, state=("state_1", "state_2")
         )
 
 
-def test_other_activations_have_no_closed_form():
-    model = keras.Sequential(
-        [keras.layers.Embedding(V, E), keras.layers.LSTM(H, activation="relu")]
-    )
-    model.build((None, None))
-    with pytest.raises(NotImplementedError, match="tanh and sigmoid"):
+def test_weights_that_are_not_finite_are_named():
+    model = build("rnn")
+    model.layers[1].cell.kernel.assign(np.full((E, H), np.nan))
+    with pytest.raises(FloatingPointError, match="must be finite"):
         gradients.mean_state_gradients(model, np.zeros(T, int), max_delay=1)
 
 
 def test_dropout_and_backend_state_do_not_enter():
-    settings = config.Model(units=H, embedding_size=E, dropout=0.9)
-    model = models.build_language_model(settings, V, seed=1)
+    options = config.Model(units=H, embedding_size=E, dropout=0.9)
+    model = models.build_language_model(options, V, seed=1)
     ids = np.arange(V)
     first = gradients.mean_state_gradients(model, ids, max_delay=2)
     model(ops.convert_to_tensor(ids[None]), training=True)

@@ -47,3 +47,36 @@ def tanh(x):
 
         return jax.numpy.tanh(x)
     return keras.ops.tanh(x)
+
+
+def batch_jacobians(function, arguments):
+    """Return dy/da (batch, out, in) for each a (batch, in) of ``y = function(*a)``.
+
+    Each row of y (batch, out) depends on its own row of the arguments only.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def one_row(*rows):
+            return function(*(row[None] for row in rows))[0]
+
+        every = tuple(range(len(arguments)))
+        return jax.vmap(jax.jacrev(one_row, argnums=every))(*arguments)
+    import tensorflow as tf
+
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(arguments)
+        y = function(*arguments)
+    zero = tf.UnconnectedGradients.ZERO
+    return [tape.batch_jacobian(y, a, unconnected_gradients=zero) for a in arguments]
+
+
+def has_accelerator():
+    """Return whether the backend computes on something other than the processor."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.default_backend() != "cpu"
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))

@@ -1,192 +1,241 @@
-"""One step of a recurrent cell and its differential, in closed form.
+"""Keras cells as the engine reads them: in closed form, or differentiated.
 
-A step takes the embedded token e (embedding,) and the states (units,) before it, and
-returns the states after it, the input's Jacobians B = ds_t/de_t (units, embedding), and
-the map from tangents before the step to tangents after it,
-
-    X_t = J_t X_{t-1},  J_t = ds_t/ds_{t-1},
-
-for blocks X of shape (units, columns). J_t is never formed: an LSTM's takes two
-(units x units) products and a few element-wise ones. States, tangents and Jacobians
-are tuples in Keras's order: ``(hidden, cell)`` for an LSTM, ``(hidden,)`` otherwise.
+A reader has ``names`` and ``sizes`` of the states, which of them the layer above reads
+(``output``), and three ways to run: ``run`` forward over a text, ``differentials`` of
+its tokens as NumPy, ``on_backend`` the same as tensors. The formulas stand in
+:mod:`state_gradients.steps`; every other Keras cell is differentiated by the backend,
+one bare step at a time.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import inspect
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from state_gradients.backends import tanh
+from state_gradients import backends, recurrences, steps
+
+BATCH = 32  # tokens that the backend differentiates in one call
 
 
-class Step(NamedTuple):
-    """The states after a step, and its differential."""
-
-    states: tuple[Any, ...]  # (units,) each
-    inputs: tuple[Any, ...]  # B: (units, embedding) each
-    propagate: Callable  # tangents before -> tangents after, (units, columns) each
-
-
-def _columns(vector):
-    return vector[:, None]
+def _gated_weights(cell):
+    """Kernel, recurrent kernel and bias, zero where there is none; a GRU's has two."""
+    kernel, recurrent = cell.kernel, cell.recurrent_kernel
+    shape = (recurrent.shape[-1],)
+    bias = np.zeros(shape) if cell.bias is None else ops.convert_to_numpy(cell.bias)
+    if isinstance(cell, keras.layers.GRUCell) and bias.ndim == 1:
+        bias = np.stack([bias, np.zeros(shape)])
+    return kernel, recurrent, bias
 
 
-def _lstm(cell, dtype):
-    """Gates i, f, g, o; c = f c' + i g; h = o tanh(c).
-
-    dc = f dc' + [g i(1-i) U_i + c' f(1-f) U_f + i(1-g^2) U_g]^T dh'
-    dh = o (1 - tanh^2 c) dc + [tanh(c) o(1-o) U_o]^T dh'
-    """
-    kernel, recurrent, bias = _weights(cell, dtype)
-
-    def step(e, states):
-        h, c = states
-        z = ops.matmul(e, kernel) + ops.matmul(h, recurrent) + bias
-        i, f, g, o = ops.split(z, 4)
-        i, f, o, g = ops.sigmoid(i), ops.sigmoid(f), ops.sigmoid(o), tanh(g)
-        after = f * c + i * g
-        squashed = tanh(after)
-        slope = _columns(o * (1 - squashed * squashed))
-        gates = (g * i * (1 - i), c * f * (1 - f), i * (1 - g * g))
-        output = squashed * o * (1 - o)
-
-        def merged(matrix):  # (n, 4 units) -> two of (units, n)
-            *inner, outer = ops.split(matrix, 4, axis=1)
-            cell_part = sum(a * m for a, m in zip(gates, inner, strict=True))
-            return ops.transpose(cell_part), ops.transpose(output * outer)
-
-        to_cell, to_hidden = merged(recurrent)
-        in_cell, in_hidden = merged(kernel)
-        forget = _columns(f)
-
-        def propagate(tangents):
-            dh, dc = tangents
-            dc = forget * dc + ops.matmul(to_cell, dh)
-            return slope * dc + ops.matmul(to_hidden, dh), dc
-
-        inputs = (slope * in_cell + in_hidden, in_cell)
-        return Step((o * squashed, after), inputs, propagate)
-
-    return step
+def _closed_form(cell):
+    """Return (step, weights) of a cell with a closed form, or None."""
+    if type(cell) is recurrences.MinGRUCell:
+        return steps.min_gru, (cell.kernel, cell.bias)
+    if type(cell) is recurrences.DiagonalCell:
+        return steps.diagonal, (cell.kernel, cell.bias, cell.decay)
+    tanh, sigmoid = keras.activations.tanh, keras.activations.sigmoid
+    gate = getattr(cell, "recurrent_activation", sigmoid)
+    if getattr(cell, "activation", None) is not tanh or gate is not sigmoid:
+        return None
+    if type(cell) is keras.layers.LSTMCell:
+        return steps.lstm, _gated_weights(cell)
+    if type(cell) is keras.layers.GRUCell:
+        form = steps.gru_reset_after if cell.reset_after else steps.gru_reset_before
+        return form, _gated_weights(cell)
+    if type(cell) is keras.layers.SimpleRNNCell:
+        return steps.simple_rnn, _gated_weights(cell)
+    return None
 
 
-def _gru(cell, dtype):
-    """Gates z, r; candidate k; h = z h' + (1 - z) k.
-
-    With the reset gate before the product, k = tanh(W_k e + U_k (r h') + b),
-        dk / (1 - k^2) = W_k de + U_k [r dh' + h' r(1-r) dr],
-    and after it (``reset_after``), k = tanh(W_k e + r (U_k h' + b') + b),
-        dk / (1 - k^2) = W_k de + r U_k dh' + (U_k h' + b') r(1-r) dr,
-    dr = W_r de + U_r dh' before the gate's slope r(1-r).
-    """
-    kernel, recurrent, bias = _weights(cell, dtype)
-    wz, wr, wk = (ops.transpose(m) for m in ops.split(kernel, 3, axis=1))
-    uz, ur, uk = (ops.transpose(m) for m in ops.split(recurrent, 3, axis=1))
-    biases = ops.reshape(bias, (-1, 3, cell.units))  # (1 or 2, gate, units)
-
-    def step(e, states):
-        (h,) = states
-        inner = biases[-1] if cell.reset_after else ops.zeros_like(biases[0])
-        outer = biases[0]
-        z = ops.sigmoid(ops.matmul(wz, e) + ops.matmul(uz, h) + outer[0] + inner[0])
-        r = ops.sigmoid(ops.matmul(wr, e) + ops.matmul(ur, h) + outer[1] + inner[1])
-        if cell.reset_after:
-            recalled = ops.matmul(uk, h) + inner[2]
-            k = tanh(ops.matmul(wk, e) + outer[2] + r * recalled)
-            through = _columns(r) * uk
-            reset = ops.diag(recalled * r * (1 - r))
-        else:
-            k = tanh(ops.matmul(wk, e) + outer[2] + ops.matmul(uk, r * h))
-            through = uk * r
-            reset = uk * (h * r * (1 - r))
-        update = _columns((h - k) * z * (1 - z))
-        candidate = _columns((1 - z) * (1 - k * k))
-        keep = _columns(z)
-        recur = update * uz + candidate * (through + ops.matmul(reset, ur))
-
-        def propagate(tangents):
-            (dh,) = tangents
-            return (keep * dh + ops.matmul(recur, dh),)
-
-        inputs = (update * wz + candidate * (wk + ops.matmul(reset, wr)),)
-        return Step((z * h + (1 - z) * k,), inputs, propagate)
-
-    return step
-
-
-def _simple_rnn(cell, dtype):
-    """State h = tanh(W e + U h' + b); dh = (1 - h^2) (W de + U dh')."""
-    kernel, recurrent, bias = _weights(cell, dtype)
-    w, u = ops.transpose(kernel), ops.transpose(recurrent)
-
-    def step(e, states):
-        (h,) = states
-        h = tanh(ops.matmul(w, e) + ops.matmul(u, h) + bias)
-        slope = _columns(1 - h * h)
-        recur = slope * u
-        return Step((h,), (slope * w,), lambda x: (ops.matmul(recur, x[0]),))
-
-    return step
-
-
-def _weights(cell, dtype):
-    bias = cell.bias
-    if bias is None:
-        bias = ops.zeros(cell.recurrent_kernel.shape[-1:])
-    values = (cell.kernel, cell.recurrent_kernel, bias)
-    return tuple(ops.cast(ops.convert_to_tensor(v), dtype) for v in values)
-
-
-CLOSED_FORMS = {
-    keras.layers.LSTMCell: _lstm,
-    keras.layers.GRUCell: _gru,
-    keras.layers.SimpleRNNCell: _simple_rnn,
-}
-
-
-def state_names(cell):
-    """Return the names of a cell's states, in Keras's order."""
-    return ("hidden", "cell") if len(state_sizes(cell)) == 2 else ("hidden",)
-
-
-def state_sizes(cell):
-    """Return the sizes of a cell's states, in Keras's order."""
-    sizes = cell.state_size
-    return tuple(sizes) if isinstance(sizes, list | tuple) else (sizes,)
-
-
-def closed_form(cell, *, dtype="float32"):
-    """Return the step function of a Keras cell, with its weights cast to `dtype`.
+def read_cell(cell, *, n_inputs, dtype="float32"):
+    """Return a built Keras cell as the engine reads it, its weights cast to `dtype`.
 
     Parameters
     ----------
-    cell : keras.layers.LSTMCell, GRUCell or SimpleRNNCell
-        With the standard activations: tanh, and sigmoid for the gates.
-    dtype : str
-        "float32" or "float64".
-
-    Returns
-    -------
-    callable
-        ``step(e, states) -> Step``.
+    cell : keras.layers.Layer
+        LSTM, GRU and SimpleRNN with tanh and sigmoid, and the cells of
+        :mod:`state_gradients.recurrences`, have closed forms; any other that maps
+        ``(x, states)`` to ``(output, states)`` is differentiated by the backend.
+    n_inputs : int
+        Size of x.
+    dtype : "float32" or "float64"
 
     Raises
     ------
-    NotImplementedError
-        If the cell, or one of its activations, has no closed form here.
+    ValueError
+        If the backend must differentiate the cell but does not compute in `dtype`.
     """
-    make = CLOSED_FORMS.get(type(cell))
-    activations = [getattr(cell, "activation", None)]
-    gates = [getattr(cell, "recurrent_activation", keras.activations.sigmoid)]
-    if (
-        make is None
-        or activations != [keras.activations.tanh]
-        or gates != [keras.activations.sigmoid]
-    ):
-        raise NotImplementedError(
-            "closed_form: the cell must be an LSTM, GRU or SimpleRNN with tanh and "
-            f"sigmoid activations, received {type(cell).__name__} with activation "
-            f"{activations[0]!r} and gate activation {gates[0]!r}."
+    sizes = tuple(int(n) for n in keras.tree.flatten(cell.state_size))
+    names = tuple(f"state_{k}" for k in range(1, len(sizes) + 1))
+    if len(sizes) == 1:
+        names = ("hidden",)
+    elif isinstance(cell, keras.layers.LSTMCell):
+        names = ("hidden", "cell")
+    if found := _closed_form(cell):
+        step, weights = found
+        weights = tuple(ops.convert_to_numpy(w).astype(dtype) for w in weights)
+        return ClosedForm(step, weights, sizes, names)
+    if not backends.supports(dtype):
+        raise ValueError(
+            f"read_cell: the backend must compute in {dtype!r} to differentiate "
+            f"{type(cell).__name__}; on JAX set JAX_ENABLE_X64=1."
         )
-    return make(cell, dtype)
+    if keras.backend.standardize_dtype(cell.compute_dtype) != dtype:
+        config = _in_dtype(cell.get_config(), dtype)
+        cell = _rebuilt(type(cell), config, n_inputs, cell.get_weights())
+    return Automatic(cell, sizes, names, n_inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class ClosedForm:
+    """A cell whose step and differential are written out."""
+
+    step: Any
+    weights: tuple
+    sizes: tuple
+    names: tuple
+    output = 0
+    batch = 1  # tokens at a time: their matrices stay in the core's cache
+
+    def run(self, x, states):
+        """Return each state (time, units) after every token of x (time, in)."""
+        after = tuple(np.empty((len(x), n), x.dtype) for n in self.sizes)
+        for t, token in enumerate(x):
+            states, _ = self.step(steps.NUMPY, self.weights, token, states)
+            for kept, state in zip(after, states, strict=True):
+                kept[t] = state
+        return after
+
+    def differentials(self, x, states):
+        """Return a list of each token's differential; `states` stand before it."""
+        return [
+            self.step(steps.NUMPY, self.weights, x[t], [s[t] for s in states])[1]()
+            for t in range(len(x))
+        ]
+
+    def on_backend(self, x, states):
+        """Return the differentials of all tokens, tensors with a leading time axis."""
+        weights = tuple(ops.convert_to_tensor(w) for w in self.weights)
+        return self.step(steps.BACKEND, weights, x, states)[1]()
+
+
+def _in_dtype(config, dtype):
+    """Set the dtype of a cell's configuration, and of the cells within it."""
+    if isinstance(config, dict):
+        inner = {key: _in_dtype(value, dtype) for key, value in config.items()}
+        return inner | ({"dtype": dtype} if "dtype" in inner else {})
+    if isinstance(config, list):
+        return [_in_dtype(value, dtype) for value in config]
+    return config
+
+
+def _rebuilt(kind, config, n_inputs, weights):
+    cell = kind.from_config(config)
+    cell.build((None, n_inputs))
+    cell.set_weights(weights)
+    return cell
+
+
+def _reread(kind, config, n_inputs, weights, dtype):
+    cell = _rebuilt(kind, config, n_inputs, weights)
+    return read_cell(cell, n_inputs=n_inputs, dtype=dtype)
+
+
+class Automatic:
+    """A cell that the backend differentiates.
+
+    An output that is not one of the states counts as one more state, "output", which
+    nothing follows.
+    """
+
+    batch = BATCH
+
+    def __init__(self, cell, sizes, names, n_inputs):
+        self.cell, self.n_inputs = cell, n_inputs
+        self.sizes, self.names, self.cell_sizes = sizes, names, sizes
+        zeros = [np.zeros((1, n), cell.compute_dtype) for n in (n_inputs, *sizes)]
+        output, after = self._call(*zeros)
+        same = [k for k, state in enumerate(after) if state is output]
+        self.output = same[0] if same else len(sizes)
+        if not same:
+            self.sizes += (int(output.shape[-1]),)
+            self.names += ("output",)
+
+    def __reduce__(self):
+        made_by = type(self.cell), self.cell.get_config(), self.n_inputs
+        return _reread, (*made_by, self.cell.get_weights(), self.cell.compute_dtype)
+
+    def _call(self, x, *states):
+        """Return the output and a flat list of states, from tensors (batch, size)."""
+        size = self.cell.state_size
+        states = list(states[: len(self.cell_sizes)])
+        nested = keras.tree.is_nested(size)
+        packed = keras.tree.pack_sequence_as(size, states) if nested else states
+        accepts = inspect.signature(self.cell.call).parameters
+        options = {"training": False} if "training" in accepts else {}
+        x = ops.convert_to_tensor(x)
+        output, after = self.cell(x, packed, **options)
+        return output, keras.tree.flatten(after)
+
+    def _flat(self, x, *states):
+        output, after = self._call(x, *states)
+        extra = [output] if self.output == len(after) else []
+        return ops.concatenate([*after, *extra], axis=-1)
+
+    @property
+    def _ends(self):
+        return np.cumsum(self.sizes)[:-1].tolist()
+
+    @cached_property
+    def _scan(self):
+        def one_token(flat, token):
+            states = ops.split(flat[None], self._ends, axis=-1)
+            flat = self._flat(token[None], *states)[0]
+            return flat, flat
+
+        return backends.compiled(lambda x, flat: ops.scan(one_token, flat, x)[1])
+
+    @cached_property
+    def _jacobians(self):
+        return backends.compiled(
+            lambda *arguments: backends.batch_jacobians(self._flat, arguments)
+        )
+
+    def run(self, x, states):
+        """Return each state (time, units) after every token of x (time, in)."""
+        flat = self._scan(x, np.concatenate(states))
+        return tuple(np.split(ops.convert_to_numpy(flat), self._ends, axis=-1))
+
+    def differentials(self, x, states):
+        """Return a list of each token's differential; `states` stand before it."""
+        found = []
+        for start in range(0, len(x), BATCH):
+            part = [a[start : start + BATCH] for a in (x, *states)]
+            n_tokens = len(part[0])  # one shape, compiled once: the last one is padded
+            missing = [(0, BATCH - n_tokens), (0, 0)]
+            jacobians = self._jacobians(*(np.pad(a, missing) for a in part))
+            jacobians = [ops.convert_to_numpy(j).swapaxes(1, 2) for j in jacobians]
+            found += [
+                self._differential(np.split, *(j[t] for j in jacobians))
+                for t in range(n_tokens)
+            ]
+        return found
+
+    def on_backend(self, x, states):
+        """Return the differentials of all tokens, tensors with a leading time axis."""
+        jacobians = backends.batch_jacobians(self._flat, (x, *states))
+        jacobians = [ops.swapaxes(j, 1, 2) for j in jacobians]
+        return self._differential(ops.split, *jacobians)
+
+    def _differential(self, split, inputs, *dense):
+        blocks = {
+            (j, i): block
+            for j, row in enumerate(dense[: len(self.cell_sizes)])
+            for i, block in enumerate(split(row, self._ends, axis=-1))
+        }
+        inputs = tuple(split(inputs, self._ends, axis=-1))
+        return steps.Differential(inputs, blocks, (None,) * len(self.sizes))
