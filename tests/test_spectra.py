@@ -316,6 +316,47 @@ def test_zeros_are_left_out_of_the_logarithms():
 # --- properties --------------------------------------------------------------------
 
 
+@pytest.fixture
+def moments(rng):
+    """Gradients of eleven positions at three delays, their mean and second moment."""
+    each = rng.normal(size=(11, 3, 5, 4)) + 0.5
+    dims = ("delay", "embedding", "embedding_2")
+    second = xr.DataArray(np.einsum("pdse,pdsf->def", each, each) / 11, dims=dims)
+    return (
+        each,
+        xr.DataArray(each.mean(0), dims=("delay", "state", "embedding")),
+        second,
+    )
+
+
+def test_rms_spectrum_is_that_of_the_stacked_gradients(moments):
+    each, mean, second = moments
+    result = spectra.coherence(mean, second)
+    # M = A^T A / n with the positions' gradients below one another in A
+    stacked = np.concatenate(each, axis=1)  # (delay, position * state, embedding)
+    s = np.linalg.svdvals(stacked) / np.sqrt(11)
+    np.testing.assert_allclose(result["rms_s"], s, rtol=1e-12)
+    np.testing.assert_allclose(result["rms_memory"], s[:, 0], rtol=1e-12)
+    sigma_1 = np.linalg.norm(mean, 2, axis=(1, 2))
+    np.testing.assert_allclose(result["coherence"], sigma_1 / s[:, 0], rtol=1e-12)
+    assert result["rms_memory"].attrs["units"] == "state unit / embedding unit"
+
+
+def test_coherence_is_one_if_positions_agree_and_zero_if_they_cancel(rng):
+    gradient = rng.normal(size=(5, 4))
+    moment = gradient.T @ gradient  # also of equally many G and -G
+    for mean, expected in ((gradient, 1), (0 * gradient, 0)):
+        share = spectra.coherence(mean, moment)["coherence"]
+        np.testing.assert_allclose(share, expected, rtol=1e-12)
+    assert np.isnan(spectra.coherence(0 * gradient, 0 * moment)["coherence"])
+
+
+def test_a_moment_of_other_positions_is_refused(moments):
+    _, mean, second = moments
+    with pytest.raises(ValueError, match=r"coherence: sigma_1 .* received .* both raw"):
+        spectra.coherence(mean, 0.1 * second)
+
+
 def test_property_direction_is_the_whitened_difference_of_means(rng):
     embeddings = rng.normal(size=(50, 6)) @ rng.normal(size=(6, 6))
     a, b = embeddings[:20], embeddings[20:27]

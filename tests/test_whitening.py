@@ -4,7 +4,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state_gradients.whitening import fit_whitening, whiten_gradient
+from state_gradients.whitening import fit_whitening, whiten_gradient, whiten_moment
 
 EPS = np.finfo(np.float64).eps
 
@@ -171,3 +171,14 @@ def test_a_gradient_of_another_size_is_refused(embeddings):
     ):
         with pytest.raises(ValueError, match="must be the embedding; expected size 6"):
             whiten_gradient(gradient, whitening)
+
+
+def test_a_whitened_moment_is_that_of_whitened_gradients(embeddings, rng):
+    whitening = fit_whitening(embeddings)
+    each = rng.normal(size=(9, 2, 4, 6))  # position, delay, state, embedding
+    whitened = each @ whitening.D
+    moments = [np.einsum("pdse,pdsf->def", g, g) / 9 for g in (each, whitened)]
+    found = whiten_moment(moments[0], whitening)
+    assert found.dims == ("delay", "embedding", "embedding_2")
+    # sums of 36 products of order 1, through D twice
+    np.testing.assert_allclose(found, moments[1], rtol=0, atol=1e-12)

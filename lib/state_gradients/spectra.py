@@ -2,6 +2,7 @@
 
     G = U S V^T,  sigma_1 >= sigma_2 >= ... >= 0                          (Eq. 1)
     memory sigma_1,  selectivity sigma_1 / sum sigma                      (Sec. 4)
+    coherence sigma_1(E[G]) / sqrt(lambda_1(E[G^T G]))
     sigma_1(tau) = a exp(-b tau)                                          (Eq. 13)
     d = Z (mean_a - mean_b), then scaled to unit length                   (Eq. 14)
     cos(d, H_n) = ||V_n^T d||,  m = ||G d|| / sigma_1                     (Eqs. 16, 20)
@@ -105,6 +106,44 @@ def memory_curve(gradient):
         selectivity_5=share[{"component": slice(5)}].sum("component", skipna=False),
         effective_rank=np.exp(entropy),  # Roy and Vetterli (2007)
     )
+
+
+def coherence(gradient, second_moment):
+    """Return how much of the memory averaging leaves: 1 if all agree, 0 if they cancel.
+
+    With M = E[G^T G], no direction's mean response exceeds its root mean square,
+    ||E[G] v||^2 <= E ||G v||^2 = v^T M v (Jensen), so that sigma_1 of the mean is at
+    most sqrt(lambda_1(M)), the memory that averaging cannot cancel.
+
+    Parameters
+    ----------
+    gradient : array_like or DataArray of shape (..., state, embedding)
+        Mean state gradients.
+    second_moment : array_like or DataArray of shape (..., embedding, embedding_2)
+        M, over the same positions; whitened (`whiten_moment`) if the gradient is.
+
+    Returns
+    -------
+    Dataset of shape (...)
+        ``rms_s`` (..., component), the root-mean-square singular values sqrt(lambda);
+        ``rms_memory``, the largest; ``coherence`` sigma_1 / rms_memory, NaN where that
+        is 0.
+    """
+    names = ("group", "delay", "embedding", "embedding_2")
+    moment = labelled(second_moment, "second_moment", *names, n_core=2)
+    axes = {"inputs": ["embedding embedding_2"], "outputs": ["component"]}
+    eigenvalues = apply(np.linalg.eigvalsh, moment, **axes)[..., ::-1]
+    rms_s = np.sqrt(np.maximum(eigenvalues, 0))  # round-off may leave -1e-17
+    rms_memory = rms_s.isel(component=0, drop=True)
+    sigma, units = _singular_values(gradient)
+    share = sigma.isel(component=0, drop=True) / rms_memory  # 0 / 0 is NaN
+    if (share > 1.001).any():  # float32 sums err by 1e-5
+        raise ValueError(
+            "coherence: sigma_1 of `gradient` must not exceed the root mean square of "
+            f"`second_moment`, received {float(share.max()):.4g} times that; give both "
+            "raw or both whitened, over the same positions."
+        )
+    return described(units, rms_s=rms_s, rms_memory=rms_memory, coherence=share)
 
 
 def property_direction(a, b, whitening):

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from scipy.linalg import solve_triangular
 
-from state_gradients.labelling import about
+from state_gradients.labelling import about, labelled
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare
@@ -106,9 +106,11 @@ def whiten_gradient(gradient, whitening):
     ValueError
         If the embedding axis is missing or does not match the whitening.
     """
-    labelled = isinstance(gradient, xr.DataArray)
-    gradient = gradient if labelled else np.asarray(gradient)
-    axes = gradient.sizes if labelled else {"embedding": (gradient.shape or (0,))[-1]}
+    is_labelled = isinstance(gradient, xr.DataArray)
+    gradient = gradient if is_labelled else np.asarray(gradient)
+    axes = (
+        gradient.sizes if is_labelled else {"embedding": (gradient.shape or (0,))[-1]}
+    )
     if axes.get("embedding") != len(whitening.D):
         raise ValueError(
             "whiten_gradient: the last axis of `gradient` must be the embedding; "
@@ -118,6 +120,28 @@ def whiten_gradient(gradient, whitening):
     whitened = xr.apply_ufunc(
         lambda g: g @ whitening.D, gradient, input_core_dims=axis, output_core_dims=axis
     )
-    if labelled:
+    if is_labelled:
         whitened.attrs = about("whitened_gradient")
     return whitened
+
+
+def whiten_moment(second_moment, whitening):
+    """Express M = E[G^T G] with respect to the whitened embedding, D^T M D.
+
+    Parameters
+    ----------
+    second_moment : array_like or DataArray of shape (..., embedding, embedding_2)
+        Symmetric, as the mean of Gram matrices is.
+    whitening : Whitening
+
+    Returns
+    -------
+    DataArray of shape (..., embedding, embedding_2)
+    """
+    axes = ("group", "delay", "embedding", "embedding_2")
+    moment = labelled(second_moment, "second_moment", *axes, n_core=2)
+    swapped = {"embedding": "embedding_2", "embedding_2": "embedding"}
+    half = whiten_gradient(moment, whitening).rename(swapped)
+    whitened = whiten_gradient(half, whitening).transpose(..., *axes[2:])
+    squared = {"units": "(state unit / standard deviation)^2"}
+    return whitened.assign_attrs(about("second_moment") | squared)
