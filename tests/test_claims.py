@@ -4,7 +4,7 @@ import pytest
 import xarray as xr
 from artifact_project import ABOUT, fill
 
-from state_gradients import artifacts, claims, config, synthetic, verdicts
+from state_gradients import artifacts, claims, claims_synthetic, config, synthetic
 
 LABELS = [*map(str, range(16)), "EOS"]
 DELAYS = np.arange(51)
@@ -121,8 +121,8 @@ FLIPS = {
 
 
 def judge(name, *runs, planned=None):
-    test = claims.CLAIMS[name].test
-    return verdicts.by_runs(test, runs, planned or len(runs))
+    found = [claims_synthetic.judge(run)[name] for run in runs]
+    return claims.by_runs(found, planned or len(runs))
 
 
 def test_every_claim_of_the_section_is_tested_or_in_the_ledger(root):
@@ -213,7 +213,7 @@ def test_a_claim_is_as_good_as_its_worst_number():
     rows = pd.DataFrame(
         {"verdict": ["within", "outside"], "ours": [1.0, 2.0], "why": ""}
     )
-    assert verdicts.by_ledger(rows) == ("1; 2", "not supported")
-    assert verdicts.by_ledger(rows[:1]) == ("1", "supported")
+    assert claims.by_ledger(rows) == ("1; 2", "not supported")
+    assert claims.by_ledger(rows[:1]) == ("1", "supported")
     rows["verdict"] = ["within", "not run"]
-    assert verdicts.by_ledger(rows.assign(why="run it")) == ("1; run it", "not run")
+    assert claims.by_ledger(rows.assign(why="run it")) == ("1; run it", "not run")

@@ -14,7 +14,7 @@ FLOORS = {
     3: "steps cells networks checkpoints evaluation training",
     4: "chains sweeps blocks gradients words uncertainty readout probes synthetic_study",
     5: "freshness artifacts",
-    6: "figures figures_engine figures_synthetic tables verdicts claims_synthetic"
+    6: "figures figures_engine figures_synthetic tables claims_synthetic"
     " claims stages",
     7: "rendering cli",
 }

@@ -51,8 +51,7 @@ def _problems(dataset, kind):
         if bad and "missing" not in variable.attrs:
             found.append(f"{name!r} holds NaN or infinity but no attribute `missing`")
     for name, variable in dataset.data_vars.items():
-        absent = {"long_name", "units", "equation"} - set(variable.attrs)
-        if absent:
+        if absent := {"long_name", "units", "equation"} - set(variable.attrs):
             found.append(f"{name!r} lacks the attributes {sorted(absent)}")
     return found
 
@@ -86,14 +85,11 @@ def save(dataset, experiment, kind, *, upstream=None, wall_time=None, root=None)
         disk refuses; the artifact that stood there stays whole.
     """
     target = path(experiment, kind, root=root)
-    found = _problems(dataset, kind)
-    if found:
+    if found := _problems(dataset, kind):
         raise ArtifactError(f"artifacts.save: {target} refused: {'; '.join(found)}.")
-    given = upstream or {}
-    made_from = {
-        name: given[name] if name in given else load(experiment, name, root=root)
-        for name in KINDS[kind].upstream
-    }
+    given, made_from = upstream or {}, {}
+    for up in KINDS[kind].upstream:
+        made_from[up] = given[up] if up in given else load(experiment, up, root=root)
     about = {"upstream": made_from, "root": target.parents[3], "wall_time": wall_time}
     dataset = dataset.drop_encoding()
     dataset.attrs = freshness.describe(dataset, experiment, kind, **about)
@@ -103,9 +99,8 @@ def save(dataset, experiment, kind, *, upstream=None, wall_time=None, root=None)
         for name, variable in dataset.variables.items()
         if variable.dtype.kind in "fiu"
     }
-    data = dataset.to_netcdf(engine="h5netcdf", encoding=encoding)
     with replacing(target) as temporary:
-        temporary.write_bytes(data)
+        temporary.write_bytes(dataset.to_netcdf(engine="h5netcdf", encoding=encoding))
     return target
 
 
@@ -168,9 +163,8 @@ def status(root=None, names=None):
     """
     names = config.experiment_names(root) if names is None else names
     rows = [row for name in names for row in _judged(name, root)]
-    return pd.DataFrame(
-        rows, columns=["experiment", "stage", "kind", "state", "why", "command"]
-    )
+    columns = ["experiment", "stage", "kind", "state", "why", "command"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _judged(name, root):

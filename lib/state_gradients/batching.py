@@ -63,7 +63,9 @@ def windows(ids, batch_size, num_steps):
             f"{batch_size * (num_steps + 1)} tokens, received {np.size(ids)}; lower "
             "`batch_size` or `num_steps`."
         )
-    starts = range(0, count * num_steps, num_steps)
-    return (
-        (rows[:, s : s + num_steps], rows[:, s + 1 : s + 1 + num_steps]) for s in starts
-    )
+
+    def cut(rows):
+        kept = rows[:, : count * num_steps].reshape(batch_size, count, num_steps)
+        return kept.swapaxes(0, 1)  # (window, batch, step)
+
+    return zip(cut(rows), cut(rows[:, 1:]), strict=True)

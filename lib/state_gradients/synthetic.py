@@ -80,23 +80,18 @@ def generate(n_tokens, *, seed):
     rng = np.random.default_rng(seed)
     most_lines = n_tokens // (FEWEST * (REPEATS + 1) + 1) + 1
     cycles = rng.integers(FEWEST, MOST + 1, size=most_lines)  # (line,)
-    ends = np.cumsum(cycles * (REPEATS + 1) + 1)  # (line,), where the next one begins
-    n_lines = int(np.searchsorted(ends, n_tokens)) + 1
-    cycles, ends = cycles[:n_lines], ends[:n_lines]
+    lengths = np.cumsum(cycles * (REPEATS + 1) + 1)  # of the lines so far
+    cycles = cycles[: np.searchsorted(lengths, n_tokens) + 1]
     tokens = _new_tokens(int(cycles.sum()), rng)
-    is_eos = np.zeros(ends[-1], dtype=bool)
-    is_eos[ends - 1] = True
-
-    def place(in_cycles, at_eos, dtype):
-        stream = np.empty(is_eos.size, dtype=dtype)
-        stream[~is_eos], stream[is_eos] = in_cycles, at_eos
-        return stream
-
-    in_line = np.concatenate([np.arange(n) for n in cycles])  # (cycle,)
+    in_line = np.concatenate([np.arange(n, dtype=np.int8) for n in cycles])  # (cycle,)
+    ends = np.cumsum(cycles) * (REPEATS + 1)  # where <eos> comes between the cycles
+    ids = np.repeat(tokens, (1, REPEATS), axis=1).ravel()
+    count = np.tile(np.arange(REPEATS + 1, dtype=np.int8), len(tokens))
+    cycle = np.repeat(in_line, REPEATS + 1)
     return SyntheticText(
-        place(np.repeat(tokens, (1, REPEATS), axis=1).ravel(), N_TOKENS, np.int32),
-        place(np.tile(np.arange(REPEATS + 1), len(tokens)), COUNT_EOS, np.int8),
-        place(np.repeat(in_line, REPEATS + 1), cycles, np.int8),
+        np.insert(ids, ends, N_TOKENS),
+        np.insert(count, ends, COUNT_EOS),
+        np.insert(cycle, ends, cycles),
     )
 
 
