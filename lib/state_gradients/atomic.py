@@ -26,11 +26,9 @@ def replacing(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
+    beside = {"prefix": f".{path.stem}-", "suffix": path.suffix, "dir": path.parent}
+    with tempfile.NamedTemporaryFile(delete=False, **beside) as file:
+        temporary = Path(file.name)
     try:
         yield temporary
         _sync(temporary)

@@ -53,14 +53,14 @@ def token_losses(model, ids, *, batch_size=1, num_steps=200):
     step, states = _evaluation_step(model), models.zero_states(model, batch_size)
     rows = batching.contiguous_rows(ids, batch_size)
     length = num_steps * batching.n_windows(len(ids), batch_size, num_steps)
-    losses, guesses = [], []
+    found = []
     # the state is carried, so that the calls need not be cut where the windows are
     for start in range(0, length, EVALUATED_TOGETHER):
         stop = min(start + EVALUATED_TOGETHER, length)
         inputs, targets = rows[:, start:stop], rows[:, start + 1 : stop + 1]
-        loss, guess, states = step(inputs, targets, states)
-        losses.append(ops.convert_to_numpy(loss))
-        guesses.append(ops.convert_to_numpy(guess))
+        *pair, states = step(inputs, targets, states)
+        found.append([ops.convert_to_numpy(part) for part in pair])
+    losses, guesses = zip(*found, strict=True)
     return np.concatenate(losses, axis=1), np.concatenate(guesses, axis=1)
 
 
