@@ -15,7 +15,7 @@ FLOORS = {
     4: "chains sweeps blocks gradients words uncertainty readout probes synthetic_study",
     5: "freshness artifacts",
     6: "figures figures_engine figures_synthetic tables claims_synthetic"
-    " claims stages",
+    " claims stages saved_models inspection",
     7: "rendering cli",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

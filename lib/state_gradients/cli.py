@@ -1,12 +1,23 @@
-"""The command ``state-gradients``: corpora, stages, status, ledger."""
+"""The command ``state-gradients``: corpora, stages, status, ledger, own models."""
 
 import functools
 import json
+import os
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from state_gradients import artifacts, claims, config, corpora, stages, tables
+from state_gradients import (
+    artifacts,
+    claims,
+    config,
+    corpora,
+    inspection,
+    stages,
+    tables,
+)
 
 app = typer.Typer(
     help="State gradients: what a recurrent network remembers of its inputs.",
@@ -15,6 +26,7 @@ app = typer.Typer(
 )
 Name = Annotated[str, typer.Argument(help="Experiment, as in params.yaml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")]
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
 EXPECTED = (
     ValueError,
     OSError,
@@ -39,9 +51,10 @@ def _command(function):
     return run
 
 
-def _print(table, as_json):
+def _print(table, as_json, *, decimals=10):
     if as_json:
-        typer.echo(table.to_json(orient="records", indent=2, force_ascii=False))
+        options = {"indent": 2, "force_ascii": False, "double_precision": decimals}
+        typer.echo(table.to_json(orient="records", **options))
     else:
         typer.echo(table.to_string(index=False, na_rep=""))
 
@@ -108,6 +121,44 @@ def ledger(as_json: AsJson = False):
 def claims_(as_json: AsJson = False):
     """Print the paper's claims with the quantity that tests each, and a verdict."""
     _print(claims.table(), as_json)
+
+
+@_command
+def inspect(
+    model: Annotated[Path, typer.Argument(help="A Keras model, MODEL.keras.")],
+    text: Annotated[Path, typer.Option(help="Words, in UTF-8.")],
+    vocabulary: Annotated[Path, typer.Option(help="A token a line, in id order.")],
+    imports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import", help="Module or FILE.py to run for its Keras classes."
+        ),
+    ] = None,
+    max_delay: Annotated[int, typer.Option(min=0)] = 50,
+    state: Annotated[str | None, typer.Option(help="Such as hidden, cell.")] = None,
+    layer: Annotated[int, typer.Option(min=1, help="1 is the lowest.")] = 1,
+    output: Annotated[Path | None, typer.Option(help="A folder.")] = None,
+    as_json: AsJson = False,
+):
+    """Ask a model of your own what it remembers of a text: figure, table, artifact."""
+    folder = output or Path(f"inspection-{model.stem}")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"inspect: --output must be a folder, received {folder}.")
+    sys.path.append(str(Path.cwd()))  # where the reader's modules may stand
+    curves = inspection.inspect_files(
+        model,
+        text=text,
+        vocabulary=vocabulary,
+        imports=imports or (),
+        report=_say,
+        max_delay=max_delay,
+        state=state,
+        layer=layer,
+    )
+    paths = inspection.write(curves, folder)
+    _print(inspection.table(curves), as_json, decimals=15)  # memory may be tiny
+    for line in filter(None, (curves.attrs["note"], *(f"made {p}" for p in paths))):
+        _say(line)
 
 
 @_command
