@@ -147,9 +147,12 @@ def test_a_sentence_has_words_as_columns_and_delays_as_rows(rng):
     np.testing.assert_array_equal(image.get_array().filled(np.nan), memory.T)
     assert [t.get_text() for t in ax.get_xticklabels()] == ["the", "cat", "sat", "down"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["0", "1", "2"]
-    missing, least = image.cmap(image.norm(np.ma.masked_invalid([np.nan, 0.1])))
-    assert missing[0] == missing[1] == missing[2] != least[0]
-    assert image.norm.vmin == memory.min()
+    missing, dark = image.cmap(image.norm(np.ma.masked_invalid([np.nan, 0.1])))
+    assert missing[0] == missing[1] == missing[2] != dark[0]
+    least, most = float(memory.min()), float(memory.max())
+    # a logarithmic scale: the geometric mean has the middle colour
+    middle = image.norm([least, np.sqrt(least * most), most])
+    np.testing.assert_allclose(middle, [0, 0.5, 1], atol=1e-12)
 
 
 def test_words_that_do_not_fit_the_sentence_are_refused():

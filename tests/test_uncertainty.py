@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.stats import binom
 from scipy.stats import t as student
 
 from state_gradients.spectra import memory_curve
@@ -57,16 +58,16 @@ def test_a_linear_statistic_keeps_its_mean_and_has_the_ratio_s_standard_error(bl
 
 
 def test_resampled_blocks_give_the_larger_error_where_no_deletion_moves_the_norm():
-    # |G| at G = 0: every deletion gives 1 / (B - 1), so that the jackknife sees no
-    # error; resamples give |N(0, s^2)| with s^2 = 1 / (B - 1): standard deviation
-    # s sqrt(1 - 2 / pi). 4,000 know it to 1.4 %; G takes steps of 2 / B = s / 5.
-    means = np.resize([1.0, -1.0], 100).reshape(100, 1, 1, 1)
-    ones = np.ones((100, 1), int)
-    result = block_bootstrap(
-        blocks_of(means, ones), lambda g: abs(g), seed=3, n_resamples=4_000
-    )
-    expected = np.sqrt((1 - 2 / np.pi) / 99)
-    np.testing.assert_allclose(result["standard_error"], expected, rtol=0.06)
+    # |G| of the means 1, -1, 1, -1: every deletion gives 1 / 3, so that the jackknife
+    # sees no error. Of four drawn blocks k are 1, and |G| = sqrt(4 / 3) |2 k - 4| / 4.
+    means = np.reshape([1.0, -1.0, 1.0, -1.0], (4, 1, 1, 1))
+    blocks = blocks_of(means, np.ones((4, 1), int))
+    result = block_bootstrap(blocks, lambda g: abs(g), seed=3, n_resamples=2_000)
+    size = np.sqrt(4 / 3) * abs(2 * np.arange(5) - 4) / 4
+    chance = binom.pmf(np.arange(5), 4, 0.5)
+    variance = chance @ size**2 - (chance @ size) ** 2
+    # n resamples know it to sqrt((2.2 - 1) / 4 n) = 1.2 %, 2.2 being the kurtosis
+    np.testing.assert_allclose(result["standard_error"], np.sqrt(variance), rtol=0.037)
 
 
 def test_the_square_of_a_norm_loses_the_mean_s_variance(blocks):
