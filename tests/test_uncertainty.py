@@ -6,7 +6,7 @@ import xarray as xr
 from scipy.stats import binom
 from scipy.stats import t as student
 
-from state_gradients.spectra import memory_curve
+from state_gradients.spectra import coherence, memory_curve
 from state_gradients.uncertainty import block_bootstrap, shuffled
 
 AXES = ("block", "delay", "state", "embedding")
@@ -97,6 +97,25 @@ def test_bias_is_that_of_deleting_blocks_one_by_one(rng):
     assert chosen["standard_error"] >= np.sqrt(5 / 6) * np.std(deleted) * np.sqrt(6)
 
 
+def test_a_statistic_may_take_the_second_moment_too(blocks):
+    # of one position a block: sums of squares over positions, by any weights
+    gradient = blocks["state_gradient"]
+    other = gradient.rename(embedding="embedding_2")
+    blocks["second_moment"] = xr.dot(gradient, other, dim="state").transpose(
+        "block", "delay", "embedding", "embedding_2"
+    )
+    both = ("state_gradient", "second_moment")
+    result = block_bootstrap(blocks, coherence, seed=1, variables=both)
+    moment = block_bootstrap(
+        blocks, entries, seed=1, variables=["second_moment"], n_resamples=2
+    )
+    mean = block_bootstrap(blocks, entries, seed=1, n_resamples=2)
+    expected = coherence(mean["observed"], moment["observed"])["coherence"]
+    found = result.sel(quantity="coherence").isel(component=0)
+    np.testing.assert_allclose(found["observed"], expected, rtol=1e-12)
+    assert (found["standard_error"] > 0).all()
+
+
 def ar1(rng, shape, phi):
     """Return stationary noise of variance 1 along the second axis."""
     noise = rng.normal(size=shape)
@@ -137,17 +156,21 @@ def test_intervals_cover_the_truth(rng):
 
 
 def test_a_result_is_labelled_and_repeats_from_its_seed(blocks):
-    curves = block_bootstrap(blocks, memory_curve, seed=5)
+    curves = block_bootstrap(blocks, memory_curve, seed=5, n_resamples=20)
     assert curves["lower"].dims == ("quantity", "delay")
     np.testing.assert_array_equal(curves["delay"], [0, 7])
     units = dict(zip(curves["quantity"].values, curves["units"].values, strict=True))
     assert units["memory"] == "state unit / embedding unit"
     assert units["selectivity"] == "1"
-    memory = block_bootstrap(blocks, lambda g: memory_curve(g)["memory"], seed=5)
+
+    def first(gradient):
+        return memory_curve(gradient)["memory"]
+
+    memory = block_bootstrap(blocks, first, seed=5, n_resamples=20)
     chosen = curves["lower"].sel(quantity="memory", drop=True)
     xr.testing.assert_equal(memory["lower"], chosen)
     assert memory["lower"].attrs["units"] == "state unit / embedding unit"
-    other = block_bootstrap(blocks, memory_curve, seed=6)
+    other = block_bootstrap(blocks, memory_curve, seed=6, n_resamples=20)
     assert (other["estimate"] == curves["estimate"]).all()  # the jackknife's
     assert (other["upper"] != curves["upper"]).any()
 

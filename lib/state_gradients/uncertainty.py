@@ -20,14 +20,21 @@ ROWS = 8  # means held at once: 8 x 51 x 256 x 64 float64 are 53 MB
 
 
 def block_bootstrap(
-    blocks, statistic, *, seed, n_resamples=200, level=0.95, norms=("memory", "total")
+    blocks,
+    statistic,
+    *,
+    seed,
+    variables=("state_gradient",),
+    n_resamples=200,
+    level=0.95,
+    norms=("memory", "total"),
 ):
     """Return confidence intervals for a statistic of the mean gradient.
 
     Noise in the mean adds to every singular value: sigma_1 and the sum come out too
     large, the shares too small. A mean of resampled blocks is twice as noisy and errs
     twice as much, so that percentiles of the resamples (and BCa intervals) may miss
-    the truth every time. Deleting one block adds little noise, and shows the bias:
+    the truth every time. Deleting one block adds little noise, and shows the bias::
 
         estimate   observed - (B - 1) (mean over the B deletions - observed)
         interval   estimate +- t_{B-1} max(SE of B drawn blocks, SE of the deletions)
@@ -55,13 +62,16 @@ def block_bootstrap(
     Parameters
     ----------
     blocks : Dataset
-        ``state_gradient`` (..., block, delay, state, embedding), the blocks' means, and
-        ``n_samples`` (..., block, delay), as `mean_state_gradients` gives with
+        ``state_gradient`` (block, ..., delay, state, embedding), the blocks' means, and
+        ``n_samples`` (block, ..., delay), as `mean_state_gradients` gives with
         ``blocks=64``. Blocks must be far longer than the longest delay.
     statistic : callable
         From a mean gradient, a DataArray (..., delay, state, embedding), to a DataArray
         or Dataset: for instance `memory_curve`.
     seed : int
+    variables : tuple of str
+        Means that the statistic takes, in its arguments' order: `coherence` needs
+        ``("state_gradient", "second_moment")``.
     n_resamples : int
         They only serve for a standard error: 200 know it to 5 %.
     level : float
@@ -82,12 +92,13 @@ def block_bootstrap(
     ValueError
         If the blocks or options do not fit.
     """
-    gradient, share = _checked(blocks, n_resamples, level)
+    share = _checked_share(blocks, n_resamples, level)
     n_blocks = share.sizes["block"]
     weights = _weights(n_blocks, n_resamples, seed)
     # The SVD of one small matrix after the other: threads would only wait for another.
     with threadpool_limits(1, "blas"):
-        each = [statistic(mean) for mean in _means(gradient, share, weights)]
+        means = [_means(blocks[name], share, weights) for name in variables]
+        each = [statistic(*mean) for mean in zip(*means, strict=True)]
     single = isinstance(each[0], xr.DataArray)
     named = [x.to_dataset(name=x.name or "statistic") if single else x for x in each]
     units = [x.attrs.get("units", "") for x in named[0].data_vars.values()]
@@ -108,8 +119,8 @@ def block_bootstrap(
     return result.isel(quantity=0, drop=True) if single else result
 
 
-def _checked(blocks, n_resamples, level):
-    """Return gradients without NaN, and each block's share of a mean's samples."""
+def _checked_share(blocks, n_resamples, level):
+    """Return each block's share (..., block, delay) of a mean's samples."""
     sizes, n_blocks = dict(blocks.sizes), blocks.sizes.get("block", 0)
     if n_blocks < 2 or n_resamples < 2 or not 0 < level < 1:
         raise ValueError(
@@ -117,18 +128,15 @@ def _checked(blocks, n_resamples, level):
             f"`n_resamples` be two or more, `level` between 0 and 1; received {sizes}, "
             f"{n_resamples} and {level}; average with mean_state_gradients(blocks=64)."
         )
-    gradient, n_samples = blocks["state_gradient"], blocks["n_samples"]
-    filled = n_samples > 0
-    if (filled.sum("block") < 2).any():
+    n_samples = blocks["n_samples"]
+    n_filled = (n_samples > 0).sum("block")
+    if (n_filled < 2).any():
         raise ValueError(
             "block_bootstrap: every mean must have samples in two blocks or more, "
-            f"received {int(filled.sum('block').min())}; leave out the groups or "
+            f"received {int(n_filled.min())}; leave out the groups or "
             "delays that are too rare, or make shorter blocks."
         )
-    if not filled.all():  # a mean over nothing is NaN; it has no share
-        gradient = gradient.where(filled, 0)
-    share = n_samples / n_samples.sum("block")
-    return gradient.astype(np.float64, copy=False), share
+    return n_samples / n_samples.sum("block")
 
 
 def _weights(n_blocks, n_resamples, seed):
@@ -141,13 +149,16 @@ def _weights(n_blocks, n_resamples, seed):
     return np.vstack([np.zeros(n_blocks), resampled, deleted])
 
 
-def _means(gradient, share, weights):
-    """Yield G(w), a DataArray (..., state, embedding), for every row of `weights`."""
-    gradient = gradient.transpose(..., "block", "state", "embedding")
-    mean = gradient.isel(block=0, drop=True)
-    each = gradient.isel(state=0, embedding=0, drop=True)
+def _means(blocks, share, weights):
+    """Yield G(w), a DataArray (..., row, column), for every row of `weights`."""
+    if (share == 0).any():  # a mean over nothing is NaN
+        blocks = blocks.where(share > 0, 0)
+    matrix = blocks.dims[-2:]
+    blocks = blocks.transpose(..., "block", *matrix).astype(np.float64, copy=False)
+    mean = blocks.isel(block=0, drop=True)
+    each = blocks.isel(dict.fromkeys(matrix, 0), drop=True)
     share = share.broadcast_like(each).transpose(*each.dims).values  # (..., block)
-    flat = gradient.values.reshape(*each.shape, -1)  # a view
+    flat = blocks.values.reshape(*each.shape, -1)  # a view
     for start in range(0, len(weights), ROWS):
         w = weights[start : start + ROWS]
         centred = w - (share @ w.T)[..., None]  # (..., replicate, block)
