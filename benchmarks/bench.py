@@ -1,20 +1,29 @@
 """Measure the engine against the machine's own matrix products and its peers.
 
 All in one run on the same inputs: an LSTM of 256 units on embeddings of 64, delays
-0..50, float32. The floor is the engine's two (units x units) products a token at the
-product rate measured in this run. Peers compute the same Jacobians over one window:
-``GradientTape.batch_jacobian``, one backward pass per state component (the way of the
-paper's released code), and ``jax.jacrev`` where JAX is installed.
+0..50, float32. The floor is the engine's two (units x units) products a token for each
+column in flight, at the fastest product rate that a library reaches here. Peers compute
+the same Jacobians over one window: ``GradientTape.batch_jacobian``, one backward pass
+per state component (the way of the paper's released code), and ``jax.jacrev`` where JAX
+is installed. Calls that are compared take turns, so that a busy machine slows all of
+them, and each number is the median over the rounds.
 
     python benchmarks/bench.py        # or: make bench; writes _build/bench.json
+
+``engine``      share: the floor's time over the engine's; peak_mb: resident memory of a
+                process of its own that runs the engine over twice the tokens
+``peers``       ratio: the peer's time a token over the engine's
+``growth``      time, and peak memory, when tokens, delays or vocabulary double
+``extensions``  time over that of the plain mean on the same text; cells over the LSTM's
 """
 
-import importlib.util
 import json
 import os
 import platform
+import re
 import resource
 import statistics
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -24,106 +33,168 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import peers
 import tensorflow as tf
 
-from state_gradients import batching, config, gradients, models, training
+from state_gradients import (
+    batching,
+    config,
+    gradients,
+    models,
+    recurrences,
+    training,
+    words,
+)
 
 V, E, H, DELAY = 10_000, 64, 256, 50
+TOKENS = 2_048
+ROUNDS = 5
+COLUMNS = E * (DELAY + 1)  # tangents in flight at a token
+FLOPS = 2 * COLUMNS * H * (2 * H)  # a token: (COLUMNS, H) by (H, 2 H)
 MODEL = config.Model(units=H, embedding_size=E)
-FLOPS = 2 * (2 * H) * H * E * (DELAY + 1)  # a token: two H x H products on the block
 
 
-def seconds(call, *, repeat=3):
-    """Return the median wall time of a call, after one that warms up."""
-    call()
-    times = []
-    for _ in range(repeat):
-        start = time.perf_counter()
+def medians(calls, *, rounds=ROUNDS):
+    """Return the median wall time of each call; they take turns, after a warm-up."""
+    for call in calls.values():
         call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    times = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
-def product_gflops():
-    """Return the float32 rate of the engine's own product, (2 H, H) by (H, columns)."""
+def products(*, repeat=200):
+    """Return, by library, a call that multiplies `repeat` blocks as the engine does."""
     rng = np.random.default_rng(0)
-    a = tf.constant(rng.normal(size=(2 * H, H)), tf.float32)
-    b = tf.constant(rng.normal(size=(H, E * (DELAY + 1))), tf.float32)
+    a = rng.normal(size=(COLUMNS, H)).astype(np.float32)
+    b = rng.normal(size=(H, 2 * H)).astype(np.float32)
+    out, a_tensor, b_tensor = a @ b, tf.constant(a), tf.constant(b)
 
-    @tf.function
-    def many():
-        total = tf.zeros((2 * H, E * (DELAY + 1)))
-        for _ in tf.range(50):
-            total = tf.matmul(a, b)
-        return total
+    def with_numpy():
+        for _ in range(repeat):
+            np.matmul(a, b, out=out)
 
-    return 50 * FLOPS / seconds(many) / 1e9
+    def with_tensorflow():  # not in a graph, which may take the product out of the loop
+        for _ in range(repeat):
+            product = tf.matmul(a_tensor, b_tensor)
+        return float(product[0, 0])
 
-
-def engine(model, ids, *, max_delay=DELAY):
-    """Return milliseconds a token of the engine."""
-
-    def call():
-        gradients.mean_state_gradients(model, ids, max_delay=max_delay)
-
-    return 1e3 * seconds(call) / len(ids)
+    return {"numpy": with_numpy, "tensorflow": with_tensorflow}, repeat * FLOPS / 1e9
 
 
-def window_cell(layer, embedded):
-    """Unroll the layer over one window and return its last cell state (1, units)."""
-    state = layer.cell.get_initial_state(batch_size=1)
-    for e in tf.unstack(embedded, axis=1):
-        _, state = layer.cell(e, state)
-    return state[1]
+def mean(model, ids, **options):
+    """Return a call of the engine."""
+    options = {"max_delay": DELAY} | options
+    return lambda: gradients.mean_state_gradients(model, ids, **options)
 
 
-def batch_jacobian(layer, embedded):
-    """Return milliseconds a token: one Jacobian of the last state per window."""
-
-    @tf.function
-    def call():
-        with tf.GradientTape() as tape:
-            tape.watch(embedded)
-            cell = window_cell(layer, embedded)
-        return tape.batch_jacobian(cell, embedded)
-
-    return 1e3 * seconds(call)
+def peak_mb(n_tokens):
+    """Return the peak of a fresh process that runs the engine once and nothing else."""
+    command = [sys.executable, __file__, "--peak", str(n_tokens)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(run.stdout)
 
 
-def per_component(layer, embedded):
-    """Return milliseconds a token: a forward and a backward pass per component."""
-
-    @tf.function
-    def call(component):
-        with tf.GradientTape() as tape:
-            tape.watch(embedded)
-            value = window_cell(layer, embedded)[0, component]
-        return tape.gradient(value, embedded)
-
-    return 1e3 * H * seconds(lambda: call(tf.constant(3)))
+def resident_peak():
+    """Return this process's own peak in MB (rusage would count its parent's as well)."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        return int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes there
 
 
-def jax_jacrev(layer, embedded):
-    """Return milliseconds a token of ``jax.jacrev`` under jit, or None without JAX."""
-    if importlib.util.find_spec("jax") is None:
-        return None
-    import jax
-    import jax.numpy as jnp
+def language_model(**settings):
+    """Return an LSTM language model of the benchmark's sizes, untrained."""
+    vocabulary = settings.pop("vocabulary", V)
+    return models.build_language_model(replace(MODEL, **settings), vocabulary, seed=1)
 
-    w, u, b = (jnp.asarray(x) for x in layer.get_weights())
 
-    def last_cell(window):
-        def step(state, e):
-            h, c = state
-            i, f, g, o = jnp.split(e @ w + h @ u + b, 4)
-            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-            return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
+def of_cell(cell):
+    """Return a model of any Keras cell above an embedding."""
+    layers = [keras.layers.Embedding(V, E), keras.layers.RNN(cell)]
+    model = keras.Sequential(layers)
+    model.build((None, None))
+    return model
 
-        return jax.lax.scan(step, (jnp.zeros(H), jnp.zeros(H)), window)[0][1]
 
-    jacobian = jax.jit(jax.jacrev(last_cell))
-    window = jnp.asarray(embedded[0])
-    return 1e3 * seconds(lambda: jacobian(window).block_until_ready())
+def growth(model, ids):
+    """Return the time when one thing doubles, relative to the time before."""
+    long = np.tile(ids, 2)
+    half = mean(model, ids, max_delay=DELAY // 2)
+    wide = mean(language_model(vocabulary=2 * V), ids)
+    calls = {"plain": mean(model, ids), "tokens": mean(model, long), "half": half}
+    found = medians(calls | {"vocabulary": wide}, rounds=3)
+    return {
+        "tokens": found["tokens"] / found["plain"],
+        "delays": found["plain"] / found["half"],
+        "vocabulary": found["vocabulary"] / found["plain"],
+    }
+
+
+def extensions(model, ids):
+    """Return the time of what the engine does beside the plain mean, relative to it."""
+    rng = np.random.default_rng(1)
+    seven = rng.random((7, V)) < 0.3  # overlapping, as word classes do
+    common = ids % (len(ids) // 12)  # 12 tokens a type, as in PTB's validation text
+    cells = {
+        "gru": language_model(cell="gru"),
+        "rnn": language_model(cell="rnn"),
+        "min_gru": of_cell(recurrences.MinGRUCell(H)),
+        "diagonal": of_cell(recurrences.DiagonalCell(H)),
+    }
+
+    def every_type():
+        for _ in words.type_gradients(model, common, max_delay=DELAY):
+            pass
+
+    calls = {
+        "plain": mean(model, ids),
+        "second_moment": mean(model, ids, second_moment=True),
+        "seven_groups": mean(model, ids, groups=seven),
+        "both_states": mean(model, ids, state=("hidden", "cell")),
+        "every_type": every_type,
+        **{name: mean(other, ids) for name, other in cells.items()},
+    }
+    found = medians(calls, rounds=3)
+    plain = found.pop("plain")
+    return {name: value / plain for name, value in found.items()}
+
+
+def against_peers(model, ids):
+    """Return the records of products, engine and peers, measured in turn."""
+    layer = models.recurrent_layers(model)[0]
+    table = model.get_layer("embedding").get_weights()[0]
+    embedded = tf.constant(table[ids[None, : DELAY + 1]])
+    rivals = (peers.batch_jacobian, peers.per_component, peers.jax_jacrev)
+    made = {peer.__name__: peer(layer, embedded) for peer in rivals}
+    calls, gflop = products()
+    libraries = list(calls)
+    calls |= {name: peer[0] for name, peer in made.items() if peer}
+    found = medians(calls | {"engine": mean(model, ids)})
+    rates = {name: gflop / found[name] for name in libraries}
+    floor = 1e3 * FLOPS / 1e9 / max(rates.values())
+    ms = 1e3 * found["engine"] / len(ids)
+    records = {}
+    for name, peer in made.items():
+        records[name] = "skipped: not installed"
+        if peer:
+            each = 1e3 * found[name] * peer[1]
+            records[name] = {"ms_per_token": each, "ratio": each / ms}
+    return {
+        "product_gflops": max(rates.values()),
+        "product_gflops_by": rates,
+        "engine": {
+            "ms_per_token": ms,
+            "floor_ms_per_token": floor,
+            "share": floor / ms,
+        },
+        "peers": records,
+    }
 
 
 def train_batch():
@@ -152,45 +223,35 @@ def train_batch():
     def fit():
         plain.fit(*window, batch_size=settings.batch_size, verbose=0)
 
-    return seconds(ours), seconds(fit)
+    return medians({"seconds_per_batch": ours, "keras_fit_seconds_per_batch": fit})
+
+
+def processor():
+    """Return the processor's name, where Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 def main():
     """Run everything and write ``_build/bench.json``."""
-    rng = np.random.default_rng(0)
-    ids = rng.integers(V, size=512)
-    model = models.build_language_model(MODEL, V, seed=1)
-    layer = models.recurrent_layers(model)[0]
-    table = model.get_layer("embedding").get_weights()[0]
-    embedded = tf.constant(table[ids[None, : DELAY + 1]])
-
-    rate = product_gflops()
-    ours = engine(model, ids)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    ids = np.random.default_rng(0).integers(V, size=TOKENS)
+    model, some = language_model(), ids[: TOKENS // 2]
     result = {
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "processor": processor(),
+        "versions": {m.__name__: m.__version__ for m in (np, tf, keras)},
         "date": time.strftime("%Y-%m-%d"),
-        "product_gflops": rate,
-        "engine": {
-            "ms_per_token": ours,
-            "share": FLOPS / (rate * 1e9) / (ours / 1e3),
-            "peak_mb": peak,
-        },
-        "peers": {},
-        "growth": {
-            "tokens": engine(model, np.tile(ids, 2)) / ours,
-            "delays": engine(model, ids, max_delay=DELAY // 2) / ours,
-        },
+        "tokens": TOKENS,
+        **against_peers(model, ids),
+        "growth": growth(model, some),
+        "extensions": extensions(model, some),
+        "training": train_batch(),
     }
-    for peer in (batch_jacobian, per_component, jax_jacrev):
-        found = peer(layer, embedded)
-        result["peers"][peer.__name__] = (
-            "skipped: not installed"
-            if found is None
-            else {"ms_per_token": found, "ratio": found / ours}
-        )
-    step, fit = train_batch()
-    result["training"] = {"seconds_per_batch": step, "keras_fit_seconds_per_batch": fit}
+    short, long = peak_mb(2 * TOKENS), peak_mb(4 * TOKENS)
+    result["engine"]["peak_mb"] = short
+    result["growth"]["peak_mb"] = long / short
     text = json.dumps(result, indent=2)
     target = Path("_build/bench.json")
     target.parent.mkdir(exist_ok=True)
@@ -199,4 +260,9 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    if "--peak" in sys.argv:
+        n_tokens = int(sys.argv[-1])
+        mean(language_model(), np.random.default_rng(0).integers(V, size=n_tokens))()
+        sys.stdout.write(f"{resident_peak():.1f}")
+    else:
+        main()
