@@ -108,6 +108,7 @@ def test_changed_sources_data_and_experiment_run_the_page_again(project):
     ("file", "counts"),
     [
         ("lib/spectra.py", True),
+        ("lib/variables.yaml", True),
         ("params.yaml", True),
         ("params.local.yaml", True),
         ("requirements.lock", True),

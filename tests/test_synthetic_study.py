@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 import xarray as xr
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from state_gradients import (
     artifacts,
@@ -170,6 +172,20 @@ def test_tokens_are_read_at_once_and_the_sample_has_every_label_as_often(found, 
     np.testing.assert_allclose(found["majority_rate"], expected, atol=0.005)
     per_label = np.bincount(found["plane_count"], minlength=17)
     assert per_label.min() == per_label.max() > 10
+
+
+def test_the_table_holds_the_scores_of_scikit_learn(found, model, texts):
+    text = texts["valid"]
+    _, hidden, _ = readout.record_states(model, text.ids)
+    is_new = np.where(text.count == 16, 2, text.count == 0)
+    lda = LinearDiscriminantAnalysis().fit(hidden[:5_000], is_new[:5_000])
+    truth, guess = is_new[5_000:], lda.predict(hidden[5_000:])
+    at = found.sel(representation="hidden")
+    assert at["lda_accuracy"].sel(target="new") == accuracy_score(truth, guess)
+    balanced = at["lda_balanced_accuracy"].sel(target="new")
+    assert balanced == pytest.approx(balanced_accuracy_score(truth, guess), rel=1e-12)
+    recall = np.mean(guess[truth == 1] == 1)
+    assert at["new_recall"] == pytest.approx(recall, rel=1e-12)
 
 
 def test_the_first_fall_is_that_of_the_accuracy(found):
