@@ -100,7 +100,7 @@ def peak_mb(n_tokens):
 
 
 def resident_peak():
-    """Return this process's own peak in MB (rusage would count its parent's as well)."""
+    """Return this process's peak in MB; its rusage would hold its parent's as well."""
     status = Path("/proc/self/status")
     if status.is_file():
         return int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1]) / 1024
