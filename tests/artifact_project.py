@@ -8,6 +8,7 @@ from state_gradients import artifacts, config, freshness
 PARAMS = """\
 baseline:
   corpus: {name: ptb}
+  gradients: {blocks: null}
 experiments:
   ptb-lstm-256: {}
   ptb-lstm-256-untrained: {training: {max_epochs: 0}}

@@ -12,10 +12,10 @@ FLOORS = {
     1: "labelling vocabulary synthetic corpora tags batching whitening decays spectra",
     2: "backends models recurrences",
     3: "steps cells networks checkpoints evaluation training",
-    4: "chains sweeps blocks gradients words uncertainty readout probes synthetic_study",
+    4: "chains sweeps blocks gradients words uncertainty curves readout probes synthetic_study",
     5: "freshness artifacts",
-    6: "figures figures_engine figures_synthetic tables claims_synthetic"
-    " claims stages saved_models inspection",
+    6: "figures figures_engine figures_synthetic tables claims_synthetic claims"
+    " stages saved_models inspection",
     7: "rendering cli",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -55,6 +55,17 @@ class LeakyCell(keras.layers.Layer):
         return super().get_config() | {"units": self.units}
 
 
+@keras.saving.register_keras_serializable("tests")
+class PlainCell(keras.layers.SimpleRNNCell):
+    """A reader's own cell with one state, which it also returns."""
+
+    def call(self, x, states):
+        h = ops.sin(
+            ops.matmul(x, self.kernel) + ops.matmul(states[0], self.recurrent_kernel)
+        )
+        return h, [h]
+
+
 def make_cell(name, units):
     layers = keras.layers
     return {
@@ -67,6 +78,7 @@ def make_cell(name, units):
         "mingru": lambda: recurrences.MinGRUCell(units),
         "diagonal": lambda: recurrences.DiagonalCell(units),
         "leaky": lambda: LeakyCell(units),
+        "plain": lambda: PlainCell(units),
         "stacked": lambda: layers.StackedRNNCells(
             [layers.GRUCell(units), layers.LSTMCell(units)]
         ),
@@ -83,6 +95,7 @@ CELLS = [
     ("mingru", ("hidden",)),
     ("diagonal", ("hidden",)),
     ("leaky", ("state_1", "state_2", "output")),
+    ("plain", ("hidden",)),
     ("stacked", ("state_1", "state_2", "state_3")),
 ]
 

@@ -7,7 +7,19 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from state_gradients import artifacts, cli, config, spectra, stages, whitening
+from state_gradients import (
+    artifacts,
+    cli,
+    config,
+    curves,
+    spectra,
+    stages,
+    uncertainty,
+    whitening,
+)
+from state_gradients import (
+    gradients as engine,
+)
 
 PARAMS = """
 baseline:
@@ -19,7 +31,9 @@ baseline:
 experiments:
   mine: {}
   mine-untrained: {training: {max_epochs: 0}}
-  mine-window: {gradients: {window: 8}}
+  mine-window: {gradients: {window: 8, blocks: null}}
+  mine-controls: {gradients: {controls: true}}
+  mine-short: {gradients: {max_delay: 50}}
 """
 
 
@@ -50,7 +64,7 @@ def test_reproduce_makes_what_is_missing_and_then_nothing(project):
     first = run("reproduce", "mine")
     assert first.exit_code == 0, first.output
     assert states("mine") == dict.fromkeys(
-        ("training", "encoder", "gradients", "spectra"), "fresh"
+        ("training", "encoder", "gradients", "intervals", "spectra"), "fresh"
     )
     again = run("reproduce", "mine")
     assert "everything is fresh" in again.output
@@ -92,6 +106,7 @@ def test_a_changed_setting_reruns_only_what_depends_on_it(project):
         "training": "fresh",
         "encoder": "fresh",
         "gradients": "stale",
+        "intervals": "stale",
         "spectra": "stale",
     }
     assert stages.reproduce("mine") == ["extract", "analyse"]
@@ -103,6 +118,49 @@ def test_a_changed_setting_reruns_only_what_depends_on_it(project):
     assert stages.reproduce("mine") == ["train", "extract", "analyse"]
     after = artifacts.load("mine", "encoder")
     assert not np.array_equal(after["embedding"], before["embedding"])
+
+
+def test_intervals_and_controls_are_those_of_the_library(project):
+    done = run("reproduce", "mine-controls")
+    assert done.exit_code == 0, done.output
+    encoder, means, intervals, controls, found = (
+        artifacts.load("mine-controls", kind)
+        for kind in ("encoder", "gradients", "intervals", "controls", "spectra")
+    )
+    # the blocks' means pool to the mean, up to float32
+    raw = found["memory"].sel(normalization="raw").expand_dims(quantity=["memory"])
+    observed = intervals["observed"].sel(normalization="raw", quantity=["memory"])
+    xr.testing.assert_allclose(observed, raw.transpose(*observed.dims), rtol=1e-5)
+    assert (intervals["lower"] <= intervals["estimate"]).all()
+
+    text = stages.corpora.load(config.load_experiment("mine").corpus)
+    model = stages.build_model(config.load_experiment("mine"), encoder)
+    options = {"max_delay": 4, "state": ("cell",)}
+    other = uncertainty.shuffled(text.splits["valid"], seed=2)
+    order = engine.mean_state_gradients(model, other, **options)
+    expected = spectra.memory_curve(order["state_gradient"][0])
+    shuffled = controls.sel(
+        control="shuffled text", state_kind="cell", group="all", normalization="raw"
+    )
+    for name in ("memory", "selectivity"):
+        np.testing.assert_allclose(shuffled[name], expected[name], rtol=1e-5)
+    whitened = curves.spectra_of(
+        means["state_gradient"], encoder["embedding"], means["second_moment"]
+    )
+    xr.testing.assert_allclose(whitened["coherence"], found["coherence"])
+    assert (found["coherence"] <= 1).all()
+    # a window of 200 tokens cuts nothing in a text of 120
+    whole = found[["memory"]].sel(normalization="raw")["memory"]
+    window = controls["memory"].sel(control="window 200", normalization="raw")
+    np.testing.assert_allclose(window, whole, rtol=1e-5)
+    assert means["second_moment"].dims[-1] == "embedding_2"
+
+
+def test_a_text_too_short_for_intervals_says_what_to_set(project):
+    wrong = run("reproduce", "mine-short")
+    assert wrong.exit_code == 1
+    assert "at least 510 tokens" in wrong.output
+    assert "blocks: null" in wrong.output
 
 
 def test_untrained_twin_shares_the_initial_weights(project):
@@ -118,7 +176,7 @@ def test_one_hot_input_is_never_whitened():
         dims=("state_kind", "group", "delay", "state", "embedding"),
     )
     embedding = xr.DataArray(np.eye(3), dims=("vocabulary", "embedding"))
-    found = stages.spectra_of(gradient, embedding)
+    found = curves.spectra_of(gradient, embedding)
     assert list(found["normalization"].values) == ["raw"]
     assert "condition_number" not in found
 

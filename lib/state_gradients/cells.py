@@ -8,6 +8,7 @@ one bare step at a time.
 """
 
 import inspect
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -186,15 +187,15 @@ class Automatic:
         extra = [output] if self.output == len(after) else []
         return ops.concatenate([*after, *extra], axis=-1)
 
-    @property
-    def _ends(self):
-        return np.cumsum(self.sizes)[:-1].tolist()
+    def _split(self, flat):
+        """Return the states' parts of the last axis."""
+        ends = np.cumsum([0, *self.sizes]).tolist()
+        return [flat[..., a:b] for a, b in itertools.pairwise(ends)]
 
     @cached_property
     def _scan(self):
         def one_token(flat, token):
-            states = ops.split(flat[None], self._ends, axis=-1)
-            flat = self._flat(token[None], *states)[0]
+            flat = self._flat(token[None], *self._split(flat[None]))[0]
             return flat, flat
 
         return backends.compiled(lambda x, flat: ops.scan(one_token, flat, x)[1])
@@ -208,7 +209,7 @@ class Automatic:
     def run(self, x, states):
         """Return each state (time, units) after every token of x (time, in)."""
         flat = self._scan(x, np.concatenate(states))
-        return tuple(np.split(ops.convert_to_numpy(flat), self._ends, axis=-1))
+        return tuple(self._split(ops.convert_to_numpy(flat)))
 
     def differentials(self, x, states):
         """Return a list of each token's differential; `states` stand before it."""
@@ -220,8 +221,7 @@ class Automatic:
             jacobians = self._jacobians(*(np.pad(a, missing) for a in part))
             jacobians = [ops.convert_to_numpy(j).swapaxes(1, 2) for j in jacobians]
             found += [
-                self._differential(np.split, *(j[t] for j in jacobians))
-                for t in range(n_tokens)
+                self._differential(*(j[t] for j in jacobians)) for t in range(n_tokens)
             ]
         return found
 
@@ -229,13 +229,13 @@ class Automatic:
         """Return the differentials of all tokens, tensors with a leading time axis."""
         jacobians = backends.batch_jacobians(self._flat, (x, *states))
         jacobians = [ops.swapaxes(j, 1, 2) for j in jacobians]
-        return self._differential(ops.split, *jacobians)
+        return self._differential(*jacobians)
 
-    def _differential(self, split, inputs, *dense):
+    def _differential(self, inputs, *dense):
         blocks = {
             (j, i): block
             for j, row in enumerate(dense[: len(self.cell_sizes)])
-            for i, block in enumerate(split(row, self._ends, axis=-1))
+            for i, block in enumerate(self._split(row))
         }
-        inputs = tuple(split(inputs, self._ends, axis=-1))
+        inputs = tuple(self._split(inputs))
         return steps.Differential(inputs, blocks, (None,) * len(self.sizes))

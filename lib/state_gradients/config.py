@@ -72,6 +72,8 @@ class Gradients:
     states: tuple[Literal["hidden", "cell"], ...] = ()  # () means every one there is
     groups: Literal["all", "new-tokens"] = "all"  # the latter: synthetic corpus only
     window: int | None = None  # 200 cuts the chain as the released code does
+    blocks: int | None = 64  # stretches of text that intervals are drawn from
+    controls: bool = False  # also the text cut at 200 tokens, and shuffled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +91,7 @@ GROUPS = {
     group.__name__.lower(): group for group in (Corpus, Model, Training, Gradients)
 }
 AT_LEAST_ONE = {"repeat_eos", "units", "layers", "embedding_size", "batch_size"}
-AT_LEAST_ONE |= {"num_steps", "patience", "window"}
+AT_LEAST_ONE |= {"num_steps", "patience", "window", "blocks"}
 BELOW_ONE = {"dropout", "embedding_dropout"}
 
 

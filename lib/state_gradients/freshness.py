@@ -43,8 +43,8 @@ class Kind:
 
 STAGES = {
     "train": Stage(recipe=1, groups=("corpus", "model", "training")),
-    "extract": Stage(recipe=1, groups=("corpus", "gradients")),
-    "analyse": Stage(recipe=1, groups=()),
+    "extract": Stage(recipe=2, groups=("corpus", "gradients")),
+    "analyse": Stage(recipe=2, groups=()),
 }
 
 KINDS = {name: Kind(**about) for name, about in config.shipped("kinds.yaml").items()}
@@ -61,7 +61,8 @@ def expected(experiment):
     synthetic = experiment.corpus.name == "synthetic"
     full = synthetic or experiment.name == BASELINE
     made = ["training", "encoder", *["weights"] * full, "gradients", "spectra"]
-    made += ["probes"] * synthetic
+    made += ["probes"] * synthetic + ["controls"] * experiment.gradients.controls
+    made += ["intervals"] * bool(experiment.gradients.blocks)
     return dict.fromkeys(made, True) | {"gradients": full}
 
 

@@ -1,7 +1,7 @@
 """The three stages that make an experiment's artifacts, and `reproduce`.
 
     train    text -> training curves, encoder (and full weights where they are needed)
-    extract  encoder, text -> mean state gradients
+    extract  encoder, text -> mean state gradients, their intervals, controls
     analyse  gradients, encoder -> spectra (on the synthetic corpus also probes)
 
 Each stage reads artifacts, calls the library and writes artifacts; the backend is
@@ -13,9 +13,11 @@ import time
 import numpy as np
 import xarray as xr
 
-from state_gradients import artifacts, config, corpora, spectra, synthetic, whitening
+from state_gradients import artifacts, config, corpora, curves, synthetic, uncertainty
 
-KEPT_DIRECTIONS = 10  # right singular vectors that the spectra keep
+AXES = ("state_kind", "group", "delay", "state", "embedding", "embedding_2")
+CUT = 200  # the window at whose edges the released code cuts the chain
+CONTROLLED = ("memory", "total", "selectivity", "selectivity_5")
 
 
 def _described(dims, values, long_name, units="1", equation="measured"):
@@ -99,40 +101,59 @@ def build_model(experiment, weights):
 
 
 def run_extract(experiment, *, root=None):
-    """Average the state gradients over the text and write ``gradients``."""
-    from state_gradients import cells, gradients, models
+    """Average the state gradients over the text and write ``gradients``.
+
+    Beside them ``intervals`` from blocks of the text, and for an experiment with
+    controls the curves of the text cut and of the text shuffled.
+    """
+    from state_gradients import gradients, networks
 
     started, settings = time.monotonic(), experiment.gradients
     encoder = artifacts.load(experiment, "encoder", root=root)
     model = build_model(experiment, encoder)
-    names = cells.state_names(models.recurrent_layers(model)[0].cell)
-    positions = None
+    ids = corpora.load(experiment.corpus).splits[settings.split]
+    options = {
+        "max_delay": settings.max_delay,
+        "state": settings.states or networks.read_network(model).cells[0].names,
+    }
     if settings.groups == "new-tokens":
         from state_gradients import synthetic_study
 
         labels = synthetic.labels(experiment.corpus, settings.split)
-        positions = synthetic_study.position_groups(labels)
-    means = gradients.mean_state_gradients(
+        options["positions"] = synthetic_study.position_groups(labels)
+
+    def save(data, kind):
+        seconds = time.monotonic() - started
+        upstream = {"encoder": encoder}
+        artifacts.save(
+            data, experiment, kind, upstream=upstream, wall_time=seconds, root=root
+        )
+
+    blocks = gradients.mean_state_gradients(
         model,
-        corpora.load(experiment.corpus).splits[settings.split],
-        max_delay=settings.max_delay,
-        state=settings.states or names,
-        positions=positions,
+        ids,
         window=settings.window,
+        blocks=curves.n_blocks(settings.blocks, len(ids), settings.max_delay),
+        second_moment=True,
+        **options,
     )
-    if positions is None:
-        means = means.expand_dims(group=["all"])
-        axes = ("state_kind", "group", "delay", "state", "embedding")
-        means = means.transpose(*axes, missing_dims="ignore")
-    means["state_gradient"] = means["state_gradient"].astype(np.float32)
-    artifacts.save(
-        means,
-        experiment,
-        "gradients",
-        upstream={"encoder": encoder},
-        wall_time=time.monotonic() - started,
-        root=root,
-    )
+    if "group" not in blocks.dims:
+        blocks = blocks.expand_dims(group=["all"], axis=1)
+    means = curves.pooled(blocks).transpose(*AXES, missing_dims="ignore")
+    save(means.astype(np.float32).assign(n_samples=means["n_samples"]), "gradients")
+    if settings.blocks:
+        save(curves.intervals(blocks, encoder["embedding"]), "intervals")
+    if settings.controls:
+        cut = gradients.mean_state_gradients(model, ids, window=CUT, **options)
+        other = uncertainty.shuffled(ids, seed=experiment.training.seed)
+        order = gradients.mean_state_gradients(model, other, **options)
+        found = {
+            name: curves.spectra_of(x["state_gradient"], encoder["embedding"])[
+                [*CONTROLLED]
+            ].expand_dims(group=["all"], axis=1)
+            for name, x in {f"window {CUT}": cut, "shuffled text": order}.items()
+        }
+        save(xr.concat(found.values(), xr.Variable("control", [*found])), "controls")
 
 
 def run_analyse(experiment, *, root=None):
@@ -141,8 +162,9 @@ def run_analyse(experiment, *, root=None):
     encoder, gradients = (
         artifacts.load(experiment, kind, root=root) for kind in ("encoder", "gradients")
     )
+    means = [gradients[name] for name in ("state_gradient", "second_moment")]
     artifacts.save(
-        spectra_of(gradients["state_gradient"], encoder["embedding"]),
+        curves.spectra_of(means[0], encoder["embedding"], means[1]),
         experiment,
         "spectra",
         upstream={"encoder": encoder, "gradients": gradients},
@@ -162,50 +184,6 @@ def run_analyse(experiment, *, root=None):
             wall_time=time.monotonic() - started,
             root=root,
         )
-
-
-def spectra_of(gradient, embedding):
-    """Return singular values and memory curves, whitened and not.
-
-    Parameters
-    ----------
-    gradient : DataArray of shape (..., delay, state, embedding)
-    embedding : DataArray of shape (vocabulary, embedding)
-
-    Returns
-    -------
-    xarray.Dataset
-        With a ``normalization`` axis, "raw" and "whitened"; raw alone for one-hot
-        input, whose covariance is singular.
-    """
-    table = embedding.values.astype(np.float64)
-    variances = np.linalg.eigvalsh(np.cov(table, rowvar=False))[::-1]
-    versions = {"raw": gradient}
-    one_hot = np.array_equal(table, np.eye(*table.shape))
-    if not one_hot:
-        fitted = whitening.fit_whitening(table)
-        versions["whitened"] = whitening.whiten_gradient(gradient, fitted)
-    parts = []
-    for version in versions.values():
-        svd = spectra.decompose(version)
-        curve = spectra.memory_curve(svd)
-        first = svd["vt"].isel(component=slice(KEPT_DIRECTIONS))
-        curve["s"] = svd["s"]
-        curve["vt"] = first.rename(component="direction").astype(np.float32)
-        parts.append(curve)
-    names = xr.Variable("normalization", list(versions))
-    result = xr.concat(parts, names, combine_attrs="drop_conflicts")
-    result["embedding_variance"] = _described(
-        "axis", variances, "variance along the principal axes", "1", "eig(cov_e)"
-    )
-    for name in ("memory", "total", "s"):  # raw and whitened differ in their units
-        result[name].attrs["units"] = "state unit / embedding unit or deviation"
-    if not one_hot:
-        result["condition_number"] = _described(
-            (), fitted.condition_number, "condition number of Z", "1", "Eq. 7"
-        )
-    order = ("state_kind", "group", "normalization", "delay", ...)
-    return result.transpose(*order, missing_dims="ignore")
 
 
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
