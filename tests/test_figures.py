@@ -141,9 +141,10 @@ def test_coherence_is_the_data_between_zero_and_one(curves):
 
 def test_a_sentence_has_words_as_columns_and_delays_as_rows(rng):
     memory = xr.DataArray(rng.random((4, 3)) + 0.1, dims=("token", "delay"))
-    memory = memory.where(memory["delay"] <= memory["token"])
+    memory = memory.where(memory["token"] + memory["delay"] < 4)
     ax = figures_engine.plot_sentence(memory, ["the", "cat", "sat", "down"])
     image = ax.get_images()[0]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("word", "delay (tokens)")
     np.testing.assert_array_equal(image.get_array().filled(np.nan), memory.T)
     assert [t.get_text() for t in ax.get_xticklabels()] == ["the", "cat", "sat", "down"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["0", "1", "2"]

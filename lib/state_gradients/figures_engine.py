@@ -21,14 +21,15 @@ def plot_coherence(data, *, ax=None):
 
 
 def plot_sentence(memory, words, *, ax=None):
-    """Draw sigma_1 in a sentence, a column for each word read and a row for each delay.
+    """Draw sigma_1 in a sentence, a column for each word and a row for each delay.
 
-    A word's own memory starts in the top row and runs down to the right.
+    A word's memory starts in the top row and runs down its own column.
 
     Parameters
     ----------
     memory : DataArray of shape (token, delay)
-        Of the gradients of one text; NaN, where the delay exceeds the text, is grey.
+        As :func:`state_gradients.words.sentence_memory` gives, by the word that is
+        remembered; NaN, beyond the text's end, is grey.
     words : sequence of str
         The tokens.
     """
@@ -47,4 +48,4 @@ def plot_sentence(memory, words, *, ax=None):
     ax.set_xticks(range(n_tokens), words, rotation=90, fontsize=8)
     rows = np.arange(0, n_delays, 1 + (n_delays - 1) // 10)
     ax.set_yticks(rows, memory["delay"].values[rows])
-    return _finish(ax, memory, x="word just read", y="delay (tokens)")
+    return _finish(ax, memory, x="word", y="delay (tokens)")
