@@ -9,7 +9,7 @@ import yaml
 from bs4 import BeautifulSoup
 from conftest import ROOT
 
-from state_gradients.rendering import read_page
+from state_gradients.study.rendering import read_page
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.md"))
 SECTIONS = sorted((ROOT / "book" / "sections").glob("*.ipynb"))
@@ -71,9 +71,10 @@ def test_every_published_figure_and_table_has_a_page(item):
 
 def test_the_api_page_names_every_module():
     text = (ROOT / "book" / "api.md").read_text()
-    named = re.findall(r"automodule:: state_gradients\.(\w+)", text)
-    modules = {p.stem for p in (ROOT / "lib" / "state_gradients").glob("*.py")}
-    assert sorted(named) == sorted(modules - {"__init__"})
+    named = re.findall(r"automodule:: ([\w.]+)", text)
+    paths = (ROOT / "lib" / "state_gradients").rglob("[!_]*.py")
+    modules = [p.relative_to(ROOT / "lib").with_suffix("") for p in paths]
+    assert sorted(named) == sorted(".".join(m.parts) for m in modules)
 
 
 @each_source

@@ -4,7 +4,8 @@ import pytest
 import xarray as xr
 from artifact_project import ABOUT, fill
 
-from state_gradients import artifacts, claims, claims_synthetic, config, synthetic
+from state_gradients import artifacts, config, synthetic
+from state_gradients.study import claims, claims_synthetic
 
 LABELS = [*map(str, range(16)), "EOS"]
 DELAYS = np.arange(51)

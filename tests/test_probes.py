@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from state_gradients import probes
+from state_gradients.study import probes
 
 
 def test_lda_reaches_the_accuracy_of_bayes_and_its_direction(rng):

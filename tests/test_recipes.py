@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from state_gradients import config, freshness, gradients, models, stages, training
+from state_gradients import config, freshness, gradients, models, training
 from state_gradients.corpora import Text
+from state_gradients.study import stages
 from state_gradients.vocabulary import Vocabulary
 
 GOLDEN = Path(__file__).with_name("golden.json")

@@ -3,8 +3,8 @@ import os
 import nbformat
 import pytest
 
-from state_gradients import rendering
-from state_gradients.rendering import parameter_names, read_page, render
+from state_gradients.study import rendering
+from state_gradients.study.rendering import parameter_names, read_page, render
 
 HEADER = """---
 jupytext:
@@ -56,7 +56,8 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "data" / "number.yaml").write_text("3\n")
     write_page(tmp_path, HEADER + "# A page\n" + PARAMETERS + BODY)
     # the library whose change makes pages stale
-    monkeypatch.setattr(rendering, "__file__", str(tmp_path / "lib" / "rendering.py"))
+    file = tmp_path / "lib" / "study" / "rendering.py"
+    monkeypatch.setattr(rendering, "__file__", str(file))
     return tmp_path
 
 
@@ -109,6 +110,8 @@ def test_changed_sources_data_and_experiment_run_the_page_again(project):
     [
         ("lib/spectra.py", True),
         ("lib/variables.yaml", True),
+        ("lib/study/tables.py", True),
+        ("lib/study/claims.yaml", True),
         ("params.yaml", True),
         ("params.local.yaml", True),
         ("requirements.lock", True),

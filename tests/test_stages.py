@@ -13,13 +13,13 @@ from state_gradients import (
     config,
     curves,
     spectra,
-    stages,
     uncertainty,
     whitening,
 )
 from state_gradients import (
     gradients as engine,
 )
+from state_gradients.study import stages
 
 PARAMS = """
 baseline:

@@ -13,10 +13,10 @@ from state_gradients import (
     evaluation,
     gradients,
     models,
-    readout,
     synthetic,
 )
-from state_gradients import synthetic_study as study
+from state_gradients.study import readout
+from state_gradients.study import synthetic_study as study
 
 UNITS = 8
 TINY = config.Experiment(

@@ -8,7 +8,8 @@ import xarray as xr
 import yaml
 from artifact_project import ABOUT, dataset, fill, make_project
 
-from state_gradients import artifacts, config, tables
+from state_gradients import artifacts, config
+from state_gradients.study import tables
 
 # every claim of kind N: the numbers the paper prints
 NUMBERS = [8, 13, 18, *range(20, 24), 25, 26, *range(28, 35), *range(50, 53)]

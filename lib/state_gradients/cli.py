@@ -9,15 +9,8 @@ from typing import Annotated
 
 import typer
 
-from state_gradients import (
-    artifacts,
-    claims,
-    config,
-    corpora,
-    inspection,
-    stages,
-    tables,
-)
+from state_gradients import artifacts, config, corpora, inspection
+from state_gradients.study import claims, stages, tables
 
 app = typer.Typer(
     help="State gradients: what a recurrent network remembers of its inputs.",
@@ -167,7 +160,7 @@ def render(
     experiment: str | None = None,
 ):
     """Run the notebooks against the artifacts into book/sections."""
-    from state_gradients import rendering
+    from state_gradients.study import rendering
 
     for path in rendering.render(names or None, experiment=experiment):
         _say(f"made {path}")

@@ -117,7 +117,7 @@ def project_root(start=None):
 
 def shipped(name):
     """Return what a YAML file of the package holds."""
-    return yaml.safe_load(Path(__file__).with_name(name).read_text("utf-8"))
+    return yaml.safe_load((Path(__file__).parent / name).read_text("utf-8"))
 
 
 def nearest(name, known):

@@ -9,7 +9,8 @@ C^T G, whose singular values are those of the projections Q Q^T G and C C^T G.
 import numpy as np
 import xarray as xr
 
-from state_gradients import evaluation, labelling, probes, readout, synthetic
+from state_gradients import evaluation, labelling, synthetic
+from state_gradients.study import probes, readout
 
 N_TRAIN = 150_000  # validation tokens that the probes are fitted on; they see the rest
 N_COUNTING = 5  # the paper's directions

@@ -1,17 +1,19 @@
 """Claims: what the paper says that can be tested, with computed verdicts.
 
 A published number is judged by the ledger and its tolerances; every other claim, of
-those in ``claims.yaml``, by a test in :mod:`state_gradients.claims_synthetic`: it is
-supported if it holds in every run, not supported if in none, else undecided.
+those in ``claims.yaml``, by a test in
+:mod:`state_gradients.study.claims_synthetic`: it is supported if it holds in every run,
+not supported if in none, else undecided.
 """
 
 import contextlib
 
 import pandas as pd
 
-from state_gradients import artifacts, claims_synthetic, config, tables
+from state_gradients import artifacts, config
+from state_gradients.study import claims_synthetic, tables
 
-CLAIMS = config.shipped("claims.yaml")  # id: (kind, claim, quantity)
+CLAIMS = config.shipped("study/claims.yaml")  # id: (kind, claim, quantity)
 
 
 def by_runs(found, n_planned):

@@ -117,7 +117,7 @@ def run_extract(experiment, *, root=None):
         "state": settings.states or networks.read_network(model).cells[0].names,
     }
     if settings.groups == "new-tokens":
-        from state_gradients import synthetic_study
+        from state_gradients.study import synthetic_study
 
         labels = synthetic.labels(experiment.corpus, settings.split)
         options["positions"] = synthetic_study.position_groups(labels)
@@ -172,7 +172,7 @@ def run_analyse(experiment, *, root=None):
         root=root,
     )
     if experiment.corpus.name == "synthetic":
-        from state_gradients import synthetic_study
+        from state_gradients.study import synthetic_study
 
         weights = artifacts.load(experiment, "weights", root=root)
         model = build_model(experiment, weights)

@@ -24,6 +24,7 @@ from traitlets.config import Config
 from state_gradients import config
 from state_gradients.atomic import replacing
 
+LIBRARY = ("**/*.py", "**/*.yaml")  # below the package, the study's among them
 # What a page may read, below the project's root
 SETTINGS = ("params.yaml", "params.local.yaml", "requirements.lock")
 DATA = ("data/**/*.yaml", "data/**/*.nc", "data/**/*.h5", "benchmarks/**/*.json")
@@ -83,8 +84,8 @@ def parameter_names(page):
 
 def _common_digest(root):
     """Hash what every page is made from: this package, settings, data, the lock."""
-    digest, package = hashlib.sha256(), Path(__file__).parent
-    for folder, patterns in ((package, ("*.py", "*.yaml")), (root, SETTINGS + DATA)):
+    digest, package = hashlib.sha256(), Path(__file__).parents[1]
+    for folder, patterns in ((package, LIBRARY), (root, SETTINGS + DATA)):
         for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):
             content = path.read_bytes()
             digest.update(f"{path.relative_to(folder)} {len(content)}\n".encode())
