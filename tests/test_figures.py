@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from state_gradients import figures, figures_engine, spectra
+from state_gradients.study import figures_pages
 
 
 @pytest.fixture(autouse=True)
@@ -175,13 +176,16 @@ def test_training_curves_of_one_experiment():
 
 def test_embedding_variance_is_ranked_from_one(rng):
     data = xr.DataArray(rng.random(5), dims="axis")
-    line = figures.plot_embedding_variance(data).get_lines()[0]
+    line = figures_pages.plot_embedding_variance(data).get_lines()[0]
     np.testing.assert_array_equal(line.get_data(), [np.arange(1, 6), data])
 
 
 @pytest.mark.parametrize(
     ("plot", "dim"),
-    [(figures.plot_whitening, "component"), (figures.plot_linearization, "step")],
+    [
+        (figures_pages.plot_whitening, "component"),
+        (figures_pages.plot_linearization, "step"),
+    ],
 )
 def test_spaces_and_errors_are_the_data(rng, plot, dim):
     data = xr.DataArray(
@@ -199,7 +203,7 @@ def test_ladder_marks_stand_on_their_rungs():
         },
         coords={"rung": ["worse", "best", "best"]},
     )
-    ax = figures.plot_perplexity_ladder(data)
+    ax = figures_pages.plot_perplexity_ladder(data)
     assert [t.get_text() for t in ax.get_yticklabels()] == ["best", "worse"]
     marks = {c.get_label(): c for c in ax.containers}
     np.testing.assert_array_equal(
@@ -222,7 +226,7 @@ def test_concept_draws_steps_and_singular_vectors():
         image=(("name", "state"), [gradient @ [0.5, 0.5]]),
         name=["P"],
     )
-    ax = figures.plot_concept(data)
+    ax = figures_pages.plot_concept(data)
     circle, ellipse, dots = (line.get_xydata() for line in ax.get_lines())
     np.testing.assert_array_equal(circle, step)
     gap = ellipse[0, 0] - gradient[0, 0]  # where the state space has its origin
@@ -248,14 +252,14 @@ def test_missing_delay_is_refused(curves):
 
 def test_a_plain_array_is_refused():
     with pytest.raises(ValueError, match="must be a DataArray"):
-        figures.plot_whitening(np.ones((2, 3)))
+        figures_pages.plot_whitening(np.ones((2, 3)))
 
 
 def test_speed_is_a_mark_for_each_way_and_machine():
     ways, machines = ["floor", "engine", "other"], ["small", "large"]
     values = np.array([[4.0, 5.0, 100.0], [1.0, 1.5, np.nan]])
     coords = {"machine": machines, "way": ways}
-    ax = figures.plot_speed(xr.DataArray(values.T, coords, ("way", "machine")))
+    ax = figures_pages.plot_speed(xr.DataArray(values.T, coords, ("way", "machine")))
     assert ax.get_xscale() == "log"
     rungs = [label.get_text() for label in ax.get_yticklabels()]
     assert rungs == ways and ax.yaxis_inverted()

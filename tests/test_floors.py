@@ -16,8 +16,9 @@ FLOORS = {
     4: "chains sweeps blocks gradients words uncertainty curves"
     " study.readout study.probes study.synthetic_study",
     5: "freshness artifacts",
-    6: "figures figures_engine saved_models inspection study.figures_synthetic"
-    " study.tables study.claims_synthetic study.claims study.stages",
+    6: "figures figures_engine saved_models inspection"
+    " study.figures_pages study.figures_synthetic study.tables study.claims_synthetic"
+    " study.claims study.stages",
     7: "study.rendering cli",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
