@@ -150,9 +150,10 @@ def test_intervals_and_controls_are_those_of_the_library(project):
     xr.testing.assert_allclose(whitened["coherence"], found["coherence"])
     assert (found["coherence"] <= 1).all()
     # a window of 200 tokens cuts nothing in a text of 120
-    whole = found[["memory"]].sel(normalization="raw")["memory"]
-    window = controls["memory"].sel(control="window 200", normalization="raw")
-    np.testing.assert_allclose(window, whole, rtol=1e-5)
+    for control in ("text", "window 200"):
+        same = controls["memory"].sel(control=control, normalization="raw")
+        whole = found["memory"].sel(normalization="raw")
+        np.testing.assert_allclose(same, whole, rtol=1e-5)
     assert means["second_moment"].dims[-1] == "embedding_2"
 
 
@@ -178,7 +179,25 @@ def test_one_hot_input_is_never_whitened():
     embedding = xr.DataArray(np.eye(3), dims=("vocabulary", "embedding"))
     found = curves.spectra_of(gradient, embedding)
     assert list(found["normalization"].values) == ["raw"]
-    assert "condition_number" not in found
+    assert "received rank 2" in found.attrs["note"]
+    spread = curves.spread_of(embedding)
+    # Centred, I - 1/3 is a projection on 2 of the 3 dimensions; divided by V - 1 = 2.
+    np.testing.assert_allclose(spread["embedding_variance"], [0.5, 0.5, 0], atol=1e-15)
+    assert list(spread) == ["embedding_variance"]
+
+
+def test_other_embeddings_must_be_whitened_to_be_analysed():
+    table = np.random.default_rng(0).normal(size=(9, 2))
+    embedding = xr.DataArray(table, dims=("vocabulary", "embedding"))
+    spread = curves.spread_of(embedding)
+    # sums of 9 products: within 9 eps of the largest, which is below 10 times any other
+    variances = np.linalg.svdvals(table - table.mean(axis=0)) ** 2 / 8
+    np.testing.assert_allclose(spread["embedding_variance"], variances, rtol=1e-13)
+    # Z^T Z inverts the covariance: cond(Z)^2 = cond(cov)
+    squared = variances[0] / variances[1]
+    np.testing.assert_allclose(spread["condition_number"] ** 2, squared, rtol=1e-12)
+    with pytest.raises(ValueError, match="full rank 4, received rank 2"):
+        curves.spread_of(xr.concat([embedding, embedding], "embedding"))
 
 
 def test_json_and_errors_of_the_command_line(project):

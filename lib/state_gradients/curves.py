@@ -50,16 +50,12 @@ def pooled(blocks):
     return described(**found)
 
 
-def is_one_hot(embedding):
-    """Return whether a table is the identity, whose covariance is singular."""
-    return np.array_equal(embedding, np.eye(*np.shape(embedding)))
-
-
 def _versions(embedding):
-    """Yield (name, Whitening or None) of every way to measure the inputs."""
-    yield "raw", None
-    if not is_one_hot(embedding):
-        yield "whitened", whitening.fit_whitening(embedding)
+    """Return {name: Whitening or None}, the ways to measure inputs, and a note."""
+    try:
+        return {"raw": None, "whitened": whitening.fit_whitening(embedding)}, ""
+    except ValueError as error:  # a singular covariance, as that of one-hot input
+        return {"raw": None}, f"raw gradients only. {error}"
 
 
 def _joined(parts):
@@ -77,19 +73,18 @@ def spectra_of(gradient, embedding, second_moment=None):
     Parameters
     ----------
     gradient : DataArray of shape (..., delay, state, embedding)
-    embedding : DataArray of shape (vocabulary, embedding)
+    embedding : array_like or DataArray of shape (vocabulary, embedding)
     second_moment : DataArray of shape (..., delay, embedding, embedding_2), optional
         For ``rms_s``, ``rms_memory`` and ``coherence``.
 
     Returns
     -------
     xarray.Dataset
-        With a ``normalization`` axis, "raw" and "whitened"; raw alone for one-hot
-        input, whose covariance is singular.
+        With a ``normalization`` axis, "raw" and "whitened"; raw alone where the
+        embedding's covariance is singular, as the attribute ``note`` then says.
     """
-    table, parts = embedding.values.astype(np.float64), {}
-    variances = np.linalg.eigvalsh(np.cov(table, rowvar=False))[::-1]
-    for name, fitted in _versions(table):
+    (versions, note), parts = _versions(embedding), {}
+    for name, fitted in versions.items():
         one, moment = gradient, second_moment
         if fitted is not None:
             one = whitening.whiten_gradient(gradient, fitted)
@@ -103,10 +98,28 @@ def spectra_of(gradient, embedding, second_moment=None):
                 moment = whitening.whiten_moment(moment, fitted)
             curve = curve.assign(spectra.coherence(one, moment).data_vars)
         parts[name] = curve
+    return _joined(parts).assign_attrs(note=note)
+
+
+def spread_of(embedding):
+    """Return an embedding's variances by axis, and Z's condition number if it has one.
+
+    Parameters
+    ----------
+    embedding : DataArray of shape (vocabulary, embedding)
+
+    Raises
+    ------
+    ValueError
+        If it cannot be whitened although it is not one-hot.
+    """
+    table = embedding.values.astype(np.float64)
+    variances = np.linalg.eigvalsh(np.cov(table, rowvar=False))[::-1]
     about = {"embedding_variance": xr.DataArray(variances, dims="axis")}
-    if fitted is not None:
-        about["condition_number"] = xr.DataArray(fitted.condition_number)
-    return _joined(parts).assign(described(**about))
+    if not np.array_equal(table, np.eye(*table.shape)):
+        number = whitening.fit_whitening(table).condition_number
+        about["condition_number"] = xr.DataArray(number)
+    return described(**about)
 
 
 def intervals(blocks, embedding, *, seed=0):
@@ -125,7 +138,7 @@ def intervals(blocks, embedding, *, seed=0):
         quantity).
     """
     parts = {}
-    for name, fitted in _versions(embedding.values.astype(np.float64)):
+    for name, fitted in _versions(embedding)[0].items():
 
         def statistic(gradient, fitted=fitted):
             if fitted is not None:

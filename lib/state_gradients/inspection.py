@@ -14,9 +14,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from state_gradients import figures, freshness, saved_models, spectra, whitening
+from state_gradients import figures, freshness, saved_models
 from state_gradients.artifacts import ArtifactError
 from state_gradients.atomic import replacing
+from state_gradients.curves import spectra_of
 from state_gradients.vocabulary import EOS, UNK, Vocabulary, read_lines
 
 
@@ -118,19 +119,8 @@ def inspect(
         dtype=dtype,
         executor=executor,
     )
-    versions, note = {"raw": means["state_gradient"]}, ""
-    try:
-        fitted = whitening.fit_whitening(network.table)
-        versions["whitened"] = whitening.whiten_gradient(versions["raw"], fitted)
-    except ValueError as error:
-        note = f"raw gradients only. {error}"
-    decomposed = [spectra.decompose(version) for version in versions.values()]
-    found = [spectra.memory_curve(svd).assign(s=svd["s"]) for svd in decomposed]
-    names = xr.Variable("normalization", list(versions))
-    result = xr.concat(found, names, combine_attrs="drop_conflicts")
-    for name in ("memory", "total", "s"):  # raw and whitened differ in their units
-        result[name].attrs["units"] = "state unit / embedding unit or deviation"
-    return result.assign(n_samples=means["n_samples"]).assign_attrs(note=note)
+    found = spectra_of(means["state_gradient"], network.table).drop_dims("direction")
+    return found.assign(n_samples=means["n_samples"])
 
 
 def inspect_files(

@@ -17,6 +17,7 @@ from state_gradients import artifacts, config, corpora, curves, synthetic, uncer
 
 AXES = ("state_kind", "group", "delay", "state", "embedding", "embedding_2")
 CUT = 200  # the window at whose edges the released code cuts the chain
+CONTROL_BLOCKS = 10  # of the text's 64: a control compares, it need not read all
 CONTROLLED = ("memory", "total", "selectivity", "selectivity_5")
 
 
@@ -144,16 +145,31 @@ def run_extract(experiment, *, root=None):
     if settings.blocks:
         save(curves.intervals(blocks, encoder["embedding"]), "intervals")
     if settings.controls:
-        cut = gradients.mean_state_gradients(model, ids, window=CUT, **options)
-        other = uncertainty.shuffled(ids, seed=experiment.training.seed)
-        order = gradients.mean_state_gradients(model, other, **options)
-        found = {
-            name: curves.spectra_of(x["state_gradient"], encoder["embedding"])[
-                [*CONTROLLED]
-            ].expand_dims(group=["all"], axis=1)
-            for name, x in {f"window {CUT}": cut, "shuffled text": order}.items()
-        }
-        save(xr.concat(found.values(), xr.Variable("control", [*found])), "controls")
+        seed, table = experiment.training.seed, encoder["embedding"]
+        save(_controls(model, ids, blocks, table, seed=seed, **options), "controls")
+
+
+def _controls(model, ids, blocks, embedding, *, seed, **options):
+    """Return the curves of the text's first blocks as they are, cut, and shuffled."""
+    from state_gradients import gradients
+
+    first = blocks.isel(block=slice(CONTROL_BLOCKS))
+    share = first.sizes["block"] / blocks.sizes["block"]
+    ids = ids[: int(np.ceil(len(ids) * share))]
+    other = uncertainty.shuffled(ids, seed=seed)
+    means = {
+        "text": curves.pooled(first).isel(group=0),
+        f"window {CUT}": gradients.mean_state_gradients(
+            model, ids, window=CUT, **options
+        ),
+        "shuffled text": gradients.mean_state_gradients(model, other, **options),
+    }
+    found = [
+        curves.spectra_of(mean["state_gradient"], embedding)[[*CONTROLLED]]
+        for mean in means.values()
+    ]
+    names = xr.Variable("control", [*means])
+    return xr.concat(found, names).expand_dims(group=["all"], axis=2)
 
 
 def run_analyse(experiment, *, root=None):
@@ -163,8 +179,9 @@ def run_analyse(experiment, *, root=None):
         artifacts.load(experiment, kind, root=root) for kind in ("encoder", "gradients")
     )
     means = [gradients[name] for name in ("state_gradient", "second_moment")]
+    table = encoder["embedding"]
     artifacts.save(
-        curves.spectra_of(means[0], encoder["embedding"], means[1]),
+        curves.spectra_of(means[0], table, means[1]).assign(curves.spread_of(table)),
         experiment,
         "spectra",
         upstream={"encoder": encoder, "gradients": gradients},
