@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from state_gradients import config, freshness, gradients, models, training
+from state_gradients import config, curves, freshness, gradients, models, training
 from state_gradients.corpora import Text
-from state_gradients.study import stages
 from state_gradients.vocabulary import Vocabulary
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -70,7 +69,8 @@ def one_analysis(tmp_path):
     embedding = xr.DataArray(
         rng.normal(size=(V, 6)) * np.arange(1, 7), dims=("vocabulary", "embedding")
     )
-    spectra = stages.spectra_of(gradient, embedding)
+    found = curves.spectra_of(gradient, embedding)
+    spectra = found.assign(curves.spread_of(embedding))
     return [float(abs(spectra[name]).sum()) for name in sorted(spectra.data_vars)]
 
 
