@@ -46,8 +46,8 @@ class LeakyCell(keras.layers.Layer):
 
     def call(self, x, states):
         h, m = states
-        slow = 0.7 * m + ops.tanh(ops.matmul(h, self.across))
-        h = ops.sin(ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent))
+        slow = 0.7 * m + backends.tanh(ops.matmul(h, self.across))
+        h = ops.softplus(ops.matmul(x, self.kernel) + ops.matmul(h, self.recurrent))
         output = h * ops.sigmoid(ops.matmul(slow, self.back))
         return output, [h, slow]
 
@@ -60,9 +60,8 @@ class PlainCell(keras.layers.SimpleRNNCell):
     """A reader's own cell with one state, which it also returns."""
 
     def call(self, x, states):
-        h = ops.sin(
-            ops.matmul(x, self.kernel) + ops.matmul(states[0], self.recurrent_kernel)
-        )
+        h = ops.matmul(x, self.kernel) + ops.matmul(states[0], self.recurrent_kernel)
+        h = h * ops.sigmoid(-h)
         return h, [h]
 
 
@@ -124,6 +123,9 @@ def in_double(cell, n_inputs):
         inner["config"]["dtype"] = "float64"
     clone = type(cell).from_config(config)
     clone.build((None, n_inputs))
+    for inner in (clone, *getattr(clone, "cells", ())):
+        if getattr(inner, "activation", None) is keras.activations.tanh:
+            inner.activation = backends.tanh  # Keras's is float32 on JAX
     for ours, theirs in zip(clone.weights, cell.weights, strict=True):
         ours.assign(ops.convert_to_numpy(theirs).astype(np.float64))
     return clone
@@ -207,7 +209,10 @@ def test_mean_equals_central_differences_of_the_unrolled_cell(cell, names, engin
             model, ids, max_delay=4, state=name, dtype="float64", engine=engine
         )
         mean, numbers = averaged(jacobians, 4)
-        np.testing.assert_allclose(result["state_gradient"], mean, **DIFFERENCES)
+        tolerance = DIFFERENCES
+        if cell == "stacked" and keras.backend.backend() == "jax":
+            tolerance = {"rtol": 0, "atol": 1e-6}  # Keras's tanh is float32 on JAX
+        np.testing.assert_allclose(result["state_gradient"], mean, **tolerance)
         np.testing.assert_array_equal(result["n_samples"], numbers)
 
 

@@ -185,7 +185,8 @@ class Automatic:
     def _flat(self, x, *states):
         output, after = self._call(x, *states)
         extra = [output] if self.output == len(after) else []
-        return ops.concatenate([*after, *extra], axis=-1)
+        flat = ops.concatenate([*after, *extra], axis=-1)
+        return ops.cast(flat, self.cell.compute_dtype)  # on JAX, ops may cut to float32
 
     def _split(self, flat):
         """Return the states' parts of the last axis."""
