@@ -10,26 +10,6 @@ from state_gradients import spectra, uncertainty, whitening
 from state_gradients.labelling import described
 
 KEPT_DIRECTIONS = 10  # right singular vectors that the spectra keep
-BLOCK_LENGTH = 5  # a block's least length, in units of the longest delay
-
-
-def n_blocks(wanted, n_tokens, max_delay):
-    """Return into how many blocks a text is cut: `wanted`, or fewer if it is short.
-
-    Raises
-    ------
-    ValueError
-        If it is too short for two blocks that are longer than the longest delay.
-    """
-    found = min(wanted or 1, n_tokens // (BLOCK_LENGTH * (max_delay + 1)))
-    if wanted and found < 2:
-        raise ValueError(
-            "gradients.blocks: intervals need a text of at least "
-            f"{2 * BLOCK_LENGTH * (max_delay + 1)} tokens for `max_delay` = "
-            f"{max_delay}, received {n_tokens}; lower gradients.max_delay, or do "
-            "without intervals by gradients.blocks: null."
-        )
-    return max(found, 1)
 
 
 def pooled(blocks):

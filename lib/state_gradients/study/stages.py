@@ -14,16 +14,13 @@ import numpy as np
 import xarray as xr
 
 from state_gradients import artifacts, config, corpora, curves, synthetic, uncertainty
+from state_gradients.labelling import described
 
 AXES = ("state_kind", "group", "delay", "state", "embedding", "embedding_2")
+BLOCK_LENGTH = 5  # a block's least length, in units of the longest delay
 CUT = 200  # the window at whose edges the released code cuts the chain
 CONTROL_BLOCKS = 10  # of the text's 64: a control compares, it need not read all
 CONTROLLED = ("memory", "total", "selectivity", "selectivity_5")
-
-
-def _described(dims, values, long_name, units="1", equation="measured"):
-    attrs = {"long_name": long_name, "units": units, "equation": equation}
-    return xr.Variable(dims, values, attrs)
 
 
 def run_train(experiment, *, root=None, resume=True, progress=True):
@@ -43,15 +40,10 @@ def run_train(experiment, *, root=None, resume=True, progress=True):
     sizes = {"batch_size": settings.batch_size, "num_steps": settings.num_steps}
     valid = training.perplexity(model, text.splits["valid"], **sizes)
     test = training.perplexity(model, text.splits["test"], batch_size=1, num_steps=1)
-    ppl = "exp(mean of -ln p)"
-    curves = curves.assign(
-        valid_perplexity_final=_described(
-            (), valid, "validation perplexity, cut as in training", equation=ppl
-        ),
-        test_perplexity=_described((), test, "test perplexity, 1 x 1", equation=ppl),
-        epochs_run=_described((), curves.sizes["epoch"], "epochs run"),
-        n_parameters=_described((), model.count_params(), "parameters, all layers"),
-    )
+    final = {"valid_perplexity_final": valid, "test_perplexity": test}
+    final |= {"epochs_run": curves.sizes["epoch"], "n_parameters": model.count_params()}
+    final = {name: xr.DataArray(value) for name, value in final.items()}
+    curves = curves.assign(described(**final))
     seconds = float(curves["seconds"].sum()) or time.monotonic() - started
     named, kept = models.weights(model), artifacts.expected(experiment)
     encoder = {k: v for k, v in named.items() if not k.startswith("logits")}
@@ -71,9 +63,12 @@ def _weights(named, vocabulary):
         dims = [f"{name}.{axis}" for axis in range(value.ndim)]
         if name == "embedding":
             dims = ["vocabulary", "embedding"]
-        variables[name] = _described(
-            dims, value.astype(np.float32), f"weights {name}", "1", "Keras order"
-        )
+        attrs = {
+            "long_name": f"weights {name}",
+            "units": "1",
+            "equation": "Keras order",
+        }
+        variables[name] = (dims, value.astype(np.float32), attrs)
     coords = {
         "vocabulary": list(vocabulary.tokens),
         "count": ("vocabulary", vocabulary.counts),
@@ -99,6 +94,25 @@ def build_model(experiment, weights):
     )
     models.set_weights(model, {k: v.values for k, v in weights.data_vars.items()})
     return model
+
+
+def n_blocks(wanted, n_tokens, max_delay):
+    """Return into how many blocks a text is cut: `wanted`, or fewer if it is short.
+
+    Raises
+    ------
+    ValueError
+        If it is too short for two blocks that are longer than the longest delay.
+    """
+    found = min(wanted or 1, n_tokens // (BLOCK_LENGTH * (max_delay + 1)))
+    if wanted and found < 2:
+        raise ValueError(
+            "gradients.blocks: intervals need a text of at least "
+            f"{2 * BLOCK_LENGTH * (max_delay + 1)} tokens for `max_delay` = "
+            f"{max_delay}, received {n_tokens}; lower gradients.max_delay, or do "
+            "without intervals by gradients.blocks: null."
+        )
+    return max(found, 1)
 
 
 def run_extract(experiment, *, root=None):
@@ -134,7 +148,7 @@ def run_extract(experiment, *, root=None):
         model,
         ids,
         window=settings.window,
-        blocks=curves.n_blocks(settings.blocks, len(ids), settings.max_delay),
+        blocks=n_blocks(settings.blocks, len(ids), settings.max_delay),
         second_moment=True,
         **options,
     )
