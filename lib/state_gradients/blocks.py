@@ -46,7 +46,7 @@ class _Walk:
         return [[a[: last - first] for a in layer] for layer in self.trace]
 
 
-def cut(network, streams, stretches, members, *, wrt, window, length=LENGTH, **options):
+def cut(network, streams, stretches, members, *, wrt, window, length=None, **options):
     """Yield ``(stretch, Block)``, the jobs of a text.
 
     Parameters
@@ -60,6 +60,8 @@ def cut(network, streams, stretches, members, *, wrt, window, length=LENGTH, **o
     wrt : int
         The layer whose output is differentiated against; 0 is the embedding.
     window : int or None
+    length : int, optional
+        Inputs a job.
     **options
         Further fields of :class:`chains.Block`.
     """
@@ -69,7 +71,8 @@ def cut(network, streams, stretches, members, *, wrt, window, length=LENGTH, **o
         limit = np.minimum((places // span + 1) * span, len(ids))
         ends = np.minimum(places + options["max_delay"], limit - 1)
         new = np.flatnonzero(np.diff(stretches[number])) + 1
-        edges = sorted({*range(0, len(ids), length), *new.tolist(), len(ids)})
+        regular = range(0, len(ids), length or LENGTH)
+        edges = sorted({*regular, *new.tolist(), len(ids)})
         walk = _Walk(network, ids)
         for first, last in itertools.pairwise(edges):
             trace = walk.between(first, ends[last - 1] + 1)

@@ -82,7 +82,7 @@ def type_gradients(
     streams = gradients.checked_ids(ids, len(network.table), max_delay, window)
     found, counts = np.unique(streams, return_counts=True)
     counts = dict(zip(found.tolist(), counts.tolist(), strict=True))
-    wanted = found.tolist() if types is None else np.asarray(types).tolist()
+    wanted = np.unique(found if types is None else types).tolist()
     if absent := [one for one in wanted if one not in counts]:
         raise ValueError(
             f"type_gradients: `types` must occur in `ids`, received {absent[:5]} of "
@@ -125,13 +125,12 @@ def _dealt(network, types, counts, memory, *, max_delay, wrt, picked):
 
 def _shards(network, streams, shards, *, kinds, several, wrt, window, **options):
     """Yield each shard's means, as many at work as there are cores."""
-    everything = np.zeros(streams.shape, int)
     whole = [
         block
         for _, block in blocks.cut(
             network,
             streams,
-            everything,
+            np.zeros(streams.shape, int),
             None,
             wrt=wrt,
             window=window,
