@@ -110,7 +110,7 @@ def type_gradients(
 
 
 def _dealt(network, types, counts, memory, *, max_delay, wrt, picked):
-    """Deal types to as few shards as `memory` allows, alike in number and frequency."""
+    """Deal types to as few shards as memory and cores allow, alike in frequency."""
     below = network.table.shape[1]
     if wrt:
         below = network.cells[wrt - 1].sizes[network.cells[wrt - 1].output]
@@ -118,8 +118,8 @@ def _dealt(network, types, counts, memory, *, max_delay, wrt, picked):
     running = network.table.itemsize
     # a frequent type's sums move to float64 as well
     bytes_ = sum(size * (running + 8 * (counts[one] > chains.FLUSH)) for one in types)
-    n_shards = int(np.ceil(bytes_ / (memory / blocks.n_cores())))
-    n_shards = min(max(n_shards, 1), len(types))
+    n_cores = blocks.n_cores()
+    n_shards = min(max(n_cores, int(np.ceil(n_cores * bytes_ / memory))), len(types))
     return [types[k::n_shards] for k in range(n_shards)]
 
 
