@@ -42,7 +42,6 @@ class _InputCell(keras.layers.Layer):
         return super().get_config() | own
 
 
-@keras.saving.register_keras_serializable("state_gradients")
 class MinGRUCell(_InputCell):
     """The minimal GRU of Feng et al. (2024): gate and candidate see the input only.
 
@@ -60,7 +59,6 @@ class MinGRUCell(_InputCell):
         return h, [h]
 
 
-@keras.saving.register_keras_serializable("state_gradients")
 class DiagonalCell(_InputCell):
     """A linear recurrence with a trained decay in (0, 1) for each unit.
 
@@ -84,3 +82,8 @@ class DiagonalCell(_InputCell):
         (h,) = states
         h = ops.sigmoid(self.decay) * h + ops.matmul(x, self.kernel) + self.bias
         return h, [h]
+
+
+# Not as decorators, which the book's API page, built without Keras, cannot look behind.
+for _cell in (MinGRUCell, DiagonalCell):
+    keras.saving.register_keras_serializable("state_gradients")(_cell)
