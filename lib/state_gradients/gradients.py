@@ -8,6 +8,7 @@ The text is cut into jobs (:mod:`state_gradients.blocks`); on a processor a job 
 
 import numpy as np
 import xarray as xr
+from tqdm.auto import tqdm
 
 from state_gradients import blocks as jobs
 from state_gradients import networks
@@ -30,6 +31,7 @@ def mean_state_gradients(
     blocks=None,
     executor=None,
     engine=None,
+    progress=False,
 ):
     """Average ds_t/de_{t-tau} over a text, for every delay tau from 0 to `max_delay`.
 
@@ -69,6 +71,8 @@ def mean_state_gradients(
         Where the jobs run; by default in threads, one a core.
     engine : "tiles" or "sweep", optional
         By default the sweep where the backend has an accelerator, else the tiles.
+    progress : bool
+        Whether to show a bar with the time left.
 
     Returns
     -------
@@ -108,12 +112,14 @@ def mean_state_gradients(
         second_moment=second_moment,
     )
     counts = np.zeros((blocks or 1, n_groups, max_delay + 1), int)
-    sums = None
+    sums, bar = None, tqdm(total=streams.size, unit="token", disable=not progress)
     for place, block, found in jobs.run(cut, executor=executor, engine=engine):
+        bar.update(len(block.sources))
         sums = sums or [np.zeros((len(counts), *part.shape)) for part in found]
         counts[place] += jobs.n_samples(block)
         for total, part in zip(sums, found, strict=True):
             total[place] += part
+    bar.close()
     result = means(sums, counts, kinds, labels)
     result = result if blocks else result.isel(block=0)
     return result if isinstance(state, tuple) else result.isel(state_kind=0, drop=True)

@@ -83,14 +83,12 @@ def read_ids(path, vocabulary):
     return np.concatenate(found)
 
 
-def inspect(
-    model, ids, *, max_delay=50, state=None, layer=1, dtype=None, executor=None
-):
+def inspect(model, ids, *, max_delay=50, state=None, layer=1, dtype=None, **options):
     """Return how much, and how selectively, a network remembers of its inputs.
 
     Parameters
     ----------
-    model, ids, max_delay, state, layer, dtype, executor
+    model, ids, max_delay, state, layer, dtype, **options
         As for :func:`state_gradients.gradients.mean_state_gradients`.
 
     Returns
@@ -117,7 +115,7 @@ def inspect(
         state=state,
         layer=layer,
         dtype=dtype,
-        executor=executor,
+        **options,
     )
     found = spectra_of(means["state_gradient"], network.table).drop_dims("direction")
     return found.assign(n_samples=means["n_samples"])
@@ -175,7 +173,7 @@ def inspect_files(
         )
     report(f"averaging over {len(ids):,} tokens")
     settings = {"max_delay": max_delay, "state": state, "layer": layer}
-    result = inspect(loaded, ids, **settings)
+    result = inspect(loaded, ids, progress=True, **settings)
     libraries = ("state-gradients", "keras", keras.config.backend(), "numpy", "xarray")
     versions = {name: importlib.metadata.version(name) for name in libraries}
     for what, path in files.items():

@@ -150,6 +150,7 @@ def run_extract(experiment, *, root=None):
         window=settings.window,
         blocks=n_blocks(settings.blocks, len(ids), settings.max_delay),
         second_moment=True,
+        progress=True,
         **options,
     )
     if "group" not in blocks.dims:
