@@ -146,7 +146,8 @@ def test_every_published_experiment_loads(root):
 def test_the_baseline_in_full_is_what_the_defaults_say(root):
     # the reasons stand beside the defaults: the two must not drift apart
     baseline = config.load_experiment("ptb-lstm-256", root=root)
-    assert baseline == config.Experiment(name="ptb-lstm-256")
+    alone = config.Gradients(controls=True)  # measured on the baseline only
+    assert baseline == config.Experiment(name="ptb-lstm-256", gradients=alone)
     stated, _ = config.read_params(root)
     for group in ("model", "training"):
         fields = {f.name for f in dataclasses.fields(config.GROUPS[group])}
@@ -157,7 +158,8 @@ def test_twins_differ_from_the_baseline_in_one_group(root):
     baseline = config.load_experiment("ptb-lstm-256", root=root)
     twin = config.load_experiment("ptb-lstm-256-untrained", root=root)
     untrained = dataclasses.replace(baseline.training, max_epochs=0)
-    assert twin == dataclasses.replace(baseline, name=twin.name, training=untrained)
+    same = dataclasses.replace(baseline, gradients=config.Gradients())
+    assert twin == dataclasses.replace(same, name=twin.name, training=untrained)
 
 
 def test_the_lock_is_hashed_and_names_no_place(root):
