@@ -17,7 +17,7 @@ def plot_coherence(data, *, ax=None):
     share = data["coherence"] if isinstance(data, xr.Dataset) else data
     ax = _draw(_axes(ax), share, "delay", "plot_coherence")
     x, y = "delay (tokens)", r"coherence: $\sigma_1$ of mean / root mean square"
-    return _finish(ax, data, x=x, y=y, ylim=(0, 1.02))
+    return _finish(ax, data, x=x, y=y, ylim=(0, 1.02), legend="center right")
 
 
 def plot_sentence(memory, words, *, ax=None):
