@@ -144,13 +144,16 @@ def block_sums(block):
 def accumulate(block, sums):
     """Add the tangents of a block's inputs to `sums`, tile by tile."""
     differentials = _Differentials(block)
+    sources = block.sources
+    span = sources[-1] - sources[0] + 1 if len(sources) else 1
     n = TILE // (block.n_inputs * max(block.cells[-1].sizes))
-    n = max(1, min(n, FLUSH, len(block.sources)))
+    n = max(n, 1) * max(span // max(len(sources), 1), 1)  # apart, few are in flight
+    n = max(1, min(n, FLUSH, len(sources)))
     room = [  # of each layer: tangents, and their products with dense blocks
         [np.empty((2, n * block.n_inputs, size), block.dtype) for size in cell.sizes]
         for cell in block.cells
     ]
-    for start in range(0, len(block.sources), n):
+    for start in range(0, len(sources), n):
         _carry(block, slice(start, start + n), differentials, room, sums)
 
 

@@ -44,13 +44,14 @@ def sentence_memory(model, ids, *, max_delay=None, whitening=None, **options):
 
 
 def type_gradients(
-    model, ids, *, max_delay, types=None, memory=4e9, window=None, **options
+    model, ids, *, max_delay, types=None, memory=3e9, window=None, **options
 ):
     """Average ds_t/de_{t-tau} for every input type on its own, a shard at a time.
 
-    A shard carries its own inputs only, so that all shards together cost little more
-    than one plain pass. Each core works on one shard; types are dealt to shards by
-    falling frequency, so that these are alike.
+    A shard carries its own inputs only; types are dealt to shards by falling frequency,
+    so that these are alike, and each core works on one. What all cost beyond one plain
+    pass (half as much again, in six shards) goes to the sums, which fit in no cache,
+    and to the text's differentials, which every shard needs.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def type_gradients(
     types : array_like of int, optional
         By default every type that occurs.
     memory : float
-        Bytes that the sums of the shards in work may take together.
+        Bytes that all shards in memory may take together.
     window : int, optional
     **options
         ``state``, ``layer``, ``wrt`` and ``dtype`` of
@@ -118,8 +119,10 @@ def _dealt(network, types, counts, memory, *, max_delay, wrt, picked):
     running = network.table.itemsize
     # a frequent type's sums move to float64 as well
     bytes_ = sum(size * (running + 8 * (counts[one] > chains.FLUSH)) for one in types)
+    # at work on each core, and two more: one finished, one in the caller's hands
     n_cores = blocks.n_cores()
-    n_shards = min(max(n_cores, int(np.ceil(n_cores * bytes_ / memory))), len(types))
+    rounds = max(1, int(np.ceil((n_cores + 2) * bytes_ / memory / n_cores)))
+    n_shards = min(rounds * n_cores, len(types))
     return [types[k::n_shards] for k in range(n_shards)]
 
 
