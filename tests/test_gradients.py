@@ -11,6 +11,7 @@ from keras import ops
 from state_gradients import (
     backends,
     blocks,
+    cells,
     chains,
     config,
     gradients,
@@ -547,3 +548,25 @@ def test_dropout_and_backend_state_do_not_enter():
     model(ops.convert_to_tensor(ids[None]), training=True)
     second = gradients.mean_state_gradients(model, ids, max_delay=2)
     xr.testing.assert_identical(first, second)
+
+
+def test_differentials_of_a_long_text_are_forgotten(monkeypatch):
+    """Inputs far apart leave behind what was differentiated between them."""
+    held = []
+
+    class Watched(chains._Differentials):
+        def at(self, t):
+            found = super().at(t)
+            held.append(len(self.kept))
+            return found
+
+    monkeypatch.setattr(chains, "_Differentials", Watched)
+    monkeypatch.setattr(chains, "TILE", E * H)  # a tile for every input or few
+    monkeypatch.setattr(chains, "FLUSH", 1)
+    monkeypatch.setattr(blocks, "LENGTH", 10**6)
+    positions = np.arange(800)[None] % 40 == 0
+    ids = np.random.default_rng(0).integers(V, size=800)
+    gradients.mean_state_gradients(
+        build("plain"), ids, max_delay=3, positions=positions
+    )
+    assert max(held) <= 2 * cells.BATCH

@@ -163,6 +163,8 @@ def _carry(block, tile, differentials, room, sums):
     members = None if block.members is None else block.members[tile]
     later = block.sources[tile.stop] if tile.stop < len(block.sources) else np.inf
     sums.expect(members, len(sources))
+    for t in [t for t in differentials.kept if t < sources[0]]:
+        del differentials.kept[t]  # of the gap before this tile
     size = block.n_inputs
     dead = alive = 0  # sources dead:alive are in flight
     for t in range(sources[0], ends[-1] + 1):
