@@ -13,7 +13,7 @@ FLOORS = {
     1: "labelling vocabulary synthetic corpora tags batching whitening decays spectra",
     2: "backends models recurrences",
     3: "steps cells networks checkpoints evaluation training",
-    4: "chains sweeps blocks gradients words uncertainty curves"
+    4: "sums chains sweeps blocks gradients words uncertainty curves"
     " study.readout study.probes study.synthetic_study",
     5: "freshness artifacts",
     6: "figures figures_engine saved_models inspection"

@@ -17,6 +17,7 @@ from state_gradients import (
     gradients,
     models,
     recurrences,
+    sums,
     whitening,
     words,
 )
@@ -421,7 +422,7 @@ def test_delay_ten_equals_batch_jacobian_of_the_unrolled_cell():
 def test_float32_over_many_jobs_agrees_with_one_float64_job(cell, engine, monkeypatch):
     """Tiles, flushes, jobs and chunks cut the text; the mean does not show it."""
     model = build(cell)
-    ids = np.random.default_rng(5).integers(V, size=3 * chains.FLUSH + 5)
+    ids = np.random.default_rng(5).integers(V, size=3 * sums.FLUSH + 5)
     names = dict(CELLS)[cell][:1]
     options = {"max_delay": 6, "state": names, "second_moment": True}
     if backends.supports("float64"):
@@ -454,12 +455,12 @@ def test_reruns_are_the_same_to_the_bit():
 
 
 @pytest.mark.parametrize("memory", [1.0, 4e9])
-def test_every_type_has_the_mean_of_its_group(memory):
+def test_every_type_has_the_mean_of_its_group(memory, monkeypatch):
+    monkeypatch.setattr(chains, "LONGEST", 50)  # and none of a type more than 64 times
     model = build("lstm")
-    ids = np.random.default_rng(9).integers(V - 1, size=(2, 150))  # type 6 is absent
-    shards = list(words.type_gradients(model, ids, max_delay=5, memory=memory))
-    assert len(shards) == (min(blocks.n_cores(), V - 1) if memory > 1 else V - 1)
-    found = xr.concat(shards, "group").sortby("group")
+    ids = np.random.default_rng(9).integers(V - 1, size=(2, 200))  # type 6 is absent
+    found = list(words.type_gradients(model, ids, max_delay=5, memory=memory))
+    found = xr.concat(found, "group").sortby("group")
     assert found.group.values.tolist() == list(range(V - 1))
     whole = gradients.mean_state_gradients(model, ids, max_delay=5, groups=np.eye(V))
     # float32 sums of at most 64 inputs in another order
@@ -471,8 +472,37 @@ def test_every_type_has_the_mean_of_its_group(memory):
         atol=6e-6 * scale,
     )
     np.testing.assert_array_equal(found.n_samples, whole.n_samples[: V - 1])
-    chosen = list(words.type_gradients(model, ids, max_delay=5, types=[4, 2]))
-    assert sorted(one for shard in chosen for one in shard.group.values) == [2, 4]
+
+
+def test_chosen_types_are_handed_out_when_they_do_not_come_again(monkeypatch):
+    monkeypatch.setattr(blocks, "n_cores", lambda: 1)
+    monkeypatch.setattr(chains, "TILE", 1)
+    monkeypatch.setattr(chains, "LONGEST", 1)
+    ids = np.array([[4, 2, 2, 1, 4, 3, 0, 0], [0, 6, 6, 0, 5, 5, 0, 0]])
+    found = words.type_gradients(
+        build("lstm"), ids, max_delay=3, types=[4, 2, 0, 5], state=("hidden", "cell")
+    )
+    found = list(found)
+    assert [one.group.values.tolist() for one in found] == [[2], [4], [5], [0]]
+    assert all(one.sizes["state_kind"] == 2 for one in found)
+
+
+@pytest.mark.parametrize("memory", [2e3, 1e9])
+def test_the_sums_of_open_types_stay_within_the_memory(memory, monkeypatch):
+    """Types of a text that are spread over it; each type's sums take 288 bytes."""
+    monkeypatch.setattr(blocks, "n_cores", lambda: 2)
+    monkeypatch.setattr(chains, "TILE", 1)
+    opened, took = [], sums.Sums.expect
+
+    def expect(kept, *arguments):
+        took(kept, *arguments)
+        opened.append(sum(part.nbytes for [part] in kept.running.values()))
+
+    monkeypatch.setattr(sums.Sums, "expect", expect)
+    ids = np.tile(np.arange(V), 8)
+    found = list(words.type_gradients(build("lstm"), ids, max_delay=5, memory=memory))
+    assert len(found) == V
+    assert max(opened) == 288 * (4 if memory > 2e3 else 2)
 
 
 def test_a_mean_over_nothing_is_nan_with_no_samples():
@@ -562,7 +592,7 @@ def test_differentials_of_a_long_text_are_forgotten(monkeypatch):
 
     monkeypatch.setattr(chains, "_Differentials", Watched)
     monkeypatch.setattr(chains, "TILE", E * H)  # a tile for every input or few
-    monkeypatch.setattr(chains, "FLUSH", 1)
+    monkeypatch.setattr(chains, "LONGEST", 1)
     monkeypatch.setattr(blocks, "LENGTH", 10**6)
     positions = np.arange(800)[None] % 40 == 0
     ids = np.random.default_rng(0).integers(V, size=800)

@@ -2,15 +2,15 @@
 
 A reader has ``names`` and ``sizes`` of the states, which of them the layer above reads
 (``output``), and three ways to run: ``run`` forward over a text, ``differentials`` of
-its tokens as NumPy, ``on_backend`` the same as tensors. The formulas stand in
-:mod:`state_gradients.steps`; every other Keras cell is differentiated by the backend,
-one bare step at a time.
+its tokens as NumPy, each made when it is called, ``on_backend`` the same as tensors.
+The formulas stand in :mod:`state_gradients.steps`; every other Keras cell is
+differentiated by the backend, one bare step at a time.
 """
 
 import inspect
 import itertools
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import keras
@@ -19,17 +19,14 @@ from keras import ops
 
 from state_gradients import backends, recurrences, steps
 
-BATCH = 32  # tokens that the backend differentiates in one call
+BATCH = 32  # tokens that are stepped or differentiated in one call
 
 
-def _gated_weights(cell):
-    """Kernel, recurrent kernel and bias, zero where there is none; a GRU's has two."""
-    kernel, recurrent = cell.kernel, cell.recurrent_kernel
-    shape = (recurrent.shape[-1],)
-    bias = np.zeros(shape) if cell.bias is None else ops.convert_to_numpy(cell.bias)
-    if isinstance(cell, keras.layers.GRUCell) and bias.ndim == 1:
-        bias = np.stack([bias, np.zeros(shape)])
-    return kernel, recurrent, bias
+def _weights(cell):
+    """Return kernel, recurrent kernel and bias, zero where there is none."""
+    bias = np.zeros(cell.kernel.shape[1]) if cell.bias is None else cell.bias
+    weights = cell.kernel, cell.recurrent_kernel, bias
+    return [ops.convert_to_numpy(matrix) for matrix in weights]
 
 
 def _closed_form(cell):
@@ -43,12 +40,12 @@ def _closed_form(cell):
     if getattr(cell, "activation", None) is not tanh or gate is not sigmoid:
         return None
     if type(cell) is keras.layers.LSTMCell:
-        return steps.lstm, _gated_weights(cell)
+        return steps.lstm, steps.lstm_weights(*_weights(cell))
     if type(cell) is keras.layers.GRUCell:
         form = steps.gru_reset_after if cell.reset_after else steps.gru_reset_before
-        return form, _gated_weights(cell)
+        return form, steps.gru_weights(*_weights(cell))
     if type(cell) is keras.layers.SimpleRNNCell:
-        return steps.simple_rnn, _gated_weights(cell)
+        return steps.simple_rnn, _weights(cell)
     return None
 
 
@@ -100,28 +97,27 @@ class ClosedForm:
     sizes: tuple
     names: tuple
     output = 0
-    batch = 1  # tokens at a time: their matrices stay in the core's cache
+    batch = BATCH
 
     def run(self, x, states):
         """Return each state (time, units) after every token of x (time, in)."""
         after = tuple(np.empty((len(x), n), x.dtype) for n in self.sizes)
         for t, token in enumerate(x):
-            states, _ = self.step(steps.NUMPY, self.weights, token, states)
+            states, *_ = self.step(steps.NUMPY, self.weights, token, states)
             for kept, state in zip(after, states, strict=True):
                 kept[t] = state
         return after
 
     def differentials(self, x, states):
-        """Return a list of each token's differential; `states` stand before it."""
-        return [
-            self.step(steps.NUMPY, self.weights, x[t], [s[t] for s in states])[1]()
-            for t in range(len(x))
-        ]
+        """Return each token's differential, as a function; `states` stand before it."""
+        _, slopes, differential = self.step(steps.NUMPY, self.weights, x, states)
+        return [partial(differential, *one) for one in zip(*slopes, strict=True)]
 
     def on_backend(self, x, states):
         """Return the differentials of all tokens, tensors with a leading time axis."""
         weights = tuple(ops.convert_to_tensor(w) for w in self.weights)
-        return self.step(steps.BACKEND, weights, x, states)[1]()
+        _, slopes, differential = self.step(steps.BACKEND, weights, x, states)
+        return differential(*slopes)
 
 
 def _in_dtype(config, dtype):
@@ -213,7 +209,7 @@ class Automatic:
         return tuple(self._split(ops.convert_to_numpy(flat)))
 
     def differentials(self, x, states):
-        """Return a list of each token's differential; `states` stand before it."""
+        """Return each token's differential, as a function; `states` stand before it."""
         found = []
         for start in range(0, len(x), BATCH):
             part = [a[start : start + BATCH] for a in (x, *states)]
@@ -222,7 +218,8 @@ class Automatic:
             jacobians = self._jacobians(*(np.pad(a, missing) for a in part))
             jacobians = [ops.convert_to_numpy(j).swapaxes(1, 2) for j in jacobians]
             found += [
-                self._differential(*(j[t] for j in jacobians)) for t in range(n_tokens)
+                partial(self._differential, *(j[t] for j in jacobians))
+                for t in range(n_tokens)
             ]
         return found
 
@@ -238,5 +235,6 @@ class Automatic:
             for j, row in enumerate(dense[: len(self.cell_sizes)])
             for i, block in enumerate(self._split(row))
         }
-        inputs = tuple(self._split(inputs))
-        return steps.Differential(inputs, blocks, (None,) * len(self.sizes))
+        return steps.Differential(
+            lambda: self._split(inputs), blocks, (None,) * len(self.sizes)
+        )

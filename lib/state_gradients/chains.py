@@ -5,16 +5,20 @@
 An input sends `embedding` tangent rows through the next `max_delay` tokens. All rows in
 flight share J_t, so a *tile* of neighbouring inputs is carried together: one product a
 token, in a core's cache from the tile's first token to its last. Tiles do not depend on
-each other; a *block* of them is one job, and its sums merge with any other's. Sums run
-in float32 over at most 64 inputs, then in float64.
+each other; a *block* of them is one job, and its sums merge with any other's.
 """
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
+from state_gradients.cells import BATCH
+from state_gradients.sums import FLUSH, Sums
+
 TILE = 3 * 2**16  # tangent entries of one state: 0.75 MB in float32
-FLUSH = 64  # inputs whose float32 sum is safe: relative error below 64 * 2^-24 = 4e-6
+LONGEST = 256  # inputs of a tile, of which few are in flight at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,119 +46,62 @@ class Block:
         return self.trace[0][0].shape[1]
 
 
-class Sums:
-    """Sums over inputs for each group, of the tangents X and of X X^T.
-
-    Arrays (kind, group, delay, embedding, units) and (kind, group, delay, embedding,
-    embedding). A group's sums run in the chain's precision over at most `FLUSH` inputs,
-    then move to its float64 sums.
-    """
-
-    def __init__(self, block):
-        head = (len(block.picked), block.n_groups, block.max_delay + 1, block.n_inputs)
-        widths = [block.cells[-1].sizes[block.picked[0]]]
-        widths += [block.n_inputs] * block.second_moment
-        self.running = [np.zeros((*head, n), block.dtype) for n in widths]
-        self.flushed = {}  # group: list of float64 arrays
-        self.added = np.zeros(block.n_groups, int)
-
-    def expect(self, members, n_sources):
-        """Make room for a tile's inputs."""
-        found = [[0], [n_sources]]
-        if members is not None:
-            found = np.unique(np.concatenate(members), return_counts=True)
-        for group, n in zip(*found, strict=True):
-            if self.added[group] and self.added[group] + n > FLUSH:
-                self.flush(group)
-            self.added[group] += n
-
-    def flush(self, group):
-        """Move a group's running sums into its float64 sums."""
-        parts = [part[:, group] for part in self.running]
-        if group in self.flushed:
-            for total, part in zip(self.flushed[group], parts, strict=True):
-                total += part
-        else:
-            self.flushed[group] = [part.astype(np.float64) for part in parts]
-        self.added[group] = 0
-        for part in parts:
-            part[:] = 0
-
-    def add(self, kind, members, delays, tangents):
-        """Add tangents (source, embedding, units) that have reached their delays.
-
-        `members` are the sources' groups; None if the sources are neighbours, so that
-        `delays` fall one by one, and all stand in group 0.
-        """
-        parts = [tangents]
-        if len(self.running) > 1:
-            parts.append(tangents @ tangents.swapaxes(1, 2))
-        for running, part in zip(self.running, parts, strict=True):
-            if members is None:
-                running[kind, 0, delays[-1] : delays[0] + 1] += part[::-1]
-                continue
-            for groups, delay, one in zip(members, delays, part, strict=True):
-                for group in groups:
-                    running[kind, group, delay] += one
-
-    def totals(self):
-        """Return the float64 sums, a list of one array or two."""
-        found = [part.astype(np.float64) for part in self.running]
-        for group, parts in self.flushed.items():
-            for total, part in zip(found, parts, strict=True):
-                total[:, group] += part
-        return found
-
-    def merged(self):
-        """Return the sums in the chain's precision, in the place they have."""
-        for group, parts in self.flushed.items():
-            for total, part in zip(self.running, parts, strict=True):
-                total[:, group] += part
-        self.flushed = {}
-        return self.running
-
-
 class _Differentials:
     """Each layer's differential at a token, computed once for all tiles."""
 
     def __init__(self, block):
-        self.block, self.kept = block, {}
+        self.layers = list(zip(block.cells, block.trace, strict=True))
+        self.kept = {}
 
     def at(self, t):
         """Return the differentials of the cells at token t, lowest first."""
         if t not in self.kept:
-            rows = slice(t, t + max(cell.batch for cell in self.block.cells))
+            rows = slice(t, t + BATCH)
             layers = [
-                cell.differentials(x[rows], [s[rows] for s in before])
-                for cell, (x, *before) in zip(
-                    self.block.cells, self.block.trace, strict=True
-                )
+                map(cache, cell.differentials(x[rows], [s[rows] for s in before]))
+                for cell, (x, *before) in self.layers
             ]
             self.kept |= dict(enumerate(zip(*layers, strict=True), start=t))
-        return self.kept[t]
+        return [make() for make in self.kept[t]]
 
 
 def block_sums(block):
     """Return the sums over a block's inputs: :meth:`Sums.totals`."""
     sums = Sums(block)
-    accumulate(block, sums)
+    for _ in carry(block, sums):
+        pass
     return sums.totals()
 
 
-def accumulate(block, sums):
-    """Add the tangents of a block's inputs to `sums`, tile by tile."""
+def carry(block, sums):
+    """Add the tangents of a block's inputs to `sums`; yield each tile when it is in."""
     differentials = _Differentials(block)
-    sources = block.sources
-    span = sources[-1] - sources[0] + 1 if len(sources) else 1
-    n = TILE // (block.n_inputs * max(block.cells[-1].sizes))
-    n = max(n, 1) * max(span // max(len(sources), 1), 1)  # apart, few are in flight
-    n = max(1, min(n, FLUSH, len(sources)))
+    tiles = list(_tiles(block))
+    n = max((len(block.sources[tile]) for tile in tiles), default=0)
     room = [  # of each layer: tangents, and their products with dense blocks
         [np.empty((2, n * block.n_inputs, size), block.dtype) for size in cell.sizes]
         for cell in block.cells
     ]
-    for start in range(0, len(sources), n):
-        _carry(block, slice(start, start + n), differentials, room, sums)
+    for tile in tiles:
+        _carry(block, tile, differentials, room, sums)
+        yield tile
+
+
+def _tiles(block):
+    """Cut the sources into slices, with no more than `FLUSH` of one group."""
+    sources = block.sources
+    size = max(1, TILE // (block.n_inputs * max(block.cells[-1].sizes)))
+    if len(sources):  # apart, few are in flight
+        apart = (sources[-1] + 1 - sources[0]) // len(sources)
+        size = min(size * max(1, apart), LONGEST)
+    start, found = 0, Counter()
+    for k, groups in enumerate(block.members or [(0,)] * len(sources)):
+        found.update(groups)
+        if k - start == size or max(found[group] for group in groups) > FLUSH:
+            yield slice(start, k)
+            start, found = k, Counter(groups)
+    if start < len(sources):
+        yield slice(start, len(sources))
 
 
 def _carry(block, tile, differentials, room, sums):

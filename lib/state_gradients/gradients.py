@@ -216,7 +216,7 @@ def means(sums, counts, kinds, labels):
     by = counts[:, None, :, :, None, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         for total in sums:
-            total /= by
+            total /= by.astype(total.dtype)
     dims = ("block", "state_kind", "group", "delay")
     first = xr.DataArray(sums[0], dims=(*dims, "embedding", "state"))
     found = {"state_gradient": first.transpose(..., "state", "embedding")}
@@ -224,9 +224,9 @@ def means(sums, counts, kinds, labels):
     if len(sums) > 1:
         axes = (*dims, "embedding", "embedding_2")
         found["second_moment"] = xr.DataArray(sums[1], dims=axes)
+    labels = {} if labels is None else {"group": labels}
     result = described(**found).assign_coords(
-        delay=np.arange(counts.shape[-1]), state_kind=list(kinds)
+        delay=np.arange(counts.shape[-1]), state_kind=list(kinds), **labels
     )
     result["delay"].attrs = {"long_name": "delay", "units": "tokens"}
-    grouped = labels is not None
-    return result.assign_coords(group=labels) if grouped else result.isel(group=0)
+    return result if labels else result.isel(group=0)

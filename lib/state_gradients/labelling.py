@@ -26,12 +26,10 @@ def described(units=RAW, **variables):
     **variables : DataArray
         Names from `MEANING`.
     """
-    return xr.Dataset(
-        {
-            name: variable.drop_attrs().assign_attrs(about(name, units))
-            for name, variable in variables.items()
-        }
-    )
+    found = xr.Dataset(variables)
+    for name in variables:
+        found[name].attrs = about(name, units)
+    return found
 
 
 def labelled(array, what, *names, n_core, finite=True):

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from state_gradients import backends, chains
+from state_gradients import backends
+from state_gradients.sums import FLUSH
 
-CHUNK = chains.FLUSH  # tokens whose float32 sum is safe
+CHUNK = FLUSH  # tokens whose float32 sum is safe
 
 
 def block_sums(block):
@@ -24,7 +25,7 @@ def block_sums(block):
         [np.zeros((width, block.n_inputs, n), block.dtype) for n in cell.sizes]
         for cell in block.cells
     ]
-    totals = None
+    totals = [0] * (1 + block.second_moment)
     sweep = _compiled(block.cells, block.picked, block.second_moment)
     for start in range(0, n_tokens, CHUNK):
         rows = slice(start, start + CHUNK)
@@ -33,11 +34,7 @@ def block_sums(block):
         ]
         parts, tangents = sweep(trace, _padded(chosen[rows], block.dtype), tangents)
         parts = [ops.convert_to_numpy(part).astype(np.float64) for part in parts]
-        totals = (
-            parts
-            if totals is None
-            else [a + b for a, b in zip(totals, parts, strict=True)]
-        )
+        totals = [a + b for a, b in zip(totals, parts, strict=True)]
     return totals
 
 
@@ -63,10 +60,10 @@ def _compiled(cells, picked, second_moment):
     """Return ``sweep(trace, chosen, tangents) -> sums, tangents`` over one chunk."""
 
     def sweep(trace, chosen, tangents):
-        found = [
-            cell.on_backend(x, states)
-            for cell, (x, *states) in zip(cells, trace, strict=True)
-        ]
+        found = []
+        for cell, (x, *states) in zip(cells, trace, strict=True):
+            d = cell.on_backend(x, states)
+            found.append((d.inputs, d.dense, d.diagonal))
 
         def one_token(t, carry):
             tangents, sums = carry
@@ -91,11 +88,10 @@ def _compiled(cells, picked, second_moment):
                 )
             return after, added
 
-        widths = [0] + [1] * second_moment
         zeros = []
         for place in picked:
             x = tangents[-1][place]
-            shapes = [x.shape, (*x.shape[:2], x.shape[1])][: len(widths)]
+            shapes = [x.shape, (*x.shape[:2], x.shape[1])][: 1 + second_moment]
             zeros.append(
                 [ops.zeros((chosen.shape[1], *s), dtype=chosen.dtype) for s in shapes]
             )
@@ -111,18 +107,19 @@ def _moved(states, d, below):
     On every layer the oldest delay leaves; above the first, delay 0 begins at zero and
     `below` drives it as it drives the others.
     """
+    inputs, dense, diagonal = d
     old = [ops.pad(x[:-1], [(1, 0), (0, 0), (0, 0)]) for x in states]
     moved = [0] * len(states)
-    for (j, i), matrix in d.dense.items():
+    for (j, i), matrix in dense.items():
         moved[i] = moved[i] + ops.matmul(old[j], matrix)
-    for i, matrix in enumerate(d.inputs):
+    for i, matrix in enumerate(inputs):
         if below is None:
             fresh = ops.pad(matrix[None], [(0, old[i].shape[0] - 1), (0, 0), (0, 0)])
         else:
             fresh = ops.matmul(below, matrix)
         moved[i] = moved[i] + fresh
     for i in reversed(range(len(states))):
-        if d.diagonal[i] is not None:
-            j, scale = d.diagonal[i]
+        if diagonal[i] is not None:
+            j, scale = diagonal[i]
             moved[i] = moved[i] + scale * (moved[j] if j > i else old[j])
     return moved

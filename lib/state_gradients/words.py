@@ -1,13 +1,19 @@
 """State gradients of single words: of a sentence, and of every type of a text."""
 
-import itertools
-from collections import deque
+import heapq
+from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from operator import itemgetter
 
 import numpy as np
 
-from state_gradients import blocks, chains, gradients, spectra
+from state_gradients import blocks, chains, gradients, spectra, sums
 from state_gradients.whitening import whiten_gradient
+
+AHEAD = 4  # tiles that a core may be ahead of the caller
 
 
 def sentence_memory(model, ids, *, max_delay=None, whitening=None, **options):
@@ -44,14 +50,13 @@ def sentence_memory(model, ids, *, max_delay=None, whitening=None, **options):
 
 
 def type_gradients(
-    model, ids, *, max_delay, types=None, memory=3e9, window=None, **options
+    model, ids, *, max_delay, types=None, memory=2.5e9, window=None, **options
 ):
-    """Average ds_t/de_{t-tau} for every input type on its own, a shard at a time.
+    """Average ds_t/de_{t-tau} for every input type on its own.
 
-    A shard carries its own inputs only; types are dealt to shards by falling frequency,
-    so that these are alike, and each core works on one. What all cost beyond one plain
-    pass (half as much again, in six shards) goes to the sums, which fit in no cache,
-    and to the text's differentials, which every shard needs.
+    A type's sums are kept from its first input to its last; the mean is handed out
+    then. Types are dealt by falling frequency to as few shards as memory and cores
+    allow, and each core carries one shard at a time through the text.
 
     Parameters
     ----------
@@ -62,7 +67,7 @@ def type_gradients(
     types : array_like of int, optional
         By default every type that occurs.
     memory : float
-        Bytes that all shards in memory may take together.
+        Bytes that the sums may take together; fewer make more shards.
     window : int, optional
     **options
         ``state``, ``layer``, ``wrt`` and ``dtype`` of
@@ -71,8 +76,9 @@ def type_gradients(
     Yields
     ------
     xarray.Dataset
-        ``state_gradient`` ([state_kind], group, delay, state, embedding), in the
-        chain's precision, and ``n_samples`` (group, delay); ``group`` holds type ids.
+        Of one type: ``state_gradient`` ([state_kind], group, delay, state, embedding),
+        in the chain's precision, and ``n_samples`` (group, delay); ``group`` holds the
+        type's id.
 
     Raises
     ------
@@ -81,101 +87,97 @@ def type_gradients(
     """
     network, kinds, picked = gradients.read(model, **options)
     streams = gradients.checked_ids(ids, len(network.table), max_delay, window)
-    found, counts = np.unique(streams, return_counts=True)
-    counts = dict(zip(found.tolist(), counts.tolist(), strict=True))
-    wanted = np.unique(found if types is None else types).tolist()
-    if absent := [one for one in wanted if one not in counts]:
+    found = np.unique(streams)
+    wanted = found if types is None else np.unique(types)
+    if len(absent := np.setdiff1d(wanted, found)):
         raise ValueError(
             f"type_gradients: `types` must occur in `ids`, received {absent[:5]} of "
             f"{len(absent)} that do not."
         )
-    return _shards(
-        network,
-        streams,
-        _dealt(
-            network,
-            sorted(wanted, key=lambda one: -counts[one]),
-            counts,
-            memory,
-            max_delay=max_delay,
-            wrt=options.get("wrt", 0),
-            picked=picked,
-        ),
-        kinds=kinds,
-        several=isinstance(options.get("state"), tuple),
-        wrt=options.get("wrt", 0),
-        window=window,
-        max_delay=max_delay,
-        picked=picked,
-    )
-
-
-def _dealt(network, types, counts, memory, *, max_delay, wrt, picked):
-    """Deal types to as few shards as memory and cores allow, alike in frequency."""
-    below = network.table.shape[1]
-    if wrt:
-        below = network.cells[wrt - 1].sizes[network.cells[wrt - 1].output]
-    size = (max_delay + 1) * below * network.cells[-1].sizes[picked[0]] * len(picked)
-    running = network.table.itemsize
-    # a frequent type's sums move to float64 as well
-    bytes_ = sum(size * (running + 8 * (counts[one] > chains.FLUSH)) for one in types)
-    # at work on each core, and two more: one finished, one in the caller's hands
-    n_cores = blocks.n_cores()
-    rounds = max(1, int(np.ceil((n_cores + 2) * bytes_ / memory / n_cores)))
-    n_shards = min(rounds * n_cores, len(types))
-    return [types[k::n_shards] for k in range(n_shards)]
-
-
-def _shards(network, streams, shards, *, kinds, several, wrt, window, **options):
-    """Yield each shard's means, as many at work as there are cores."""
-    whole = [
+    texts = [
         block
         for _, block in blocks.cut(
             network,
             streams,
             np.zeros(streams.shape, int),
             None,
-            wrt=wrt,
+            wrt=options.get("wrt", 0),
             window=window,
             length=streams.shape[1],
             n_groups=1,
+            max_delay=max_delay,
+            picked=picked,
             second_moment=False,
-            **options,
         )
     ]
+    found = _all_means(texts, streams, _dealt(texts[0], streams, wanted, memory), kinds)
+    if isinstance(options.get("state"), tuple):
+        return found
+    return (means.isel(state_kind=0, drop=True) for means in found)
 
-    def work(types):
-        place = {one: k for k, one in enumerate(types)}
-        n_samples = np.zeros((1, len(types), options["max_delay"] + 1), int)
-        sums = None
-        for block, ids in zip(whole, streams, strict=True):
-            sources = np.flatnonzero(np.isin(ids, types))
-            part = chains.Block(
-                cells=block.cells,
-                trace=block.trace,
-                sources=sources,
-                ends=block.ends[sources],
-                members=[(place[i],) for i in ids[sources].tolist()],
-                n_groups=len(types),
-                second_moment=False,
-                **options,
-            )
-            sums = sums or chains.Sums(part)
-            chains.accumulate(part, sums)
-            n_samples[0] += blocks.n_samples(part)
-        arrays = [array[None] for array in sums.merged()]
-        return gradients.means(arrays, n_samples, kinds, types).isel(block=0)
 
-    with blocks.one_thread(), ThreadPoolExecutor(blocks.n_cores()) as threads:
-        rest = iter(shards)
-        at_work = deque(
-            threads.submit(work, types)
-            for types in itertools.islice(rest, blocks.n_cores())
-        )
-        while at_work:
-            found = at_work.popleft().result()
-            yield found if several else found.isel(state_kind=0, drop=True)
-            del found  # its memory is the next shard's
-            at_work.extend(
-                threads.submit(work, types) for types in itertools.islice(rest, 1)
-            )
+def _dealt(text, streams, types, memory):
+    """Deal types to as few shards as memory and cores allow, alike in frequency."""
+    _, first, counts = np.unique(streams, return_index=True, return_counts=True)
+    found, last = np.unique(streams.ravel()[::-1], return_index=True)
+    order = np.argsort(-counts, kind="stable")
+    order = order[np.isin(found[order], types)]
+    # a frequent type's sums move to float64 as well
+    itemsize = text.dtype.itemsize + 8 * (counts > sums.FLUSH)
+    bytes_ = itemsize * np.prod(sums.Sums(text).shapes[0])
+    changes = np.zeros(streams.size + 1)
+    np.add.at(changes, first[order], bytes_[order])
+    np.add.at(changes, streams.size - last[order], -bytes_[order])
+    rounds = max(1, int(np.ceil(changes.cumsum().max() / memory)))
+    n_shards = min(rounds * blocks.n_cores(), len(order))
+    return [found[order[k::n_shards]].tolist() for k in range(n_shards)]
+
+
+def _all_means(texts, streams, shards, kinds):
+    """Yield the means of all shards, a thread a core at work, in the text's order."""
+    n_cores = blocks.n_cores()
+
+    def of_core(k):
+        for number, types in enumerate(shards[k::n_cores]):
+            for place, finished in _shard_means(texts, streams, types, kinds):
+                yield (number, place), finished
+
+    def results(step, waiting):
+        while tile := waiting.popleft().result():
+            waiting.append(step())
+            yield tile
+
+    with ExitStack() as stack:
+        stack.enter_context(blocks.one_thread())
+        tiles = []
+        for k in range(n_cores):
+            thread = stack.enter_context(ThreadPoolExecutor(1))
+            step = partial(thread.submit, next, of_core(k), None)
+            tiles.append(results(step, deque(step() for _ in range(AHEAD))))
+        for _, finished in heapq.merge(*tiles, key=itemgetter(0)):
+            yield from finished
+
+
+def _shard_means(texts, streams, types, kinds):
+    """Yield after each tile its place, and means of types that do not come again."""
+    group = {one: k for k, one in enumerate(types)}
+    left, kept = Counter(streams.ravel().tolist()), sums.Sums(texts[0])
+    n_samples = np.zeros((len(types), texts[0].max_delay + 1), int)
+
+    def mean(k):
+        array = kept.take(k)[0].astype(kept.dtype, copy=False)[None, :, None]
+        counts = n_samples[None, k : k + 1]
+        return gradients.means([array], counts, kinds, types[k : k + 1]).isel(block=0)
+
+    for number, (text, ids) in enumerate(zip(texts, streams, strict=True)):
+        sources = np.flatnonzero(np.isin(ids, types))
+        members = [(group[one],) for one in ids[sources].tolist()]
+        part = replace(text, sources=sources, ends=text.ends[sources], members=members)
+        part = replace(part, n_groups=len(types))
+        n_samples += blocks.n_samples(part)
+        for tile in chains.carry(part, kept):
+            found = ids[sources[tile]].tolist()
+            left.subtract(found)
+            finished = [group[one] for one in sorted({*found}) if not left[one]]
+            place = number * len(ids) + sources[tile][-1]
+            yield place, [mean(k) for k in finished]

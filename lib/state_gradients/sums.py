@@ -1,0 +1,83 @@
+"""Sums of tangents over inputs: fast in float32 for a few inputs, exact in float64."""
+
+from collections import Counter
+
+import numpy as np
+
+FLUSH = 64  # inputs whose float32 sum is safe: relative error below 64 * 2^-24 = 4e-6
+
+
+class Sums:
+    """Sums over inputs for each group, of the tangents X and of X X^T.
+
+    A group has arrays (kind, delay, embedding, units) and (kind, delay, embedding,
+    embedding) from its first input on. They run in the chain's precision over at most
+    `FLUSH` inputs, then move to float64.
+    """
+
+    def __init__(self, block):
+        self.dtype, self.n_groups = block.dtype, block.n_groups
+        head = (len(block.picked), block.max_delay + 1, block.n_inputs)
+        widths = [block.cells[-1].sizes[block.picked[0]]]
+        widths += [block.n_inputs] * block.second_moment
+        self.shapes = [(*head, width) for width in widths]
+        self.running, self.flushed = {}, {}  # group: list of arrays
+        self.added = Counter()  # group: inputs in its running sums
+
+    def expect(self, members, n_sources):
+        """Make room for a tile's inputs."""
+        found = [[0], [n_sources]]
+        if members is not None:
+            found = np.unique(np.concatenate(members), return_counts=True)
+        for group, n in zip(*found, strict=True):
+            if group not in self.running:
+                self.running[group] = [np.zeros(s, self.dtype) for s in self.shapes]
+            if self.added[group] and self.added[group] + n > FLUSH:
+                self.flush(group)
+            self.added[group] += n
+
+    def flush(self, group):
+        """Move a group's running sums into its float64 sums."""
+        parts = self.running[group]
+        if group in self.flushed:
+            for total, part in zip(self.flushed[group], parts, strict=True):
+                total += part
+        else:
+            self.flushed[group] = [part.astype(np.float64) for part in parts]
+        self.added[group] = 0
+        for part in parts:
+            part[:] = 0
+
+    def add(self, kind, members, delays, tangents):
+        """Add tangents (source, embedding, units) that have reached their delays.
+
+        `members` are the sources' groups; None if the sources are neighbours, so that
+        `delays` fall one by one, and all stand in group 0.
+        """
+        parts = [tangents]
+        if len(self.shapes) > 1:
+            parts.append(tangents @ tangents.swapaxes(1, 2))
+        for number, part in enumerate(parts):
+            if members is None:
+                total = self.running[0][number][kind]
+                total[delays[-1] : delays[0] + 1] += part[::-1]
+                continue
+            for groups, delay, one in zip(members, delays, part, strict=True):
+                for group in groups:
+                    total = self.running[group][number][kind, delay]
+                    total += one
+
+    def take(self, group):
+        """Hand a group's sums out, as precise as they are, and forget them."""
+        if group in self.flushed:
+            self.flush(group)
+        running = self.running.pop(group)
+        return self.flushed.pop(group, running)
+
+    def totals(self):
+        """Return all in float64: arrays (kind, group, delay, embedding, ..)."""
+        found = [np.zeros((s[0], self.n_groups, *s[1:])) for s in self.shapes]
+        for group in list(self.running):
+            for total, part in zip(found, self.take(group), strict=True):
+                total[:, group] = part
+        return found
