@@ -234,12 +234,17 @@ def processor():
     return names[0] if names else platform.processor()
 
 
+def machine():
+    """Return which kind of machine this is."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+
+
 def main():
     """Run everything and write ``_build/bench.json``."""
     ids = np.random.default_rng(0).integers(V, size=TOKENS)
     model, some = language_model(), ids[: TOKENS // 2]
     result = {
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": machine(),
         "processor": processor(),
         "versions": {m.__name__: m.__version__ for m in (np, tf, keras)},
         "date": time.strftime("%Y-%m-%d"),
