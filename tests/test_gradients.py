@@ -16,6 +16,7 @@ from state_gradients import (
     config,
     gradients,
     models,
+    networks,
     recurrences,
     sums,
     whitening,
@@ -474,35 +475,95 @@ def test_every_type_has_the_mean_of_its_group(memory, monkeypatch):
     np.testing.assert_array_equal(found.n_samples, whole.n_samples[: V - 1])
 
 
-def test_chosen_types_are_handed_out_when_they_do_not_come_again(monkeypatch):
-    monkeypatch.setattr(blocks, "n_cores", lambda: 1)
+@pytest.fixture
+def short_tiles(monkeypatch):
+    """Return a function that sets the number of cores, with a tile for every input."""
     monkeypatch.setattr(chains, "TILE", 1)
     monkeypatch.setattr(chains, "LONGEST", 1)
+    return lambda n: monkeypatch.setattr(blocks, "n_cores", lambda: n)
+
+
+@pytest.mark.parametrize("n_cores", [1, 2])
+def test_chosen_types_are_handed_out_when_they_do_not_come_again(n_cores, short_tiles):
+    short_tiles(n_cores)
     ids = np.array([[4, 2, 2, 1, 4, 3, 0, 0], [0, 6, 6, 0, 5, 5, 0, 0]])
     found = words.type_gradients(
         build("lstm"), ids, max_delay=3, types=[4, 2, 0, 5], state=("hidden", "cell")
     )
     found = list(found)
-    assert [one.group.values.tolist() for one in found] == [[2], [4], [5], [0]]
+    assert [one.group.item() for one in found] == [2, 4, 5, 0]
     assert all(one.sizes["state_kind"] == 2 for one in found)
 
 
-@pytest.mark.parametrize("memory", [2e3, 1e9])
-def test_the_sums_of_open_types_stay_within_the_memory(memory, monkeypatch):
-    """Types of a text that are spread over it; each type's sums take 288 bytes."""
-    monkeypatch.setattr(blocks, "n_cores", lambda: 2)
-    monkeypatch.setattr(chains, "TILE", 1)
+ONE = 6 * E * H * 4  # bytes of a type's sums: delays, embedding, units, float32
+
+
+@pytest.mark.parametrize(
+    ("ids", "memory", "at_most"),
+    [
+        (np.tile(np.arange(V), 8), 1e9, V),  # all are open to the end
+        (np.tile(np.arange(V), 8), 4 * ONE, 4),
+        (np.tile(np.arange(V), 8), 1, 1),
+        (np.repeat(np.arange(V), 8), 1.5 * ONE, 1),  # one after the other
+        (np.tile(np.arange(V), 80), 6 * ONE, 2),  # frequent: in float64 as well
+    ],
+)
+def test_the_sums_of_open_types_stay_within_the_memory(
+    ids, memory, at_most, short_tiles, monkeypatch
+):
+    short_tiles(1)
     opened, took = [], sums.Sums.expect
 
     def expect(kept, *arguments):
         took(kept, *arguments)
-        opened.append(sum(part.nbytes for [part] in kept.running.values()))
+        opened.append(len(kept.running))
 
     monkeypatch.setattr(sums.Sums, "expect", expect)
-    ids = np.tile(np.arange(V), 8)
     found = list(words.type_gradients(build("lstm"), ids, max_delay=5, memory=memory))
     assert len(found) == V
-    assert max(opened) == 288 * (4 if memory > 2e3 else 2)
+    assert max(opened) == at_most
+
+
+def test_types_that_follow_each_other_share_a_shard(short_tiles, monkeypatch):
+    short_tiles(1)
+    shards, dealt = [], words._dealt
+    monkeypatch.setattr(words, "_dealt", lambda *a: shards.extend(dealt(*a)) or shards)
+    ids = np.repeat(np.arange(V), 8)
+    list(words.type_gradients(build("lstm"), ids, max_delay=5, memory=1.5 * ONE))
+    assert len(shards) == 1
+
+
+def test_no_float32_sum_runs_over_more_inputs_than_is_safe(monkeypatch):
+    added, took = [], sums.Sums.expect
+
+    def expect(kept, *arguments):
+        took(kept, *arguments)
+        added.append(max(kept.added.values()))
+
+    monkeypatch.setattr(sums.Sums, "expect", expect)
+    ids = np.zeros(1000, int)
+    ids[::20] = np.arange(50) % V
+    list(words.type_gradients(build("lstm"), ids, max_delay=5))
+    positions = np.arange(1000)[None] % 10 == 0
+    gradients.mean_state_gradients(build("lstm"), ids, max_delay=5, positions=positions)
+    assert sums.FLUSH // 2 < max(added) <= sums.FLUSH
+
+
+def test_inputs_far_apart_share_long_tiles(monkeypatch):
+    monkeypatch.setattr(chains, "TILE", 40 * E * H)
+    block = chains.Block(
+        cells=networks.read_network(build("lstm")).cells,
+        trace=[[np.zeros((5000, E), np.float32)]],
+        sources=np.arange(0, 5000, 10),
+        ends=np.arange(0, 5000, 10) + 5,
+        members=[(k,) for k in range(500)],
+        n_groups=500,
+        max_delay=5,
+        picked=(0,),
+        second_moment=False,
+    )
+    n = [tile.stop - tile.start for tile in chains._tiles(block)]
+    assert n[:-1] == [chains.LONGEST] * (len(n) - 1)
 
 
 def test_a_mean_over_nothing_is_nan_with_no_samples():
