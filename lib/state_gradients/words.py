@@ -87,9 +87,8 @@ def type_gradients(
     """
     network, kinds, picked = gradients.read(model, **options)
     streams = gradients.checked_ids(ids, len(network.table), max_delay, window)
-    found = np.unique(streams)
-    wanted = found if types is None else np.unique(types)
-    if len(absent := np.setdiff1d(wanted, found)):
+    wanted = np.unique(streams if types is None else types)
+    if len(absent := np.setdiff1d(wanted, streams)):
         raise ValueError(
             f"type_gradients: `types` must occur in `ids`, received {absent[:5]} of "
             f"{len(absent)} that do not."
@@ -151,7 +150,8 @@ def _all_means(texts, streams, shards, kinds):
         stack.enter_context(blocks.one_thread())
         tiles = []
         for k in range(n_cores):
-            thread = stack.enter_context(ThreadPoolExecutor(1))
+            thread = ThreadPoolExecutor(1)
+            stack.callback(thread.shutdown, cancel_futures=True)
             step = partial(thread.submit, next, of_core(k), None)
             tiles.append(results(step, deque(step() for _ in range(AHEAD))))
         for _, finished in heapq.merge(*tiles, key=itemgetter(0)):
