@@ -14,10 +14,10 @@ from functools import cache
 
 import numpy as np
 
-from state_gradients.cells import BATCH
 from state_gradients.sums import FLUSH, Sums
 
 TILE = 3 * 2**16  # tangent entries of one state: 0.75 MB in float32
+AHEAD = 32  # tokens that are read in one call
 LONGEST = 256  # inputs of a tile, of which few are in flight at a time
 
 
@@ -56,7 +56,7 @@ class _Differentials:
     def at(self, t):
         """Return the differentials of the cells at token t, lowest first."""
         if t not in self.kept:
-            rows = slice(t, t + BATCH)
+            rows = slice(t, t + AHEAD)
             layers = [
                 map(cache, cell.differentials(x[rows], [s[rows] for s in before]))
                 for cell, (x, *before) in self.layers
