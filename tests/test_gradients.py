@@ -503,7 +503,7 @@ ONE = 6 * E * H * 4  # bytes of a type's sums: delays, embedding, units, float32
     [
         (np.tile(np.arange(V), 8), 1e9, V),  # all are open to the end
         (np.tile(np.arange(V), 8), 4 * ONE, 4),
-        (np.tile(np.arange(V), 8), 1, 1),
+        (np.tile(np.arange(V), 8), 0, 1),
         (np.repeat(np.arange(V), 8), 1.5 * ONE, 1),  # one after the other
         (np.tile(np.arange(V), 80), 6 * ONE, 2),  # frequent: in float64 as well
     ],

@@ -67,7 +67,8 @@ def type_gradients(
     types : array_like of int, optional
         By default every type that occurs.
     memory : float
-        Bytes that the sums may take together; fewer make more shards.
+        Bytes that the sums may take together; fewer make more shards, down to a type
+        a shard.
     window : int, optional
     **options
         ``state``, ``layer``, ``wrt`` and ``dtype`` of
@@ -127,7 +128,7 @@ def _dealt(text, streams, types, memory):
     changes = np.zeros(streams.size + 1)
     np.add.at(changes, first[order], bytes_[order])
     np.add.at(changes, streams.size - last[order], -bytes_[order])
-    rounds = max(1, int(np.ceil(changes.cumsum().max() / memory)))
+    rounds = max(1, int(np.ceil(changes.cumsum().max() / max(memory, 1))))
     n_shards = min(rounds * blocks.n_cores(), len(order))
     return [found[order[k::n_shards]].tolist() for k in range(n_shards)]
 
