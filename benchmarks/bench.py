@@ -239,6 +239,15 @@ def machine():
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
 
 
+def write(record, name):
+    """Print a record, and write it to ``_build/``."""
+    text = json.dumps(record, indent=2) + "\n"
+    target = Path("_build") / f"{name}.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(text)
+    sys.stdout.write(text)
+
+
 def main():
     """Run everything and write ``_build/bench.json``."""
     ids = np.random.default_rng(0).integers(V, size=TOKENS)
@@ -257,11 +266,7 @@ def main():
     short, long = peak_mb(2 * TOKENS), peak_mb(4 * TOKENS)
     result["engine"]["peak_mb"] = short
     result["growth"]["peak_mb"] = long / short
-    text = json.dumps(result, indent=2)
-    target = Path("_build/bench.json")
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(text + "\n")
-    sys.stdout.write(text + "\n")
+    write(result, "bench")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,8 @@ prints, and writes to ``_build/every-type.json``: the number of types, seconds o
 their ratio, and the peak of resident memory, TensorFlow's own included.
 """
 
-import json
 import sys
 import time
-from pathlib import Path
 
 import bench
 import numpy as np
@@ -61,11 +59,7 @@ def main(tokens=None):
         "ratio": each / (before + after),
         "peak_mb": bench.resident_peak(),
     }
-    text = json.dumps(record, indent=2)
-    target = Path("_build/every-type.json")
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(text + "\n")
-    sys.stdout.write(text + "\n")
+    bench.write(record, "every-type")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from keras import ops
 
 from state_gradients import backends, recurrences, steps
 
-BATCH = 32  # tokens that are stepped or differentiated in one call
+BATCH = 32  # tokens that the backend differentiates in one call
 
 
 def _weights(cell):
@@ -97,7 +97,6 @@ class ClosedForm:
     sizes: tuple
     names: tuple
     output = 0
-    batch = BATCH
 
     def run(self, x, states):
         """Return each state (time, units) after every token of x (time, in)."""
@@ -148,8 +147,6 @@ class Automatic:
     An output that is not one of the states counts as one more state, "output", which
     nothing follows.
     """
-
-    batch = BATCH
 
     def __init__(self, cell, sizes, names, n_inputs):
         self.cell, self.n_inputs = cell, n_inputs
