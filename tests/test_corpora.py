@@ -103,27 +103,6 @@ def test_clitics_join_words_only(split, joined):
     assert join_clitics(split.split()) == joined.split()
 
 
-def test_embeddings_are_read_by_type(tmp_path, monkeypatch):
-    monkeypatch.setenv("STATE_GRADIENTS_ROOT", str(tmp_path))
-    (tmp_path / "params.yaml").write_text("")
-    vocabulary, path = Vocabulary(("<eos>", "a", "b")), tmp_path / "vectors.txt"
-    path.write_text("4 2\n</s> 1 2.5 \nother 9 9\nb -3e-1 4\na 5 6\n")
-    vectors = module.read_embeddings("vectors.txt", vocabulary)
-    assert vectors.dtype == np.float32
-    np.testing.assert_array_equal(vectors, np.float32([[1, 2.5], [5, 6], [-0.3, 4]]))
-    for content, message in {
-        "</s> 1 2\n": "two whole numbers",
-        "1 2\na 1\n": "line 2 .* 2 components, received 1",
-        "2 2\na 1 2\nb nan 1\n": r"none for 2, such as \['<eos>', 'b'\]",
-    }.items():
-        path.write_text(content)
-        with pytest.raises(ValueError, match=message):
-            module.read_embeddings(path, vocabulary)
-    for missing in ("else.txt", None):
-        with pytest.raises(FileNotFoundError, match="`embedding_file` must be a file"):
-            module.read_embeddings(missing, vocabulary)
-
-
 # ----------------------------------------------------------- a reader's text
 
 

@@ -235,6 +235,19 @@ def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     assert other.read_bytes() == before
 
 
+def test_a_training_far_above_guessing_is_warned_of_recorded_and_goes_on(tmp_path):
+    # large weights: finite losses of more than ln(10 V) nats
+    loud = with_training(learning_rate=30.0, clip_norm=50.0, max_epochs=2, patience=9)
+    with pytest.warns(training.FarAboveGuessingWarning, match="guess, 9; it goes on"):
+        _, curves = train(loud, tmp_path)
+    assert curves.sizes["epoch"] == 2
+    far = curves["valid_perplexity"] > 10 * V
+    assert far.any()
+    np.testing.assert_array_equal(curves["far_above_guessing"], far)
+    _, quiet = train(EXPERIMENT, tmp_path)
+    assert "far_above_guessing" not in quiet
+
+
 def test_perplexity_of_a_known_distribution():
     settings = config.Model(units=H, embedding_size=E)
     model = models.build_language_model(settings, V, seed=1)

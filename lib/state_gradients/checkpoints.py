@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from state_gradients import corpora
+from state_gradients import corpora, vectors
 from state_gradients.atomic import replacing
 from state_gradients.config import project_root
 
@@ -25,7 +25,10 @@ def checkpoint_path(experiment, *, root=None):
     """Return where the checkpoint of an experiment's training stands."""
     corpus, recipe = experiment.corpus, asdict(experiment.training)
     recipe = {name: value for name, value in recipe.items() if name not in STOPPING}
-    made_by = [corpora.fingerprint(corpus), asdict(corpus), asdict(experiment.model)]
+    model = asdict(experiment.model)
+    if experiment.model.embedding == "frozen":
+        model["embedding_hash"] = vectors.fingerprint(experiment.model.embedding_file)
+    made_by = [corpora.fingerprint(corpus), asdict(corpus), model]
     settings = json.dumps([*made_by, recipe], sort_keys=True)
     digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
     folder = Path(root or project_root()) / "_work" / f"{experiment.name}-{digest}"

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from state_gradients import artifacts, config, corpora, inspection
+from state_gradients import artifacts, config, corpora, inspection, vectors
+from state_gradients.atomic import replacing
 from state_gradients.study import claims, stages, tables
 
 app = typer.Typer(
@@ -56,16 +57,50 @@ def _say(line):
     typer.echo(line, err=True)
 
 
-@_command
-def corpus(name: str, as_json: AsJson = False):
-    """Find or fetch a corpus, check it and print its sizes."""
+def _text(name):
+    """Return the text of a corpus, with the settings of the first experiment on it."""
     used = [config.load_experiment(e).corpus for e in config.experiment_names()]
-    text = corpora.load(
+    return corpora.load(
         next((c for c in used if c.name == name), config.Corpus(name=name))
     )
+
+
+@_command
+def corpus(
+    name: str,
+    of: Annotated[str, typer.Option(help="Word vectors: of this corpus's types")] = (
+        "ptb"
+    ),
+    output: Annotated[
+        Path | None, typer.Option(help="Word vectors: the file to write.")
+    ] = None,
+    as_json: AsJson = False,
+):
+    """Find or fetch a corpus or word vectors (glove), check them, print their sizes.
+
+    Word vectors are written as word2vec text, by default to NAME-OF.txt; words that
+    the set lacks are drawn at random, and listed.
+    """
+    if name in vectors.REGISTRY:
+        _word_vectors(name, of, output or Path(f"{name}-{of}.txt"), as_json)
+        return
+    text = _text(name)
     sizes = {split: len(ids) for split, ids in text.splits.items()}
     sizes |= {"vocabulary": len(text.vocabulary)}
     typer.echo(json.dumps(sizes) if as_json else f"{name}: {sizes}")
+
+
+def _word_vectors(name, of, output, as_json):
+    vocabulary = _text(of).vocabulary
+    table, drawn = vectors.registered_vectors(name, vocabulary, corpus=of)
+    with replacing(output) as temporary, temporary.open("w", encoding="utf-8") as file:
+        vectors.write_vectors(file, vocabulary, table)
+    sizes = {"types": len(table), "components": table.shape[1], "drawn": len(drawn)}
+    if as_json:
+        typer.echo(json.dumps(sizes | {"file": str(output), "words_drawn": drawn}))
+        return
+    typer.echo(f"{name}, for the types of {of}: {sizes}, in {output}")
+    typer.echo(f"drawn at random, for {name} lacks them: {' '.join(drawn)}")
 
 
 @_command

@@ -22,7 +22,6 @@ import numpy as np
 
 from state_gradients import config, synthetic
 from state_gradients.vocabulary import Text, Vocabulary, rank_types, read_lines
-from state_gradients.vocabulary import read_embeddings as read_embeddings
 
 RECIPE = 1  # raise it when `load` gives other ids for the same settings
 FOLDER_VARIABLE = "STATE_GRADIENTS_CORPORA"
@@ -64,10 +63,16 @@ def _registered(corpus):
     return None if any(own) else REGISTRY.get(corpus.name)
 
 
+def find(source, name):
+    """Return the path of a source's file, or of the archive that holds it, checked."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    return _kept(source, name, folder) if folder else _fetched(source, name)
+
+
 def _find(source, split):
     """Return the hash-checked file of a split, or its place in a checked archive."""
-    name, folder = source.files[split], os.environ.get(FOLDER_VARIABLE)
-    path = _kept(source, name, folder) if folder else _fetched(source, name)
+    name = source.files[split]
+    path = find(source, name)
     inside = path.name == source.archive
     return zipfile.Path(path, f"{source.folder}/{name}") if inside else path
 

@@ -67,4 +67,5 @@ def token_losses(model, ids, *, batch_size=1, num_steps=200):
 def perplexity(model, ids, *, batch_size, num_steps):
     """Return exp of the mean loss; see :func:`token_losses` for what counts."""
     losses, _ = token_losses(model, ids, batch_size=batch_size, num_steps=num_steps)
-    return float(np.exp(np.mean(losses, dtype=np.float64)))
+    with np.errstate(over="ignore"):  # infinite above 709 nats a token
+        return float(np.exp(np.mean(losses, dtype=np.float64)))

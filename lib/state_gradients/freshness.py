@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from state_gradients import config, corpora
+from state_gradients import config, corpora, vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,13 @@ def _plain(settings):
 
 
 def _settings(experiment, stage):
-    return {g: _plain(getattr(experiment, g)) for g in STAGES[stage].groups}
+    """Return the settings of a stage by group, and the hash of a frozen embedding."""
+    found = {g: _plain(getattr(experiment, g)) for g in STAGES[stage].groups}
+    model = found.get("model", {})
+    if model.get("embedding") == "frozen":
+        with contextlib.suppress(FileNotFoundError):  # on a machine without the vectors
+            model["embedding_hash"] = vectors.fingerprint(model["embedding_file"])
+    return found
 
 
 def describe(dataset, experiment, kind, *, upstream, root, wall_time=None):
@@ -157,9 +163,9 @@ def changes(made, experiment, current):
     for group, now in _settings(experiment, made["stage"]).items():
         then = _plain(config.GROUPS[group]()) | made["config"].get(group, {})
         found += [
-            f"{group}.{key}: {then[key]} -> {value}"
+            f"{group}.{key}: {then.get(key, 'unknown')} -> {value}"
             for key, value in now.items()
-            if value != then[key]
+            if value != then.get(key, "unknown")
         ]
     corpus = experiment.corpus
     if made["corpus"] and not found and _is_other_text(corpus, made["corpus"]):

@@ -9,6 +9,7 @@ epoch, batch), so that a resumed run equals an unbroken one bit for bit.
 """
 
 import time
+import warnings
 
 import keras
 import numpy as np
@@ -16,15 +17,28 @@ import xarray as xr
 from keras import ops
 from tqdm.auto import tqdm
 
-from state_gradients import backends, batching, checkpoints, corpora, evaluation, models
+from state_gradients import (
+    backends,
+    batching,
+    checkpoints,
+    corpora,
+    evaluation,
+    models,
+    vectors,
+)
 from state_gradients.evaluation import perplexity as perplexity
 from state_gradients.labelling import about
 
 CURVES = ("train_perplexity", "valid_perplexity", "learning_rate", "seconds")
+FAR = 10  # times a uniform guess, at which a training is warned of, and let go on
 
 
 class TrainingDivergedError(RuntimeError):
-    """The loss is not finite, or far above a uniform guess."""
+    """The loss is not finite."""
+
+
+class FarAboveGuessingWarning(RuntimeWarning):
+    """The validation perplexity is more than `FAR` times that of a uniform guess."""
 
 
 def _training_step(model, config):
@@ -138,15 +152,14 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
     model : keras.Model
     curves : xarray.Dataset
         ``train_perplexity``, ``valid_perplexity``, ``learning_rate``, ``seconds`` per
-        epoch (dim ``epoch``, from 1).
+        epoch (dim ``epoch``, from 1); ``far_above_guessing`` where any epoch was so.
 
     Raises
     ------
     ValueError
         If the checkpoint has seen more epochs than the experiment may.
     TrainingDivergedError
-        If a loss is not finite or the validation perplexity is ten times that of a
-        uniform guess; the last good checkpoint stays.
+        If a loss or perplexity is not finite; the last good checkpoint stays.
     ValueError
         If the training or validation text is too short for one window, or the
         embedding does not fit the vocabulary; before any work.
@@ -156,10 +169,10 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
     text = corpora.load(experiment.corpus) if text is None else text
     for split in ("train", "valid"):  # too short: not first known after an epoch
         batching.windows(text.splits[split], **sizes)
-    vocabulary, embeddings = text.vocabulary, None
+    vocabulary, embeddings, drawn = text.vocabulary, None, []
     if experiment.model.embedding == "frozen":
-        file = experiment.model.embedding_file
-        embeddings = corpora.read_embeddings(file, vocabulary)
+        file, of = experiment.model.embedding_file, experiment.corpus.name
+        embeddings, drawn = vectors.load(file, vocabulary, corpus=of)
     model = models.build_language_model(
         experiment.model, len(vocabulary), seed=config.seed, embeddings=embeddings
     )
@@ -188,8 +201,9 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
         )
         _assign(model, values)
         valid = perplexity(model, text.splits["valid"], **sizes)
-        bound = np.log(10 * len(vocabulary))
-        _check(np.log(valid), bound, f"validation, epoch {epoch}")
+        _refuse_unless_finite("validation perplexity", valid, f"epoch {epoch}")
+        if valid > FAR * len(vocabulary):
+            _warn_far_above_guessing(valid, len(vocabulary), experiment.name, epoch)
         row = (fitted, valid, rate, time.monotonic() - started)
         for name, value in zip(CURVES, row, strict=True):
             history[name].append(float(value))
@@ -202,6 +216,12 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
         name: ("epoch", np.asarray(history[name], np.float64), about(name))
         for name in CURVES
     }
+    if drawn:
+        curves["n_drawn_vectors"] = ((), len(drawn), about("n_drawn_vectors"))
+    far = np.asarray(history["valid_perplexity"]) > FAR * len(vocabulary)
+    if far.any():  # only then: most trainings have no use for the variable
+        name = "far_above_guessing"
+        curves[name] = ("epoch", far.astype(np.int8), about(name))
     return model, xr.Dataset(curves, coords={"epoch": epochs})
 
 
@@ -214,17 +234,31 @@ def _run_epoch(step, state, windows, rate, experiment, epoch):
             values, squares, np.float32(rate), *window, states, masks
         )
         loss = float(loss) / experiment.training.num_steps
-        _check(loss, np.inf, f"epoch {epoch}, batch {batch}")
+        _refuse_unless_finite("loss", loss, f"epoch {epoch}, batch {batch}")
         total += loss
-        mean = total / (batch + 1)
-        windows.set_postfix(perplexity=f"{np.exp(mean):.2f}", refresh=False)
-    return values, squares, np.exp(mean)
+        with np.errstate(
+            over="ignore"
+        ):  # refused below, if the mean itself is so large
+            fitted = np.exp(total / (batch + 1))
+        windows.set_postfix(perplexity=f"{fitted:.2f}", refresh=False)
+    _refuse_unless_finite("training perplexity", fitted, f"the end of epoch {epoch}")
+    return values, squares, fitted
 
 
-def _check(loss, bound, where):
-    if not loss < bound:
+def _refuse_unless_finite(what, value, where):
+    if not np.isfinite(value):
         raise TrainingDivergedError(
-            "train: the loss must stay finite, and on the validation text below ten "
-            f"times a uniform guess, received {loss:.4g} nats a token at {where}; "
+            f"train: the {what} must stay finite, received {value:.4g} at {where}; "
             "lower the learning rate. The checkpoint of the last good epoch stays."
         )
+
+
+def _warn_far_above_guessing(perplexity, n_types, name, epoch):
+    warnings.warn(
+        f"train: {name} has a validation perplexity of {perplexity:.4g} after epoch "
+        f"{epoch}, above {FAR} times that of a uniform guess, {n_types}; it goes on, "
+        "and its training curves record it. Where it does not come down, lower the "
+        "learning rate.",
+        FarAboveGuessingWarning,
+        stacklevel=3,
+    )

@@ -7,11 +7,8 @@ White space separates words and every end of line becomes ``<eos>``. Types stand
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
-
-from state_gradients import config
 
 EOS, UNK = "<eos>", "<unk>"
 # The paper writes genitives as one word; n't, 're, 've, 'll, 'm and 'd stay split.
@@ -145,58 +142,3 @@ def rank_types(frequencies, size=None):
     kept = {EOS, UNK, *words[: size - 2]}
     cut = [token for token in ranked if token in kept]
     return (*cut, UNK) if UNK not in frequencies else tuple(cut)
-
-
-def read_embeddings(path, vocabulary):
-    """Return the vector of every type, from a file in word2vec's text format.
-
-    Its first line holds the numbers of words and of components, each further line a
-    word and its components; ``</s>`` stands for ``<eos>``.
-
-    Parameters
-    ----------
-    path : str or Path
-        Relative ones begin at the project's root.
-    vocabulary : Vocabulary
-
-    Returns
-    -------
-    ndarray of float32, shape (vocabulary, embedding)
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no such file, a line is malformed, or a type has no vector.
-    """
-    path = config.project_root() / Path(path or "").expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"read_embeddings: `embedding_file` must be a file, received {path}; put "
-            "the vectors there or correct its path in the params file."
-        )
-    with path.open(encoding="utf-8") as stream:
-        header = stream.readline().split()
-        if len(header) != 2 or not all(part.isdecimal() for part in header):
-            raise ValueError(
-                f"read_embeddings: line 1 of {path} must hold two whole numbers, words "
-                f"and components, received {header[:4]}; save it as word2vec text."
-            )
-        vectors = np.full((len(vocabulary), int(header[1])), np.nan, dtype=np.float32)
-        for number, line in enumerate(stream, 2):
-            word, *values = line.rstrip().split(" ")
-            i = vocabulary.index.get(EOS if word == "</s>" else word)
-            if i is None:
-                continue
-            if len(values) != vectors.shape[1]:
-                raise ValueError(
-                    f"read_embeddings: line {number} of {path} must hold a word and "
-                    f"{vectors.shape[1]} components, received {len(values)}; mend it."
-                )
-            vectors[i] = values
-    without = vocabulary.decode(np.flatnonzero(~np.isfinite(vectors).all(axis=1)))
-    if without:
-        raise ValueError(
-            f"read_embeddings: every type must have a finite vector in {path}, "
-            f"received none for {len(without)}, such as {without[:5]}; add theirs."
-        )
-    return vectors
