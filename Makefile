@@ -48,21 +48,23 @@ extras: $(EXTRAS) ## JAX and Dask into .venv
 # that take longer to optimise than to run. A Dask cluster is the same on any backend.
 ON_JAX := KERAS_BACKEND=jax $(BIN)/python -m pytest
 IN_DOUBLE := JAX_ENABLE_X64=1 JAX_DISABLE_MOST_OPTIMIZATIONS=1
-FLOAT32 := $(addprefix tests/test_,models.py training.py recipes.py)
-FLOAT64 := $(addprefix tests/test_,gradients.py networks.py)
+FLOAT32 := $(addprefix tests/,models paper/test_recipes.py)
+FLOAT64 := $(addprefix tests/engine/,test_means.py test_network.py)
 
 test-backends: $(EXTRAS) ## the core tests on JAX, and the engine on Dask
 	$(ON_JAX) $(FLOAT32)
 	$(IN_DOUBLE) $(ON_JAX) $(FLOAT64)
-	$(BIN)/python -m pytest tests/test_dask.py
+	$(BIN)/python -m pytest tests/engine/test_jobs_on_dask.py
 
 # ruff does not see the {code-cell} blocks of MyST notebooks: convert them first, to
 # .ipynb, where it checks cell by cell (in py:percent, the blank lines between cells
 # and the formatter's never agree).
-lint: $(READY) ## ruff on code and notebooks
+lint: $(READY) ## ruff on code and notebooks, and the contracts between rooms
 	rm -rf _build/lint && mkdir -p _build/lint
 	$(foreach page,$(wildcard notebooks/*.md),$(BIN)/jupytext --quiet --to ipynb \
 	  --output _build/lint/$(basename $(notdir $(page))).ipynb $(page) &&) true
+	$(BIN)/lint-imports --no-cache > _build/lint/imports.txt || \
+	  { cat _build/lint/imports.txt; exit 1; }
 	$(BIN)/ruff check . _build/lint
 	$(BIN)/ruff format --check . _build/lint
 
@@ -93,7 +95,8 @@ LISTED := import tomllib; \
   print(*extras["jax"], *extras["scale"], sep="\n")
 
 lock: ## pin requirements.lock and requirements-extras.lock from pyproject.toml
-	$(PIN) pyproject.toml --group book --group dev --group build \
+	$(PIN) pyproject.toml --extra tensorflow --extra render \
+	  --group book --group dev --group build \
 	  --output-file requirements.lock
 	$(PYTHON) -c '$(LISTED)' | $(PIN) - --constraint requirements.lock \
 	  --output-file requirements-extras.lock

@@ -36,15 +36,11 @@ import numpy as np
 import peers
 import tensorflow as tf
 
-from state_gradients import (
-    batching,
-    config,
-    gradients,
-    models,
-    recurrences,
-    training,
-    words,
-)
+from state_gradients.engine import means, words
+from state_gradients.foundation import settings as config
+from state_gradients.models import batching, training
+from state_gradients.models import cells as recurrences
+from state_gradients.models import language_model as models
 
 V, E, H, DELAY = 10_000, 64, 256, 50
 TOKENS = 2_048
@@ -89,7 +85,7 @@ def products(*, repeat=200):
 def mean(model, ids, **options):
     """Return a call of the engine."""
     options = {"max_delay": DELAY} | options
-    return lambda: gradients.mean_state_gradients(model, ids, **options)
+    return lambda: means.mean_state_gradients(model, ids, **options)
 
 
 def peak_mb(n_tokens):

@@ -16,7 +16,9 @@ import time
 import bench
 import numpy as np
 
-from state_gradients import config, corpora, gradients, words
+from state_gradients.engine import means, words
+from state_gradients.foundation import settings
+from state_gradients.text import corpora
 
 
 def seconds(call):
@@ -28,12 +30,12 @@ def seconds(call):
 
 def main(tokens=None):
     """Run both and write the record."""
-    corpus = config.load_experiment("ptb-lstm-256").corpus
+    corpus = settings.load_experiment("ptb-lstm-256").corpus
     ids = corpora.load(corpus).splits["valid"][: tokens and int(tokens)]
     model, delay, found = bench.language_model(), bench.DELAY, set()
 
     def plain(part):
-        gradients.mean_state_gradients(model, part, max_delay=delay)
+        means.mean_state_gradients(model, part, max_delay=delay)
 
     def every_type():
         for mean in words.type_gradients(model, ids, max_delay=delay):

@@ -17,15 +17,11 @@ import mgu
 import numpy as np
 import yaml
 
-from state_gradients import (
-    cli,
-    config,
-    gradients,
-    inspection,
-    saved_models,
-    spectra,
-    whitening,
-)
+from state_gradients import cli, inspection
+from state_gradients.analysis import spectra, whitening
+from state_gradients.engine import means as gradients
+from state_gradients.foundation import settings
+from state_gradients.models import saved
 
 EXAMPLE, RESULTS = Path("data/example"), Path("data/inspection")
 STEPS, EPOCHS = 50, 10
@@ -64,7 +60,7 @@ def train(model, ids):
 
 def words_along_direction(path, ids, *, delay):
     """Return each word's place along the direction remembered best, in deviations."""
-    model = saved_models.load_model(path, imports=["book/mgu.py"])
+    model = saved.load_model(path, imports=["book/mgu.py"])
     table = model.layers[0].get_weights()[0]  # (vocabulary, embedding)
     fitted = whitening.fit_whitening(table)
     means = gradients.mean_state_gradients(model, ids, max_delay=delay)
@@ -75,7 +71,7 @@ def words_along_direction(path, ids, *, delay):
 
 def main():
     """Write text, models, inspections."""
-    os.chdir(config.project_root())
+    os.chdir(settings.project_root())
     texts = {split: EXAMPLE / f"{split}.txt" for split in ("train", "valid", "test")}
     agreement.write(EXAMPLE)
     vocabulary = inspection.read_vocabulary(EXAMPLE / "vocabulary.txt")

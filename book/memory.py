@@ -12,7 +12,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import xarray as xr
 
-from state_gradients import artifacts, config, figures
+from state_gradients import figures
+from state_gradients.foundation import settings
+from state_gradients.project import artifacts
 
 name = sys.argv[1] if len(sys.argv) > 1 else "ptb-lstm-256"
 curves = ["memory", "selectivity", "selectivity_5"]
@@ -25,4 +27,4 @@ figures.plot_memory(data, ax=axes[0])
 above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2}
 figures.plot_selectivity(data, ax=axes[1]).legend(**above, frameon=False)
 axes[0].set_title(name, loc="left", fontsize=10)
-fig.savefig(config.project_root() / "book" / "_static" / "memory.png")
+fig.savefig(settings.project_root() / "book" / "_static" / "memory.png")

@@ -9,15 +9,13 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
 
-import importlib.metadata
-import json
-from datetime import UTC, datetime
-
 import numpy as np
 
-from state_gradients import artifacts, config, freshness, whitening, words
-from state_gradients.atomic import replacing
-from state_gradients.study import stages
+from state_gradients.analysis import whitening
+from state_gradients.analysis.sentences import sentence_memory
+from state_gradients.foundation import settings
+from state_gradients.paper import stages
+from state_gradients.project import artifacts, provenance
 
 EXPERIMENT = "ptb-lstm-256"
 STATES = ("cell", "hidden")
@@ -59,7 +57,7 @@ def follow(model, table, tokens, *, states):
             f"{unknown} that are not; choose other words."
         )
     fitted = whitening.fit_whitening(table.values.astype(np.float64))
-    memory = words.sentence_memory(model, ids, whitening=fitted, state=states)
+    memory = sentence_memory(model, ids, whitening=fitted, state=states)
     memory.attrs |= {
         "long_name": "memory sigma_1 of the word's own state gradient",
         "units": "state units per standard deviation of the embedding",
@@ -69,28 +67,18 @@ def follow(model, table, tokens, *, states):
     return memory.to_dataset(name="memory").assign_coords(word=("token", [*tokens]))
 
 
-def write(sentence, path, **about):
-    """Write the Dataset, with what it was made from and a hash of its arrays."""
-    libraries = ("state-gradients", "keras", "tensorflow", "numpy", "xarray")
-    versions = {name: importlib.metadata.version(name) for name in libraries}
-    sentence = sentence.assign_attrs(
-        **about,
-        versions=json.dumps(versions),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        content=freshness.content_hash(sentence),
-    )
-    with replacing(path) as temporary:
-        temporary.write_bytes(sentence.to_netcdf(engine="h5netcdf"))
-
-
 def main():
     """Read the committed weights, follow the sentence's words, write the result."""
     encoder = artifacts.load(EXPERIMENT, "encoder")
-    model = stages.build_model(config.load_experiment(EXPERIMENT), encoder)
+    model = stages.build_model(settings.load_experiment(EXPERIMENT), encoder)
     found = follow(model, encoder["embedding"], TEXT.split(), states=STATES)
-    about = {"experiment": EXPERIMENT, "encoder": encoder.attrs["content"]}
-    path = config.project_root() / "data" / "sentence" / "memory.nc"
-    write(found, path, **about, made_by="book/sentence.py")
+    found = found.assign_attrs(
+        experiment=EXPERIMENT,
+        encoder=encoder.attrs["content"],
+        made_by="book/sentence.py",
+    )
+    path = settings.project_root() / "data" / "sentence" / "memory.nc"
+    provenance.write(found, path, root=settings.project_root())
 
 
 if __name__ == "__main__":

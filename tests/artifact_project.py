@@ -3,7 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from state_gradients import artifacts, config, freshness
+from state_gradients.foundation import settings
+from state_gradients.project import artifacts
+from state_gradients.project.kinds import KINDS, expected
 
 PARAMS = """\
 baseline:
@@ -51,7 +53,7 @@ def make_project(root):
 def dataset(kind, seed=0, **scalars):
     """Return a Dataset of random numbers that fits the schema of `kind`."""
     rng, made = np.random.default_rng(seed), xr.Dataset()
-    for name, dims in freshness.KINDS[kind].schema.items():
+    for name, dims in KINDS[kind].schema.items():
         dims = ("a", "b") if dims is None else dims
         if dims != [name]:
             values = rng.random([SIZES.get(dim, 2) for dim in dims])
@@ -63,8 +65,8 @@ def dataset(kind, seed=0, **scalars):
 
 def fill(root, name, kinds=None, seed=0):
     """Save artifacts of one experiment, all that its stages make by default."""
-    experiment = config.load_experiment(name, root=root)
-    for kind in kinds or freshness.expected(experiment):
+    experiment = settings.load_experiment(name, root=root)
+    for kind in kinds or expected(experiment):
         artifacts.save(dataset(kind, seed), experiment, kind, root=root)
     return experiment
 

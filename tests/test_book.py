@@ -9,7 +9,7 @@ import yaml
 from bs4 import BeautifulSoup
 from conftest import ROOT
 
-from state_gradients.study.rendering import read_page
+from state_gradients.paper.book.rendering import read_page
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.md"))
 SECTIONS = sorted((ROOT / "book" / "sections").glob("*.ipynb"))

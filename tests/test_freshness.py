@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 from artifact_project import PARAMS, dataset, fill, make_project, states
 
-from state_gradients import artifacts, config, corpora, freshness
+from state_gradients.foundation import settings
+from state_gradients.project import artifacts, freshness, kinds
+from state_gradients.text import corpora
 
 BASELINE, TWIN, GRU = "ptb-lstm-256", "ptb-lstm-256-untrained", "ptb-gru-256"
 SEEDS = ["synthetic-seed1", "synthetic-seed2"]
@@ -93,7 +95,7 @@ def test_one_training_setting_makes_exactly_its_experiment_stale(project, name):
     table = artifacts.status(project, [name])
     assert table["why"].str.startswith("training.max_epochs: ").all()
     assert set(table["command"]) == {f"state-gradients reproduce {name}"}
-    assert list(artifacts.outdated(name, root=project)) == [*freshness.STAGES]
+    assert list(artifacts.outdated(name, root=project)) == [*kinds.STAGES]
 
 
 def test_a_setting_of_the_extraction_leaves_training_fresh(project):
@@ -126,9 +128,9 @@ def test_a_baseline_setting_reaches_every_experiment_that_does_not_set_it(projec
 def test_a_raised_recipe_leaves_the_stages_before_it_fresh(
     project, monkeypatch, stage, stale
 ):
-    then = freshness.STAGES[stage].recipe
-    raised = replace(freshness.STAGES[stage], recipe=99)
-    monkeypatch.setitem(freshness.STAGES, stage, raised)
+    then = kinds.STAGES[stage].recipe
+    raised = replace(kinds.STAGES[stage], recipe=99)
+    monkeypatch.setitem(kinds.STAGES, stage, raised)
     assert {kind for _, kind in _not_fresh(project)} == stale
     why = artifacts.status(project)["why"]
     assert set(why) <= {"", f"recipe of {stage}: {then} -> 99"}
@@ -195,8 +197,8 @@ def test_gradients_not_kept_are_judged_by_the_record_in_the_spectra(
     }
     assert artifacts.outdated(GRU, root=project) == {}
     with monkeypatch.context() as patch:  # new spectra need the gradients again
-        raised = replace(freshness.STAGES["analyse"], recipe=99)
-        patch.setitem(freshness.STAGES, "analyse", raised)
+        raised = replace(kinds.STAGES["analyse"], recipe=99)
+        patch.setitem(kinds.STAGES, "analyse", raised)
         assert list(artifacts.outdated(GRU, root=project)) == ["extract", "analyse"]
         assert states(project, GRU)[GRU, "gradients"] == "not kept"
     delays = "{cell: gru}, gradients: {max_delay: 9}}"
@@ -214,7 +216,7 @@ def test_a_setting_added_later_counts_as_its_default(project, monkeypatch):
     made = freshness.record(artifacts.load(GRU, "training", root=project).attrs)
     del made["config"]["training"]["clip_norm"]
     made["config"]["training"]["gone"] = 1
-    experiment = config.load_experiment(GRU, root=project)
+    experiment = settings.load_experiment(GRU, root=project)
     assert freshness.changes(made, experiment, lambda kind: None) == []
     training = replace(experiment.training, clip_norm=1.0)
     changed = replace(experiment, training=training)
@@ -226,7 +228,7 @@ def test_a_setting_added_later_counts_as_its_default(project, monkeypatch):
 def test_nothing_made_yet_is_missing(tmp_path):
     make_project(tmp_path)
     assert set(states(tmp_path).values()) == {"missing"}
-    assert list(artifacts.outdated(GRU, root=tmp_path)) == [*freshness.STAGES]
+    assert list(artifacts.outdated(GRU, root=tmp_path)) == [*kinds.STAGES]
     assert "weights" not in {kind for _, kind in states(tmp_path, GRU)}
 
 
@@ -252,10 +254,10 @@ def test_status_needs_no_backend(project):
 
 
 def test_every_kind_names_a_stage_and_upstream_kinds_of_no_later_stage():
-    order = [*freshness.STAGES]
-    for spec in freshness.KINDS.values():
+    order = [*kinds.STAGES]
+    for spec in kinds.KINDS.values():
         for kind in spec.upstream:
-            made_in = freshness.KINDS[kind].stage
+            made_in = kinds.KINDS[kind].stage
             assert order.index(made_in) < order.index(spec.stage)
     assert "max_epochs: 0" in PARAMS
     assert dataset("training").sizes["epoch"] == 3

@@ -13,9 +13,10 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from state_gradients import cli, gradients, inspection
-from state_gradients.artifacts import ArtifactError
-from state_gradients.saved_models import load_model
+from state_gradients import cli, inspection
+from state_gradients.engine import means
+from state_gradients.models.saved import load_model
+from state_gradients.project.artifacts import ArtifactError
 
 MODULE = """
 import keras
@@ -132,7 +133,7 @@ def test_the_command_gives_what_the_engine_gives(theirs):
     lines = (theirs / "text.txt").read_text("utf-8").splitlines()
     words = [w for line in lines for w in [*line.split(), "<eos>"]]
     ids = np.array([index.get(word, index["<unk>"]) for word in words])
-    mean = gradients.mean_state_gradients(model, ids, max_delay=3)
+    mean = means.mean_state_gradients(model, ids, max_delay=3)
     raw = mean["state_gradient"].values
     table = np.float64(model.layers[0].get_weights()[0])
     s = {

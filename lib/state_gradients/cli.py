@@ -9,9 +9,13 @@ from typing import Annotated
 
 import typer
 
-from state_gradients import artifacts, config, corpora, inspection, vectors
-from state_gradients.atomic import replacing
-from state_gradients.study import claims, stages, tables
+from state_gradients import inspection
+from state_gradients.foundation import settings
+from state_gradients.foundation.atomic import replacing
+from state_gradients.paper import claims, stages
+from state_gradients.paper import ledger as tables
+from state_gradients.project import artifacts
+from state_gradients.text import corpora, vectors
 
 app = typer.Typer(
     help="State gradients: what a recurrent network remembers of its inputs.",
@@ -59,9 +63,9 @@ def _say(line):
 
 def _text(name):
     """Return the text of a corpus, with the settings of the first experiment on it."""
-    used = [config.load_experiment(e).corpus for e in config.experiment_names()]
+    used = [settings.load_experiment(e).corpus for e in settings.experiment_names()]
     return corpora.load(
-        next((c for c in used if c.name == name), config.Corpus(name=name))
+        next((c for c in used if c.name == name), settings.Corpus(name=name))
     )
 
 
@@ -106,26 +110,26 @@ def _word_vectors(name, of, output, as_json):
 @_command
 def train(name: Name, restart: bool = False):
     """Train, from the last checkpoint on unless --restart, and keep what is needed."""
-    stages.run_train(config.load_experiment(name), resume=not restart)
+    stages.run_train(settings.load_experiment(name), resume=not restart)
 
 
 @_command
 def extract(name: Name):
     """Average the state gradients of a trained experiment over its text."""
-    stages.run_extract(config.load_experiment(name))
+    stages.run_extract(settings.load_experiment(name))
 
 
 @_command
 def analyse(name: Name):
     """Decompose the mean gradients of an experiment."""
-    stages.run_analyse(config.load_experiment(name))
+    stages.run_analyse(settings.load_experiment(name))
 
 
 @_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     for name in names:  # a wrong name is refused before the first one's hours of work
-        config.load_experiment(name)
+        settings.load_experiment(name)
     for name in names:
         ran = stages.reproduce(name, report=_say)
         _say(f"{name}: {', '.join(ran) if ran else 'everything is fresh'}")
@@ -195,7 +199,7 @@ def render(
     experiment: str | None = None,
 ):
     """Run the notebooks against the artifacts into book/sections."""
-    from state_gradients.study import rendering
+    from state_gradients.paper.book import rendering
 
     for path in rendering.render(names or None, experiment=experiment):
         _say(f"made {path}")

@@ -4,21 +4,19 @@ MODEL.keras, text, vocabulary -> ids -> mean state gradients -> sigma_1, selecti
 """
 
 import contextlib
-import hashlib
-import importlib.metadata
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 from matplotlib.figure import Figure
 
-from state_gradients import figures, freshness, saved_models
-from state_gradients.artifacts import ArtifactError
-from state_gradients.atomic import replacing
-from state_gradients.curves import spectra_of
-from state_gradients.vocabulary import EOS, UNK, Vocabulary, read_lines
+from state_gradients import figures
+from state_gradients.analysis.summary import spectra_of
+from state_gradients.foundation.atomic import replacing
+from state_gradients.models import saved
+from state_gradients.project import provenance
+from state_gradients.project.artifacts import ArtifactError
+from state_gradients.text.vocabulary import EOS, UNK, Vocabulary, read_lines
 
 
 def _file(path, what):
@@ -89,23 +87,23 @@ def inspect(model, ids, *, max_delay=50, state=None, layer=1, dtype=None, **opti
     Parameters
     ----------
     model, ids, max_delay, state, layer, dtype, **options
-        As for :func:`state_gradients.gradients.mean_state_gradients`.
+        As for :func:`state_gradients.engine.means.mean_state_gradients`.
 
     Returns
     -------
     xarray.Dataset
-        What :func:`state_gradients.spectra.memory_curve` gives and all singular values
-        ``s``, (normalization, delay, ...), for the gradient with respect to the
-        embedding ("raw") and to the whitened embedding; raw alone where the embeddings'
-        covariance is singular, as the attribute ``note`` then says. ``n_samples``
-        (delay), how many positions each mean is over.
+        What :func:`state_gradients.analysis.spectra.memory_curve` gives and all
+        singular values ``s``, (normalization, delay, ...), for the gradient with
+        respect to the embedding ("raw") and to the whitened embedding; raw alone where
+        the embeddings' covariance is singular, as the attribute ``note`` then says.
+        ``n_samples`` (delay), how many positions each mean is over.
 
     Raises
     ------
     ValueError, FloatingPointError
         As mean_state_gradients.
     """
-    from state_gradients import gradients
+    from state_gradients.engine import means as gradients
 
     network, *_ = gradients.read(model, state=state, layer=layer, dtype=dtype)
     means = gradients.mean_state_gradients(
@@ -138,7 +136,7 @@ def inspect_files(
     ----------
     model, text, vocabulary : path-like
     imports : sequence of str
-        See :func:`state_gradients.saved_models.load_model`.
+        See :func:`state_gradients.models.saved.load_model`.
     max_delay, state, layer
         Of :func:`inspect`; one state.
     report : callable
@@ -159,10 +157,8 @@ def inspect_files(
             f"{max_delay}, received {len(ids)} tokens; at most {len(ids) - 1} will do."
         )
     report(f"loading {model}")
-    loaded = saved_models.load_model(model, imports=imports)
-    import keras
-
-    from state_gradients import gradients
+    loaded = saved.load_model(model, imports=imports)
+    from state_gradients.engine import means as gradients
 
     network, (state,), _ = gradients.read(loaded, state=state, layer=layer)
     rows = len(network.table)
@@ -174,17 +170,10 @@ def inspect_files(
     report(f"averaging over {len(ids):,} tokens")
     settings = {"max_delay": max_delay, "state": state, "layer": layer}
     result = inspect(loaded, ids, progress=True, **settings)
-    libraries = ("state-gradients", "keras", keras.config.backend(), "numpy", "xarray")
-    versions = {name: importlib.metadata.version(name) for name in libraries}
     for what, path in files.items():
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        result.attrs |= {what: path.name, f"{what}_sha256": digest}
+        result.attrs |= {what: path.name, f"{what}_sha256": provenance.file_hash(path)}
     return result.assign_attrs(
-        vocabulary_size=len(types),
-        n_tokens=len(ids),
-        settings=json.dumps(settings),
-        versions=json.dumps(versions),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        vocabulary_size=len(types), n_tokens=len(ids), settings=json.dumps(settings)
     )
 
 
@@ -207,8 +196,7 @@ def write(curves, folder):
         picture, rows, data = (stack.enter_context(replacing(path)) for path in paths)
         figure.savefig(picture, dpi=160)
         table(curves).to_csv(rows, index=False)
-        curves = curves.assign_attrs(content=freshness.content_hash(curves))
-        data.write_bytes(curves.to_netcdf(engine="h5netcdf"))
+        provenance.write(curves, data)
     return paths
 
 
@@ -222,13 +210,9 @@ def read(folder):
     """
     path = Path(folder, "spectra.nc")
     try:
-        curves = xr.load_dataset(path, engine="h5netcdf")
-        whole = curves.attrs.get("content") == freshness.content_hash(curves)
-    except (OSError, ValueError, KeyError, RuntimeError):
-        whole = False
-    if not whole:
+        return provenance.read(path)
+    except (FileNotFoundError, provenance.DamagedFileError) as error:
         raise ArtifactError(
             f"{path} must be an inspection, but is missing or damaged; run "
             f"`state-gradients inspect MODEL.keras ... --output {folder}` again."
-        )
-    return curves
+        ) from error

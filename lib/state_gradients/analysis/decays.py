@@ -1,0 +1,151 @@
+"""Decays: laws fitted to memory against delay.
+
+exponential            sigma_1 = a exp(-b tau)                          (Eq. 13)
+power                  sigma_1 = a (1 + tau)^-b
+stretched exponential  sigma_1 = a exp(-b tau^beta)
+"""
+
+import contextlib
+import warnings
+
+import numpy as np
+from scipy.optimize import OptimizeWarning, curve_fit, minimize_scalar
+
+from state_gradients.foundation.labels import RAW, apply, described, labelled
+
+LAWS = ["exponential", "power", "stretched"]
+FORMULAS = "a exp(-b tau), a (1 + tau)^-b, a exp(-b tau^beta)"
+
+
+def _line(x, y):
+    """Return (exp(intercept), -slope, RSS) of the least-squares line of y on x."""
+    dx, dy = x - x.mean(), y - y.mean()
+    slope = dx @ dy / (dx @ dx)
+    with np.errstate(over="ignore"):  # a steep line, far from delay 0
+        scale = np.exp(y.mean() - slope * x.mean())
+    return scale, -slope, np.sum((dy - slope * dx) ** 2)
+
+
+def _explained(rss, y):
+    tss = np.sum((y - y.mean()) ** 2)
+    return 1 - rss / tss if tss > 0 else rss * np.nan
+
+
+def _exponential(tau, a, b):
+    return a * np.exp(-b * tau)
+
+
+def _fit_exponential(sigma, tau):
+    """Return a, b, r_squared, converged of one curve, both of shape (delay,)."""
+    kept = sigma > 0
+    if np.isfinite(sigma).all() and np.count_nonzero(kept) >= 2:
+        y = sigma / sigma.max()  # or the squares of 1e-200 would vanish
+        start = _line(tau[kept], np.log(y[kept]))[:2]
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", OptimizeWarning)  # of the unused covariance
+            with contextlib.suppress(RuntimeError, ValueError):  # did not converge
+                (a, b), _ = curve_fit(_exponential, tau, y, p0=start)
+                if np.isfinite([a, b]).all():
+                    rss = np.sum((y - _exponential(tau, a, b)) ** 2)
+                    return a * sigma.max(), b, _explained(rss, y), True
+    return np.nan, np.nan, np.nan, False
+
+
+def _compare_laws(sigma, tau):
+    """Return aic, r_squared, a, b, each of shape (law,), and beta of one curve."""
+    kept = sigma > 0
+    n = np.count_nonzero(kept)
+    if not np.isfinite(sigma).all() or n < 5:  # one more than the most parameters
+        return *np.full((4, len(LAWS)), np.nan), np.nan
+    x, y = tau[kept], np.log(sigma[kept])
+    # For fixed beta the stretched exponential is a line in tau^beta: search beta alone,
+    # on a grid that holds 1 (the exponential), then between the best one's neighbours.
+    grid = np.geomspace(1 / 8, 8, 25)
+    losses = [_line(x**beta, y)[2] for beta in grid]
+    best = grid[np.argmin(losses)]
+    near = (max(best * grid[11], grid[0]), min(best / grid[11], grid[-1]))
+    found = minimize_scalar(lambda beta: _line(x**beta, y)[2], bounds=near)
+    beta = found.x if found.fun < min(losses) else best
+    fits = [_line(x, y), _line(np.log1p(x), y), _line(x**beta, y)]
+    a, b, rss = np.array(fits).T  # (law,)
+    # Normal errors of variance v on ln sigma_1: -2 ln L = n ln(2 pi v) + RSS / v, least
+    # at v = RSS / n, where it is n ln(2 pi RSS / n) + n. AIC adds 2 k, k counting v.
+    # Residuals below 10 eps |y| are round-off: there only k may decide.
+    round_off = 10 * np.finfo(np.float64).eps * max(1, np.abs(y).max())
+    variance = np.maximum(rss / n, round_off**2)
+    aic = 2 * np.array([3, 3, 4]) + n * (np.log(2 * np.pi * variance) + 1)
+    return aic, _explained(rss, y), a, b, beta
+
+
+def _over_delays(function, sigma_1, n_least, outputs):
+    """Call `function(sigma, tau)` on every curve; return units and variables."""
+    sigma_1 = labelled(sigma_1, "sigma_1", "group", "delay", n_core=1, finite=False)
+    tau = sigma_1["delay"].astype(np.float64)
+    if tau.size < n_least or len(np.unique(tau)) < tau.size or (tau < 0).any():
+        raise ValueError(
+            f"spectra: `sigma_1` must have at least {n_least} different delays >= 0, "
+            f"received {tau.values}; take gradients up to a larger max_delay."
+        )
+    axes = {"inputs": ["delay", "delay"], "outputs": outputs}
+    fit = apply(function, sigma_1, tau, **axes, vectorize=True)
+    return sigma_1.attrs.get("units", RAW), fit
+
+
+def fit_decay(sigma_1):
+    """Fit sigma_1 = a exp(-b tau) by non-linear least squares (Eq. 13).
+
+    The squared error is that of sigma_1, not of its logarithm: large values decide.
+    The search starts from the line through ln sigma_1.
+
+    Parameters
+    ----------
+    sigma_1 : array_like or DataArray of shape (..., delay)
+        Delays in tokens are the coordinate ``delay``; without it 0, 1, 2, ...
+
+    Returns
+    -------
+    Dataset of shape (...)
+        ``a`` in units of sigma_1, ``b`` per token (1 / b is the time constant),
+        ``r_squared`` (NaN for a constant) and ``converged``: False, the others NaN,
+        where a value is not finite, fewer than two are positive or the search fails.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three delays, or some repeat or are negative.
+    """
+    units, (a, b, r_squared, ok) = _over_delays(_fit_exponential, sigma_1, 3, [""] * 4)
+    return described(units, a=a, b=b, r_squared=r_squared, converged=ok)
+
+
+def compare_decays(sigma_1):
+    """Compare the three laws, fitted by least squares to ln sigma_1, by their AIC.
+
+    The lowest AIC describes best. Residuals of neighbouring delays are alike, so that
+    differences of AIC rank the laws but overstate the odds.
+
+    Parameters
+    ----------
+    sigma_1 : array_like or DataArray of shape (..., delay)
+        As in :func:`fit_decay`. Zeros have no logarithm and are left out.
+
+    Returns
+    -------
+    Dataset
+        ``aic``, ``r_squared`` (of ln sigma_1), ``a``, ``b`` of shape (..., law) and
+        ``beta`` (...), within 1/8..8; all NaN where a value is not finite or fewer than
+        five are positive. The coordinate ``law`` names the laws.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than five delays, or some repeat or are negative.
+    """
+    outputs = ["law"] * 4 + [""]
+    units, fit = _over_delays(_compare_laws, sigma_1, 5, outputs)
+    names = ("aic", "r_squared", "a", "b", "beta")
+    compared = described(units, **dict(zip(names, fit, strict=True)))
+    for name in ("a", "b"):
+        compared[name].attrs["equation"] = FORMULAS
+    compared["b"].attrs["units"] = "1 / token, 1, 1 / token^beta"
+    return compared.assign_coords(law=LAWS)

@@ -1,0 +1,132 @@
+"""From mean gradients to the curves that the pages draw, with their intervals.
+
+raw G and whitened G D  ->  singular values, memory, selectivity, coherence
+"""
+
+import numpy as np
+import xarray as xr
+
+from state_gradients.analysis import spectra, uncertainty, whitening
+from state_gradients.foundation.labels import described
+
+KEPT_DIRECTIONS = 10  # right singular vectors that the spectra keep
+
+
+def pooled(blocks):
+    """Return the means over a whole text from those of its blocks.
+
+    Parameters
+    ----------
+    blocks : Dataset
+        ``state_gradient``, ``second_moment`` (block, ..), ``n_samples`` (block, ..).
+    """
+    n_samples = blocks["n_samples"]
+    share = n_samples / n_samples.sum("block")
+    found = {"n_samples": n_samples.sum("block")}
+    for name in ("state_gradient", "second_moment"):
+        part = blocks[name]
+        part = part if (n_samples > 0).all() else part.fillna(0)  # no samples, share 0
+        found[name] = xr.dot(part, share, dim="block").transpose(*part.dims[1:])
+    return described(**found)
+
+
+def _versions(embedding):
+    """Return {name: Whitening or None}, the ways to measure inputs, and a note."""
+    try:
+        return {"raw": None, "whitened": whitening.fit_whitening(embedding)}, ""
+    except ValueError as error:  # a singular covariance, as that of one-hot input
+        return {"raw": None}, f"raw gradients only. {error}"
+
+
+def _joined(parts):
+    names = xr.Variable("normalization", list(parts))
+    joined = xr.concat(parts.values(), names, combine_attrs="drop_conflicts")
+    for name in {"memory", "total", "s", "rms_s", "rms_memory"} & set(joined):
+        joined[name].attrs["units"] = "state unit / embedding unit or deviation"
+    order = ("state_kind", "group", "normalization", "delay", ...)
+    return joined.transpose(*order, missing_dims="ignore")
+
+
+def spectra_of(gradient, embedding, second_moment=None):
+    """Return singular values and the curves of memory, whitened and not.
+
+    Parameters
+    ----------
+    gradient : DataArray of shape (..., delay, state, embedding)
+    embedding : array_like or DataArray of shape (vocabulary, embedding)
+    second_moment : DataArray of shape (..., delay, embedding, embedding_2), optional
+        For ``rms_s``, ``rms_memory`` and ``coherence``.
+
+    Returns
+    -------
+    xarray.Dataset
+        With a ``normalization`` axis, "raw" and "whitened"; raw alone where the
+        embedding's covariance is singular, as the attribute ``note`` then says.
+    """
+    (versions, note), parts = _versions(embedding), {}
+    for name, fitted in versions.items():
+        one, moment = gradient, second_moment
+        if fitted is not None:
+            one = whitening.whiten_gradient(gradient, fitted)
+        svd = spectra.decompose(one)
+        curve = spectra.memory_curve(svd)
+        first = svd["vt"].isel(component=slice(KEPT_DIRECTIONS))
+        curve["s"] = svd["s"]
+        curve["vt"] = first.rename(component="direction").astype(np.float32)
+        if moment is not None:
+            if fitted is not None:
+                moment = whitening.whiten_moment(moment, fitted)
+            curve = curve.assign(spectra.coherence(one, moment).data_vars)
+        parts[name] = curve
+    return _joined(parts).assign_attrs(note=note)
+
+
+def spread_of(embedding):
+    """Return an embedding's variances by axis, and Z's condition number if it has one.
+
+    Parameters
+    ----------
+    embedding : DataArray of shape (vocabulary, embedding)
+
+    Raises
+    ------
+    ValueError
+        If it cannot be whitened although it is not one-hot.
+    """
+    table = embedding.values.astype(np.float64)
+    variances = np.linalg.eigvalsh(np.cov(table, rowvar=False))[::-1]
+    about = {"embedding_variance": xr.DataArray(variances, dims="axis")}
+    if not np.array_equal(table, np.eye(*table.shape)):
+        number = whitening.fit_whitening(table).condition_number
+        about["condition_number"] = xr.DataArray(number)
+    return described(**about)
+
+
+def intervals(blocks, embedding, *, seed=0):
+    """Return 95 % intervals of the memory curves, whitened and not.
+
+    Parameters
+    ----------
+    blocks : Dataset
+        Means of each block, as :func:`uncertainty.block_bootstrap` takes them.
+    embedding : DataArray of shape (vocabulary, embedding)
+
+    Returns
+    -------
+    xarray.Dataset
+        ``estimate``, ``lower``, ``upper``, .. (state_kind, group, normalization, delay,
+        quantity).
+    """
+    parts = {}
+    for name, fitted in _versions(embedding)[0].items():
+
+        def statistic(gradient, fitted=fitted):
+            if fitted is not None:
+                gradient = whitening.whiten_gradient(gradient, fitted)
+            return spectra.memory_curve(gradient)
+
+        parts[name] = uncertainty.block_bootstrap(blocks, statistic, seed=seed)
+    units = "of its quantity; raw per embedding unit, whitened per deviation"
+    return _joined({k: v.drop_vars("units") for k, v in parts.items()}).assign_attrs(
+        units=units
+    )

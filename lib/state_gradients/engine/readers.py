@@ -1,0 +1,241 @@
+"""Keras cells as the engine reads them: in closed form, or differentiated.
+
+A reader has ``names`` and ``sizes`` of the states, which of them the layer above reads
+(``output``), and three ways to run: ``run`` forward over a text, ``differentials`` of
+its tokens as NumPy, each made when it is called, ``on_backend`` the same as tensors.
+The formulas stand in :mod:`state_gradients.engine.formulas`; every other Keras cell is
+differentiated by the backend, one bare step at a time.
+"""
+
+import inspect
+import itertools
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from state_gradients.engine import formulas
+from state_gradients.foundation import backends
+from state_gradients.models import cells
+
+BATCH = 32  # tokens that the backend differentiates in one call
+
+
+def _weights(cell):
+    """Return kernel, recurrent kernel and bias, zero where there is none."""
+    bias = np.zeros(cell.kernel.shape[1]) if cell.bias is None else cell.bias
+    weights = cell.kernel, cell.recurrent_kernel, bias
+    return [ops.convert_to_numpy(matrix) for matrix in weights]
+
+
+def _closed_form(cell):
+    """Return (step, weights) of a cell with a closed form, or None."""
+    if type(cell) is cells.MinGRUCell:
+        return formulas.min_gru, (cell.kernel, cell.bias)
+    if type(cell) is cells.DiagonalCell:
+        return formulas.diagonal, (cell.kernel, cell.bias, cell.decay)
+    tanh, sigmoid = keras.activations.tanh, keras.activations.sigmoid
+    gate = getattr(cell, "recurrent_activation", sigmoid)
+    if getattr(cell, "activation", None) is not tanh or gate is not sigmoid:
+        return None
+    if type(cell) is keras.layers.LSTMCell:
+        return formulas.lstm, formulas.lstm_weights(*_weights(cell))
+    if type(cell) is keras.layers.GRUCell:
+        form = (
+            formulas.gru_reset_after if cell.reset_after else formulas.gru_reset_before
+        )
+        return form, formulas.gru_weights(*_weights(cell))
+    if type(cell) is keras.layers.SimpleRNNCell:
+        return formulas.simple_rnn, _weights(cell)
+    return None
+
+
+def read_cell(cell, *, n_inputs, dtype="float32"):
+    """Return a built Keras cell as the engine reads it, its weights cast to `dtype`.
+
+    Parameters
+    ----------
+    cell : keras.layers.Layer
+        LSTM, GRU and SimpleRNN with tanh and sigmoid, and the cells of
+        :mod:`state_gradients.models.cells`, have closed forms; any other that maps
+        ``(x, states)`` to ``(output, states)`` is differentiated by the backend.
+    n_inputs : int
+        Size of x.
+    dtype : "float32" or "float64"
+
+    Raises
+    ------
+    ValueError
+        If the backend must differentiate the cell but does not compute in `dtype`.
+    """
+    sizes = tuple(int(n) for n in keras.tree.flatten(cell.state_size))
+    names = tuple(f"state_{k}" for k in range(1, len(sizes) + 1))
+    if len(sizes) == 1:
+        names = ("hidden",)
+    elif isinstance(cell, keras.layers.LSTMCell):
+        names = ("hidden", "cell")
+    if found := _closed_form(cell):
+        step, weights = found
+        weights = tuple(ops.convert_to_numpy(w).astype(dtype) for w in weights)
+        return ClosedForm(step, weights, sizes, names)
+    if not backends.supports(dtype):
+        raise ValueError(
+            f"read_cell: the backend must compute in {dtype!r} to differentiate "
+            f"{type(cell).__name__}; on JAX set JAX_ENABLE_X64=1."
+        )
+    if keras.backend.standardize_dtype(cell.compute_dtype) != dtype:
+        config = _in_dtype(cell.get_config(), dtype)
+        cell = _rebuilt(type(cell), config, n_inputs, cell.get_weights())
+    return Automatic(cell, sizes, names, n_inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class ClosedForm:
+    """A cell whose step and differential are written out."""
+
+    step: Any
+    weights: tuple
+    sizes: tuple
+    names: tuple
+    output = 0
+
+    def run(self, x, states):
+        """Return each state (time, units) after every token of x (time, in)."""
+        after = tuple(np.empty((len(x), n), x.dtype) for n in self.sizes)
+        for t, token in enumerate(x):
+            states, *_ = self.step(formulas.NUMPY, self.weights, token, states)
+            for kept, state in zip(after, states, strict=True):
+                kept[t] = state
+        return after
+
+    def differentials(self, x, states):
+        """Return each token's differential, as a function; `states` stand before it."""
+        _, slopes, differential = self.step(formulas.NUMPY, self.weights, x, states)
+        return [partial(differential, *one) for one in zip(*slopes, strict=True)]
+
+    def on_backend(self, x, states):
+        """Return the differentials of all tokens, tensors with a leading time axis."""
+        weights = tuple(ops.convert_to_tensor(w) for w in self.weights)
+        _, slopes, differential = self.step(formulas.BACKEND, weights, x, states)
+        return differential(*slopes)
+
+
+def _in_dtype(config, dtype):
+    """Set the dtype of a cell's configuration, and of the cells within it."""
+    if isinstance(config, dict):
+        inner = {key: _in_dtype(value, dtype) for key, value in config.items()}
+        return inner | ({"dtype": dtype} if "dtype" in inner else {})
+    if isinstance(config, list):
+        return [_in_dtype(value, dtype) for value in config]
+    return config
+
+
+def _rebuilt(kind, config, n_inputs, weights):
+    cell = kind.from_config(config)
+    cell.build((None, n_inputs))
+    cell.set_weights(weights)
+    return cell
+
+
+def _reread(kind, config, n_inputs, weights, dtype):
+    cell = _rebuilt(kind, config, n_inputs, weights)
+    return read_cell(cell, n_inputs=n_inputs, dtype=dtype)
+
+
+class Automatic:
+    """A cell that the backend differentiates.
+
+    An output that is not one of the states counts as one more state, "output", which
+    nothing follows.
+    """
+
+    def __init__(self, cell, sizes, names, n_inputs):
+        self.cell, self.n_inputs = cell, n_inputs
+        self.sizes, self.names, self.cell_sizes = sizes, names, sizes
+        zeros = [np.zeros((1, n), cell.compute_dtype) for n in (n_inputs, *sizes)]
+        output, after = self._call(*zeros)
+        same = [k for k, state in enumerate(after) if state is output]
+        self.output = same[0] if same else len(sizes)
+        if not same:
+            self.sizes += (int(output.shape[-1]),)
+            self.names += ("output",)
+
+    def __reduce__(self):
+        made_by = type(self.cell), self.cell.get_config(), self.n_inputs
+        return _reread, (*made_by, self.cell.get_weights(), self.cell.compute_dtype)
+
+    def _call(self, x, *states):
+        """Return the output and a flat list of states, from tensors (batch, size)."""
+        size = self.cell.state_size
+        states = list(states[: len(self.cell_sizes)])
+        nested = keras.tree.is_nested(size)
+        packed = keras.tree.pack_sequence_as(size, states) if nested else states
+        accepts = inspect.signature(self.cell.call).parameters
+        options = {"training": False} if "training" in accepts else {}
+        x = ops.convert_to_tensor(x)
+        output, after = self.cell(x, packed, **options)
+        return output, keras.tree.flatten(after)
+
+    def _flat(self, x, *states):
+        output, after = self._call(x, *states)
+        extra = [output] if self.output == len(after) else []
+        flat = ops.concatenate([*after, *extra], axis=-1)
+        return ops.cast(flat, self.cell.compute_dtype)  # on JAX, ops may cut to float32
+
+    def _split(self, flat):
+        """Return the states' parts of the last axis."""
+        ends = np.cumsum([0, *self.sizes]).tolist()
+        return [flat[..., a:b] for a, b in itertools.pairwise(ends)]
+
+    @cached_property
+    def _scan(self):
+        def one_token(flat, token):
+            flat = self._flat(token[None], *self._split(flat[None]))[0]
+            return flat, flat
+
+        return backends.compiled(lambda x, flat: ops.scan(one_token, flat, x)[1])
+
+    @cached_property
+    def _jacobians(self):
+        return backends.compiled(
+            lambda *arguments: backends.batch_jacobians(self._flat, arguments)
+        )
+
+    def run(self, x, states):
+        """Return each state (time, units) after every token of x (time, in)."""
+        flat = self._scan(x, np.concatenate(states))
+        return tuple(self._split(ops.convert_to_numpy(flat)))
+
+    def differentials(self, x, states):
+        """Return each token's differential, as a function; `states` stand before it."""
+        found = []
+        for start in range(0, len(x), BATCH):
+            part = [a[start : start + BATCH] for a in (x, *states)]
+            n_tokens = len(part[0])  # one shape, compiled once: the last one is padded
+            missing = [(0, BATCH - n_tokens), (0, 0)]
+            jacobians = self._jacobians(*(np.pad(a, missing) for a in part))
+            jacobians = [ops.convert_to_numpy(j).swapaxes(1, 2) for j in jacobians]
+            found += [
+                partial(self._differential, *(j[t] for j in jacobians))
+                for t in range(n_tokens)
+            ]
+        return found
+
+    def on_backend(self, x, states):
+        """Return the differentials of all tokens, tensors with a leading time axis."""
+        jacobians = backends.batch_jacobians(self._flat, (x, *states))
+        jacobians = [ops.swapaxes(j, 1, 2) for j in jacobians]
+        return self._differential(*jacobians)
+
+    def _differential(self, inputs, *dense):
+        blocks = {
+            (j, i): block
+            for j, row in enumerate(dense[: len(self.cell_sizes)])
+            for i, block in enumerate(self._split(row))
+        }
+        return formulas.Differential(
+            lambda: self._split(inputs), blocks, (None,) * len(self.sizes)
+        )

@@ -1,0 +1,6 @@
+"""Keras language models: how they are built, trained, resumed and measured.
+
+Read `language_model` (the layers), `batching` (a stream in rows and windows),
+`training` (the recipe) with `checkpoints`, and `evaluation` (perplexity). `cells` are
+recurrent cells of our own, `saved` loads the model of a reader.
+"""

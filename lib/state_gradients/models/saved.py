@@ -1,0 +1,98 @@
+"""Loads a reader's own saved Keras model, in Keras's safe mode.
+
+Safe mode runs no code that the file brings along: classes of the reader's own come from
+modules that the reader names. (A module is code, and is run.)
+"""
+
+import importlib.util
+import json
+import zipfile
+from pathlib import Path
+
+
+def _run(module):
+    """Import a module by name, or run a ``.py`` file, for the classes it registers."""
+    try:
+        if not module.endswith(".py"):
+            importlib.import_module(module)
+            return
+        spec = importlib.util.spec_from_file_location(Path(module).stem, module)
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    except Exception as error:  # whatever the reader's own code may raise
+        raise ValueError(
+            f"load_model: the module {module!r} of `imports` (--import) must run, "
+            f"received {type(error).__name__}: {error}; run it alone to see where."
+        ) from error
+
+
+def _custom_classes(config):
+    """Yield the registered names of the classes in a saved model's configuration."""
+    if isinstance(config, dict):
+        name, module = config.get("registered_name"), config.get("module") or ""
+        if name and name != "function" and not module.startswith("keras"):
+            yield name
+        if config.get("class_name") == "__lambda__":
+            yield "__lambda__"
+        config = [part for key, part in config.items() if key != "compile_config"]
+    if isinstance(config, list):
+        for part in config:
+            yield from _custom_classes(part)
+
+
+def load_model(path, *, imports=()):
+    """Load a saved Keras model in safe mode, without its optimizer and losses.
+
+    Parameters
+    ----------
+    path : path-like
+        ``MODEL.keras``, as ``model.save`` writes it.
+    imports : sequence of str
+        Modules, by name or as ``.py`` files, that define the model's own classes with
+        ``@keras.saving.register_keras_serializable()``. They are run.
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, a module does not run, a class is registered by none
+        of them (it is named), or loading would run code that the file brings along.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            classes = set(_custom_classes(json.loads(archive.read("config.json"))))
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ValueError(
+            f"load_model: {path} must be a model in Keras's own format, received "
+            f"{type(error).__name__}: {error}; write it with model.save('NAME.keras')."
+        ) from error
+    if "__lambda__" in classes:
+        raise ValueError(
+            f"load_model: {path} must hold no Lambda layer with a Python lambda, whose "
+            "code only Keras's unsafe mode would run. Put a registered layer in its "
+            "place, or save the layers up to the recurrent ones alone."
+        )
+    import keras
+
+    from state_gradients.models import cells  # noqa: F401  registers our own cells
+
+    for module in imports:
+        _run(str(module))
+    known = keras.saving.get_registered_object
+    if missing := sorted(name for name in classes if known(name) is None):
+        raise ValueError(
+            f"load_model: the classes of {path} must be registered, received {missing} "
+            "without their code. Name the module or file that defines them (--import "
+            "MODULE or FILE.py), each with @keras.saving.register_keras_serializable() "
+            "when the model was saved."
+        )
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (TypeError, ValueError) as error:
+        reason = str(error).rpartition("Exception encountered: ")[-1][:500]
+        raise ValueError(
+            f"load_model: Keras must load {path} in safe mode, received: {reason} "
+            "Registered functions need --import, too."
+        ) from error

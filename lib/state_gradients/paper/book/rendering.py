@@ -1,0 +1,225 @@
+"""Runs the notebooks and lays them, executed, where the book reads them.
+
+``notebooks/NAME.md`` is read by jupytext, run by papermill and written to
+``book/sections/NAME.ipynb``. A page is run again only when something that it is made
+from has changed, and the same sources give the same bytes.
+"""
+
+import ast
+import hashlib
+import os
+import re
+import tempfile
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
+from traitlets.config import Config
+
+from state_gradients.foundation import settings
+from state_gradients.foundation.atomic import replacing
+
+LIBRARY = ("**/*.py", "**/*.yaml")  # below the package, the study's among them
+# What a page may read, below the project's root
+SETTINGS = ("params.yaml", "params.local.yaml", "requirements.lock")
+DATA = ("data/**/*.yaml", "data/**/*.nc", "data/**/*.h5", "benchmarks/**/*.json")
+
+
+def read_page(path):
+    """Read a MyST notebook and check what papermill and the book need of it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A ``.md`` notebook.
+
+    Returns
+    -------
+    nbformat.NotebookNode
+
+    Raises
+    ------
+    ValueError
+        If the header's kernelspec, the title or the one cell tagged ``parameters``
+        after the title is missing.
+    """
+    page = jupytext.read(path, fmt={"extension": ".md", "format_name": "myst"})
+    kernel = page.metadata.get("kernelspec", {})
+    if (kernel.get("name"), kernel.get("language")) != ("python3", "python"):
+        raise ValueError(
+            f"{path.name}: the header must hold `kernelspec: {{name: python3, "
+            f"display_name: Python 3, language: python}}`, received {dict(kernel)}."
+        )
+    first = page.cells[0] if page.cells else {"cell_type": "nothing", "source": ""}
+    lines = first["source"].splitlines()
+    if first["cell_type"] != "markdown" or not any(x.startswith("# ") for x in lines):
+        raise ValueError(
+            f"{path.name}: the page must open with its title, a line `# Title`, "
+            f"received {first['cell_type']} {lines[:1]}."
+        )
+    tagged = [cell for cell in page.cells if _has_tag(cell, "parameters")]
+    if len(tagged) != 1:
+        raise ValueError(
+            f"{path.name}: exactly one code cell must have the tag `parameters`, "
+            f"received {len(tagged)}."
+        )
+    return page
+
+
+def _has_tag(cell, tag):
+    return tag in cell["metadata"].get("tags", [])
+
+
+def parameter_names(page):
+    """Return the set of names that the page's ``parameters`` cell assigns."""
+    cell = next(cell for cell in page.cells if _has_tag(cell, "parameters"))
+    names = [n for n in ast.walk(ast.parse(cell["source"])) if isinstance(n, ast.Name)]
+    return {name.id for name in names if isinstance(name.ctx, ast.Store)}
+
+
+def _common_digest(root):
+    """Hash what every page is made from: this package, settings, data, the lock."""
+    digest, package = hashlib.sha256(), Path(__file__).parents[2]
+    for folder, patterns in ((package, LIBRARY), (root, SETTINGS + DATA)):
+        for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(folder)} {len(content)}\n".encode())
+            digest.update(content)
+    return digest
+
+
+def _made_from(target):
+    """Return the hash that an executed page carries, or None without a whole page."""
+    try:
+        page = nbformat.read(target, as_version=4)
+    except (OSError, nbformat.reader.NotJSONError):
+        return None
+    return page.metadata.get("state_gradients", {}).get("made_from")
+
+
+def _clean(page, made_from):
+    """Leave in an executed page only what the same sources give again."""
+    page.metadata.pop("papermill", None)
+    page.metadata["state_gradients"] = {"made_from": made_from}
+    for index, cell in enumerate(page.cells):
+        cell["id"] = f"cell-{index}"
+        for key in ("papermill", "execution"):  # times and durations
+            cell["metadata"].pop(key, None)
+        for output in cell.get("outputs", []):  # memory addresses, as of a Styler
+            if "text/plain" in (data := output.get("data", {})):
+                data["text/plain"] = re.sub(r" at 0x\w+", "", data["text/plain"])
+        if _has_tag(cell, "injected-parameters"):
+            cell["metadata"]["tags"].append("hide-cell")
+    return page
+
+
+def _run(source, target, parameters, made_from, root):
+    """Execute one page in the project's root and replace its executed file."""
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    os.environ["PYTHONHASHSEED"] = "0"  # sets print in the same order again
+    # Two kernels that start at once may choose the same TCP port; sockets in a folder
+    # of their own (a short path: 100 bytes is the limit) cannot meet.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        sockets = {"transport": "ipc", "ip": f"{folder}/kernel"}
+        try:
+            page = papermill.execute_notebook(
+                read_page(source),
+                None,
+                parameters,
+                cwd=root,
+                progress_bar=False,
+                start_timeout=300,  # seconds, for a busy machine
+                config=Config(KernelManager=sockets),
+                extra_arguments=["--log-level=CRITICAL"],  # the kernel's own chatter
+            )
+        except PapermillExecutionError as error:
+            begins = error.source.strip().splitlines()[0]
+            raise RuntimeError(
+                f"in the cell that begins with `{begins}`: "
+                f"{error.ename}: {error.evalue}"
+            ) from None
+    with replacing(target) as temporary:
+        nbformat.write(_clean(page, made_from), temporary)
+
+
+def _chosen(names, folder):
+    known = sorted(path.stem for path in folder.glob("*.md"))
+    for name in names or ():
+        if name not in known:
+            hint = settings.nearest(name, known)
+            raise ValueError(f"render: no notebook {name!r} in {folder}; {hint}")
+    return known if names is None else list(names)
+
+
+def render(names=None, *, experiment=None, jobs=2, root=None):
+    """Run notebooks and write them, executed, to ``book/sections``.
+
+    Every page runs, also when another one stops; a page that stops leaves its old
+    executed file whole.
+
+    Parameters
+    ----------
+    names : sequence of str, optional
+        Notebooks without folder and suffix; all of ``notebooks/`` by default.
+    experiment : str, optional
+        Value of the parameter ``experiment``, for the pages that have it.
+    jobs : int
+        Pages that run at a time.
+    root : path-like, optional
+        The project's root; found from the working folder by default.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The executed pages, those that were up to date included.
+
+    Raises
+    ------
+    ValueError
+        If a name or the experiment is unknown, or a notebook is not a page (see
+        :func:`read_page`); nothing has run then.
+    RuntimeError
+        If pages stopped; the message names each, its cell and the error.
+    """
+    root = Path(root).resolve() if root else settings.project_root()
+    if experiment is not None:
+        settings.load_experiment(experiment, root=root)
+    common, waiting, targets = _common_digest(root), {}, []
+    for name in _chosen(names, root / "notebooks"):
+        source = root / "notebooks" / f"{name}.md"
+        accepted = parameter_names(read_page(source))
+        takes = experiment is not None and "experiment" in accepted
+        if experiment is not None and names is not None and not takes:
+            raise ValueError(
+                f"render: {name!r} must have the parameter `experiment` to be run "
+                f"with another one; it has {sorted(accepted)}."
+            )
+        parameters = {"experiment": experiment} if takes else {}
+        digest = common.copy()
+        digest.update(source.read_bytes() + repr(parameters).encode())
+        targets.append(root / "book" / "sections" / f"{name}.ipynb")
+        if _made_from(targets[-1]) != digest.hexdigest():
+            waiting[name] = (source, targets[-1], parameters, digest.hexdigest(), root)
+    if waiting:
+        _run_all(waiting, jobs)
+    return targets
+
+
+def _run_all(waiting, jobs):
+    stopped = []
+    # papermill changes the working folder: a process each, not a thread
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        runs = {pool.submit(_run, *page): name for name, page in waiting.items()}
+        for run in tqdm(as_completed(runs), total=len(runs), desc="pages"):
+            if (error := run.exception()) is not None:
+                stopped.append(f"notebooks/{runs[run]}.md: {error}")
+    if stopped:
+        raise RuntimeError(
+            f"render: {len(stopped)} of {len(waiting)} pages stopped:\n"
+            + "\n".join(sorted(stopped))
+        )

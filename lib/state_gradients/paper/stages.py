@@ -1,0 +1,251 @@
+"""The three stages that make an experiment's artifacts, and `reproduce`.
+
+    train    text -> training curves, encoder (and full weights where they are needed)
+    extract  encoder, text -> mean state gradients, their intervals, controls
+    analyse  gradients, encoder -> spectra (on the synthetic corpus also probes)
+
+Each stage reads artifacts, calls the library and writes artifacts; the backend is
+imported inside, so that this module can be listed and documented without it.
+"""
+
+import time
+
+import numpy as np
+import xarray as xr
+
+from state_gradients.analysis import summary, uncertainty
+from state_gradients.foundation import settings as config
+from state_gradients.foundation.labels import described
+from state_gradients.project import artifacts
+from state_gradients.text import corpora, synthetic
+
+AXES = ("state_kind", "group", "delay", "state", "embedding", "embedding_2")
+BLOCK_LENGTH = 5  # a block's least length, in units of the longest delay
+CUT = 200  # the window at whose edges the released code cuts the chain
+CONTROL_BLOCKS = 10  # of the text's 64: a control compares, it need not read all
+CONTROLLED = ("memory", "total", "selectivity", "selectivity_5")
+
+
+def run_train(experiment, *, root=None, resume=True, progress=True):
+    """Train, measure the perplexities and write ``training``, ``encoder``, weights.
+
+    Validation perplexity is taken at batch_size x num_steps as in training, test
+    perplexity on one stream, as the paper does.
+    """
+    from state_gradients.models import language_model, training
+
+    started = time.monotonic()
+    text = corpora.load(experiment.corpus)
+    model, curves = training.train(
+        experiment, text=text, root=root, resume=resume, progress=progress
+    )
+    settings = experiment.training
+    sizes = {"batch_size": settings.batch_size, "num_steps": settings.num_steps}
+    valid = training.perplexity(model, text.splits["valid"], **sizes)
+    test = training.perplexity(model, text.splits["test"], batch_size=1, num_steps=1)
+    final = {"valid_perplexity_final": valid, "test_perplexity": test}
+    final |= {"epochs_run": curves.sizes["epoch"], "n_parameters": model.count_params()}
+    final = {name: xr.DataArray(value) for name, value in final.items()}
+    curves = curves.assign(described(**final))
+    seconds = float(curves["seconds"].sum()) or time.monotonic() - started
+    named, kept = language_model.weights(model), artifacts.expected(experiment)
+    encoder = {k: v for k, v in named.items() if not k.startswith("logits")}
+    for kind, data in (
+        ("training", curves),
+        ("encoder", _weights(encoder, text.vocabulary)),
+        ("weights", _weights(named, text.vocabulary)),
+    ):
+        if kind in kept:
+            artifacts.save(data, experiment, kind, wall_time=seconds, root=root)
+
+
+def _weights(named, vocabulary):
+    """Return weights as a Dataset; every matrix keeps Keras's axis order."""
+    variables = {}
+    for name, value in named.items():
+        dims = [f"{name}.{axis}" for axis in range(value.ndim)]
+        if name == "embedding":
+            dims = ["vocabulary", "embedding"]
+        attrs = {
+            "long_name": f"weights {name}",
+            "units": "1",
+            "equation": "Keras order",
+        }
+        variables[name] = (dims, value.astype(np.float32), attrs)
+    coords = {
+        "vocabulary": list(vocabulary.tokens),
+        "count": ("vocabulary", vocabulary.counts),
+    }
+    return xr.Dataset(variables, coords=coords)
+
+
+def build_model(experiment, weights):
+    """Return the Keras model of an experiment with the weights of an artifact.
+
+    Parameters
+    ----------
+    experiment : state_gradients.foundation.settings.Experiment
+    weights : xarray.Dataset
+        The ``encoder`` or ``weights`` artifact; the former leaves the softmax random.
+    """
+    from state_gradients.models import language_model
+
+    model = language_model.build_language_model(
+        experiment.model,
+        weights.sizes["vocabulary"],
+        embeddings=weights["embedding"].values,
+    )
+    language_model.set_weights(
+        model, {k: v.values for k, v in weights.data_vars.items()}
+    )
+    return model
+
+
+def n_blocks(wanted, n_tokens, max_delay):
+    """Return into how many blocks a text is cut: `wanted`, or fewer if it is short.
+
+    Raises
+    ------
+    ValueError
+        If it is too short for two blocks that are longer than the longest delay.
+    """
+    found = min(wanted or 1, n_tokens // (BLOCK_LENGTH * (max_delay + 1)))
+    if wanted and found < 2:
+        raise ValueError(
+            "gradients.blocks: intervals need a text of at least "
+            f"{2 * BLOCK_LENGTH * (max_delay + 1)} tokens for `max_delay` = "
+            f"{max_delay}, received {n_tokens}; lower gradients.max_delay, or do "
+            "without intervals by gradients.blocks: null."
+        )
+    return max(found, 1)
+
+
+def run_extract(experiment, *, root=None):
+    """Average the state gradients over the text and write ``gradients``.
+
+    Beside them ``intervals`` from blocks of the text, and for an experiment with
+    controls the curves of the text cut and of the text shuffled.
+    """
+    from state_gradients.engine import means as gradients
+    from state_gradients.engine import network
+
+    started, settings = time.monotonic(), experiment.gradients
+    encoder = artifacts.load(experiment, "encoder", root=root)
+    model = build_model(experiment, encoder)
+    ids = corpora.load(experiment.corpus).splits[settings.split]
+    options = {
+        "max_delay": settings.max_delay,
+        "state": settings.states or network.read_network(model).cells[0].names,
+    }
+    if settings.groups == "new-tokens":
+        from state_gradients.paper.synthetic import study
+
+        labels = synthetic.labels(experiment.corpus, settings.split)
+        options["positions"] = study.position_groups(labels)
+
+    def save(data, kind):
+        seconds = time.monotonic() - started
+        upstream = {"encoder": encoder}
+        artifacts.save(
+            data, experiment, kind, upstream=upstream, wall_time=seconds, root=root
+        )
+
+    blocks = gradients.mean_state_gradients(
+        model,
+        ids,
+        window=settings.window,
+        blocks=n_blocks(settings.blocks, len(ids), settings.max_delay),
+        second_moment=True,
+        progress=True,
+        **options,
+    )
+    if "group" not in blocks.dims:
+        blocks = blocks.expand_dims(group=["all"], axis=1)
+    means = summary.pooled(blocks).transpose(*AXES, missing_dims="ignore")
+    save(means.astype(np.float32).assign(n_samples=means["n_samples"]), "gradients")
+    if settings.blocks:
+        save(summary.intervals(blocks, encoder["embedding"]), "intervals")
+    if settings.controls:
+        seed, table = experiment.training.seed, encoder["embedding"]
+        save(_controls(model, ids, blocks, table, seed=seed, **options), "controls")
+
+
+def _controls(model, ids, blocks, embedding, *, seed, **options):
+    """Return the curves of the text's first blocks as they are, cut, and shuffled."""
+    from state_gradients.engine import means as gradients
+
+    first = blocks.isel(block=slice(CONTROL_BLOCKS))
+    share = first.sizes["block"] / blocks.sizes["block"]
+    ids = ids[: int(np.ceil(len(ids) * share))]
+    other = uncertainty.shuffled(ids, seed=seed)
+    means = {
+        "text": summary.pooled(first).isel(group=0),
+        f"window {CUT}": gradients.mean_state_gradients(
+            model, ids, window=CUT, **options
+        ),
+        "shuffled text": gradients.mean_state_gradients(model, other, **options),
+    }
+    found = [
+        summary.spectra_of(mean["state_gradient"], embedding)[[*CONTROLLED]]
+        for mean in means.values()
+    ]
+    names = xr.Variable("control", [*means])
+    return xr.concat(found, names).expand_dims(group=["all"], axis=2)
+
+
+def run_analyse(experiment, *, root=None):
+    """Decompose the gradients, whitened and not, and write ``spectra`` (and probes)."""
+    started = time.monotonic()
+    encoder, gradients = (
+        artifacts.load(experiment, kind, root=root) for kind in ("encoder", "gradients")
+    )
+    means = [gradients[name] for name in ("state_gradient", "second_moment")]
+    table = encoder["embedding"]
+    artifacts.save(
+        summary.spectra_of(means[0], table, means[1]).assign(summary.spread_of(table)),
+        experiment,
+        "spectra",
+        upstream={"encoder": encoder, "gradients": gradients},
+        wall_time=time.monotonic() - started,
+        root=root,
+    )
+    if experiment.corpus.name == "synthetic":
+        from state_gradients.paper.synthetic import study
+
+        weights = artifacts.load(experiment, "weights", root=root)
+        model = build_model(experiment, weights)
+        artifacts.save(
+            study.analyse(experiment, model, gradients),
+            experiment,
+            "probes",
+            upstream={"weights": weights, "gradients": gradients},
+            wall_time=time.monotonic() - started,
+            root=root,
+        )
+
+
+RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
+
+
+def reproduce(name, *, root=None, report=lambda line: None):
+    """Run what is missing or stale of an experiment's stages.
+
+    Parameters
+    ----------
+    name : str
+    report : callable
+        Receives a line of text before each stage.
+
+    Returns
+    -------
+    list of str
+        The stages that ran; empty if everything was fresh.
+    """
+    experiment, ran = config.load_experiment(name, root=root), []
+    for stage, run in RUN.items():
+        why = artifacts.outdated(name, root=root).get(stage)
+        if why:
+            report(f"{name}: {stage}, because {why}")
+            run(experiment, root=root)
+            ran.append(stage)
+    return ran

@@ -1,0 +1,5 @@
+"""The study of Section 4.2: what an LSTM holds that has learnt the synthetic corpus.
+
+Read `probes` (linear readers of a state), `readout` (what the network predicts, by
+place in the cycle), `study` (the artifact `probes`), then `claims` and `figures`.
+"""

@@ -1,0 +1,114 @@
+"""What a one-layer LSTM predicts on the synthetic corpus, by place in the cycle.
+
+The states are run in float64 along one stream from zero, so that a prediction follows
+every token and the cell can be changed before it is read out:
+
+    hidden = gate * tanh(cell),  p = softmax(K^T hidden + b)
+
+Results are dicts of name -> (dims, values), by the label of the token predicted.
+"""
+
+import numpy as np
+from scipy.special import expit, log_softmax
+
+from state_gradients.text import synthetic
+
+N_LABELS = synthetic.COUNT_EOS + 1  # 0..15 and <eos>
+
+
+def record_states(model, ids):
+    """Run a one-layer LSTM along one stream from the zero state, in float64.
+
+    Returns
+    -------
+    cell, hidden, gate : ndarrays of shape (time, units)
+        After each token; hidden = gate * tanh(cell).
+    """
+    from state_gradients.models import language_model
+
+    w = language_model.weights(model)
+    recurrent = w["recurrent_1.recurrent_kernel"].astype(np.float64)
+    units = len(recurrent)
+    if "recurrent_2.kernel" in w or recurrent.shape[1] != 4 * units:
+        raise ValueError(
+            "record_states: the model must be one LSTM layer, received the weights "
+            f"{sorted(w)} with a recurrent kernel of shape {recurrent.shape}."
+        )
+    inputs = w["embedding"] @ w["recurrent_1.kernel"] + w["recurrent_1.bias"]
+    states = np.zeros((3, len(ids), units))
+    c, h = np.zeros((2, units))
+    for t, token in enumerate(ids):
+        z = inputs[token] + h @ recurrent  # gates in Keras's order: i, f, c, o
+        i, f, _, o = expit(z).reshape(4, units)
+        c = f * c + i * np.tanh(z[2 * units : 3 * units])
+        h = o * np.tanh(c)
+        states[:, t] = c, h, o
+    return states
+
+
+def log_probabilities(model, hidden):
+    """Return ln p of the token after each of the states but the last.
+
+    Returns
+    -------
+    ndarray of float64, shape (time - 1, vocabulary)
+    """
+    from state_gradients.models import language_model
+
+    w = language_model.weights(model)
+    logits = hidden[:-1] @ w["logits.kernel"].astype(np.float64) + w["logits.bias"]
+    return log_softmax(logits, axis=-1)
+
+
+def losses(log_p, text):
+    """Return -ln p of each token but the first, in nats, shape (time - 1,)."""
+    return -np.take_along_axis(log_p, text.ids[1:, None], axis=-1)[:, 0]
+
+
+def _sums(text, values=None):
+    """Return sums of `values` by label; nothing announces the first two tokens."""
+    values = None if values is None else values[-len(text.ids) + 2 :]
+    return np.bincount(text.count[2:], values, N_LABELS)
+
+
+def predictions(model, text, hidden):
+    """Return losses and mistakes, the ideal predictor's losses and p(<eos>)."""
+    log_p, n = log_probabilities(model, hidden), _sums(text)
+    mistakes = _sums(text, log_p.argmax(axis=-1) != text.ids[1:]).astype(int)
+    ideal = -synthetic.ideal_log_probabilities(text)
+    boundary = text.count[:-1] == synthetic.REPEATS
+    cycles = text.cycle[:-1][boundary]  # before the one that ends here
+    stops = np.bincount(cycles, np.exp(log_p[boundary, -1]), synthetic.MOST)
+    return {
+        "predictions_at": ("label", n),
+        "mistakes_at": ("label", mistakes),
+        "nll_at": ("label", _sums(text, losses(log_p, text)) / n),
+        "ideal_nll_at": ("label", _sums(text, ideal) / n),
+        "predictions": ((), n.sum()),
+        "unexpected_mistakes": ((), mistakes[1:-1].sum()),
+        "unexpected_at_first_repeat": ((), mistakes[1]),
+        "eos_probability": ("cycles", stops / np.bincount(cycles)),
+    }
+
+
+def ablation(model, text, states, basis, *, seed):
+    """Return losses when the cell is read out with a subspace set to its mean.
+
+    The recurrence is left alone: this is what the subspace tells the next prediction.
+    The control takes random subspaces of the same size, the mean of five.
+    """
+    cell, _, gate = states
+    rng, n = np.random.default_rng(seed), _sums(text)
+    random = [np.linalg.qr(rng.normal(size=basis.shape))[0] for _ in range(5)]
+
+    def without(removed):
+        changed = cell - (cell - cell.mean(axis=0)) @ removed @ removed.T
+        log_p = log_probabilities(model, gate * np.tanh(changed))
+        return _sums(text, losses(log_p, text)) / n
+
+    rows = [
+        without(0 * basis),
+        without(basis),
+        np.mean([*map(without, random)], axis=0),
+    ]
+    return {"ablated_nll_at": (("removed", "label"), rows)}

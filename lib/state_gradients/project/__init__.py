@@ -1,0 +1,6 @@
+"""Results as files: what made them, whether they are whole, whether they are fresh.
+
+Read `kinds` (the stages and what they make), `provenance` (how a file is described,
+written and read), `freshness` (what an artifact depends on), then `artifacts` (`load`,
+`save` and `status`).
+"""

@@ -1,0 +1,6 @@
+"""From text to ids: corpora, vocabularies, word vectors, generated languages.
+
+Read `vocabulary` (words, types, ids), then `corpora` (where texts come from, and that
+they are the right ones), `vectors` (embeddings that others trained) and `synthetic`
+(the generated language of Section 4.2, whose optimum is known).
+"""

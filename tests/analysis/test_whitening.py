@@ -1,0 +1,188 @@
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state_gradients.analysis.whitening import (
+    fit_whitening,
+    whiten_gradient,
+    whiten_moment,
+)
+
+EPS = np.finfo(np.float64).eps
+
+
+@pytest.fixture
+def embeddings(rng):
+    return rng.normal(size=(200, 6)) @ rng.normal(size=(6, 6)) + rng.normal(size=6)
+
+
+@given(
+    size=st.integers(1, 12),
+    more_rows=st.integers(1, 60),
+    spread=st.floats(1, 1e4),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_whitened_embeddings_have_covariance_one(size, more_rows, spread, seed):
+    rng = np.random.default_rng(seed)
+    # Orthonormal centred columns have covariance I / (V - 1); scaled by 1..spread and
+    # turned, they have a covariance of condition spread^2 or 1.
+    rows = size + more_rows
+    raw = rng.normal(size=(rows, size))
+    columns = np.linalg.qr(raw - raw.mean(axis=0))[0]
+    turn = np.linalg.qr(rng.normal(size=(size, size)))[0]
+    embeddings = columns * np.geomspace(1, spread, size) @ turn + rng.normal(size=size)
+    whitening = fit_whitening(embeddings)
+    assert np.array_equal(whitening.D, np.tril(whitening.D))
+    covariance = np.cov((embeddings - whitening.mean) @ whitening.Z.T, rowvar=False)
+    # cov_e is rounded by at most V eps of its norm, and Z cov_e Z^T magnifies by
+    # cond(cov_e). 10: the Cholesky factor's own V eps and the round trip through Z.
+    tolerance = 10 * rows * EPS * max(spread**2, 1)
+    np.testing.assert_allclose(
+        covariance.reshape(size, size), np.eye(size), rtol=0, atol=tolerance
+    )
+
+
+def test_the_divisor_is_one_less_than_the_vocabulary():
+    # Two words at -1 and 1: sum of squares 2, divisor 1, so D = sqrt(2).
+    whitening = fit_whitening([[-1.0], [1.0]])
+    np.testing.assert_allclose(whitening.D, [[np.sqrt(2)]], rtol=2 * EPS)
+    np.testing.assert_allclose(whitening.Z, [[np.sqrt(0.5)]], rtol=2 * EPS)
+    assert whitening.mean == [0.0]
+
+
+def test_float32_embeddings_are_whitened_in_float64(embeddings):
+    single = embeddings.astype(np.float32)
+    # Exact: the same numbers, the same arithmetic.
+    assert np.array_equal(
+        fit_whitening(single).D, fit_whitening(single.astype(np.float64)).D
+    )
+
+
+def test_embedding_axis_of_a_labelled_matrix_is_found_by_name(embeddings):
+    turned = xr.DataArray(embeddings.T, dims=("embedding", "word"))
+    # A transposed matrix may sum in another order: V eps, times cond(cov_e) < 1e4.
+    np.testing.assert_allclose(
+        fit_whitening(turned).D, fit_whitening(embeddings).D, rtol=1e-9
+    )
+
+
+def test_condition_number_is_the_spread_of_the_standard_deviations(rng):
+    raw = rng.normal(size=(300, 5))
+    columns = np.linalg.qr(raw - raw.mean(axis=0))[0]
+    turn = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    whitening = fit_whitening(columns * [43.0, 20.0, 7.0, 3.0, 1.0] @ turn)
+    # V eps cond(cov_e) = 300 * 2e-16 * 43^2 = 1e-10, relative
+    np.testing.assert_allclose(whitening.condition_number, 43, rtol=1e-10)
+
+
+def test_whitened_gradient_matches_central_differences(rng, embeddings):
+    weights = rng.normal(size=(5, 6)) / 6
+    whitening = fit_whitening(embeddings)
+
+    def state(g):
+        return np.tanh(weights @ (whitening.D @ g))
+
+    g, step = rng.normal(size=6), 1e-5
+    reference = np.stack(
+        [(state(g + step * u) - state(g - step * u)) / (2 * step) for u in np.eye(6)],
+        axis=1,
+    )
+    gradient = (1 - state(g) ** 2)[:, None] * weights
+    # tanh''' <= 2: truncation <= step^2 / 3 * (|weights D|_max ~ 1)^3 = 3e-11;
+    # round-off eps / step = 2e-11.
+    np.testing.assert_allclose(
+        whiten_gradient(gradient, whitening), reference, rtol=0, atol=1e-9
+    )
+
+
+def test_rescaled_embeddings_leave_whitened_singular_values(rng, embeddings):
+    # e' = A e and W' = W A^-1 make the same network, with ds/de' = (ds/de) A^-1.
+    gradient = rng.normal(size=(9, 6))
+    scale = np.diag(np.geomspace(0.1, 10, 6)) @ np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    rescaled = gradient @ np.linalg.inv(scale)
+
+    def spectrum(g, e):
+        return np.linalg.svd(whiten_gradient(g, fit_whitening(e)), compute_uv=False)
+
+    before, after = (
+        spectrum(gradient, embeddings),
+        spectrum(rescaled, embeddings @ scale.T),
+    )
+    # cov_e's V eps times its condition, below (100 cond(D))^2 < 1e8: 5e-6 at worst
+    np.testing.assert_allclose(after, before, rtol=5e-6)
+    raw = [np.linalg.svd(g, compute_uv=False) for g in (gradient, rescaled)]
+    assert np.max(np.abs(raw[1] / raw[0] - 1)) > 0.5
+
+
+def test_names_and_coordinates_are_kept(rng, embeddings):
+    whitening = fit_whitening(embeddings)
+    values = rng.normal(size=(2, 3, 4, 6)).astype(np.float32)
+    gradient = xr.DataArray(
+        values,
+        dims=("group", "delay", "state", "embedding"),
+        coords={"group": ["N", "V"], "delay": [0, 1, 5]},
+        name="state_gradient",
+    )
+    whitened = whiten_gradient(gradient, whitening)
+    assert whitened.dims == gradient.dims
+    assert whitened.name == "state_gradient"
+    xr.testing.assert_identical(whitened["delay"], gradient["delay"])
+    assert list(whitened["group"].values) == ["N", "V"]
+    assert whitened.dtype == np.float64
+    assert {"long_name", "units", "equation"} <= set(whitened.attrs)
+    plain = whiten_gradient(values, whitening)
+    assert isinstance(plain, np.ndarray)
+    # Sums of six products in any order; entries of D are of order 1.
+    np.testing.assert_allclose(whitened, plain, rtol=0, atol=1e-13)
+    by_name = whiten_gradient(gradient.transpose("embedding", ...), whitening)
+    np.testing.assert_allclose(by_name, plain, rtol=0, atol=1e-13)
+    expected = np.einsum("gdse,ef->gdsf", values.astype(np.float64), whitening.D)
+    np.testing.assert_allclose(plain, expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "message"),
+    [
+        (np.eye(4), "full rank 4, received rank 3"),
+        (np.tile(np.eye(4), (3, 1)), "full rank 4, received rank 3"),  # one-hot
+        (np.random.default_rng(0).normal(size=(3, 5)), "received rank 2"),
+        (np.random.default_rng(0).normal(size=(1, 5)), "received rank 0"),
+        (np.ones((9, 1)), "received rank 0"),
+        (np.ones(5), r"finite matrix .* received shape \(5,\)"),
+        (np.ones((0, 5)), r"received shape \(0, 5\)"),
+        ([[1.0, np.nan], [0.0, 1.0], [np.inf, 1.0]], "2 non-finite"),
+    ],
+)
+def test_unfit_embeddings_are_refused(embeddings, message):
+    with pytest.raises(ValueError, match=message):
+        fit_whitening(embeddings)
+
+
+def test_dependent_columns_are_refused(embeddings):
+    dependent = np.column_stack([embeddings, embeddings @ np.arange(6)])
+    with pytest.raises(ValueError, match="full rank 7, received rank 6"):
+        fit_whitening(dependent)
+
+
+def test_a_gradient_of_another_size_is_refused(embeddings):
+    whitening = fit_whitening(embeddings)
+    for gradient in (
+        np.ones((4, 5)),
+        np.float64(1),
+        xr.DataArray(np.ones((4, 6)), dims=("state", "input")),
+    ):
+        with pytest.raises(ValueError, match="must be the embedding; expected size 6"):
+            whiten_gradient(gradient, whitening)
+
+
+def test_a_whitened_moment_is_that_of_whitened_gradients(embeddings, rng):
+    whitening = fit_whitening(embeddings)
+    each = rng.normal(size=(9, 2, 4, 6))  # position, delay, state, embedding
+    whitened = each @ whitening.D
+    moments = [np.einsum("pdse,pdsf->def", g, g) / 9 for g in (each, whitened)]
+    found = whiten_moment(moments[0], whitening)
+    assert found.dims == ("delay", "embedding", "embedding_2")
+    # sums of 36 products of order 1, through D twice
+    np.testing.assert_allclose(found, moments[1], rtol=0, atol=1e-12)

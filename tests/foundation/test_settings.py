@@ -1,0 +1,182 @@
+import dataclasses
+
+import pytest
+import yaml
+
+from state_gradients.foundation import settings
+
+BASELINE = """
+baseline:
+  corpus: {name: ptb}
+  model: {units: 8}
+  training: {learning_rate: 1.0}
+  gradients: {max_delay: 5}
+experiments:
+  base: {}
+  wide: {model: {units: 16}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "params.yaml").write_text(BASELINE)
+    return tmp_path
+
+
+def add(project, setting):
+    path = project / "params.yaml"
+    path.write_text(f"{path.read_text()}  new: {setting}\n")
+    return project
+
+
+def test_an_experiment_is_the_baseline_and_what_differs(project):
+    wide = settings.load_experiment("wide", root=project)
+    base = settings.load_experiment("base", root=project)
+    assert (wide.name, wide.model.units, base.model.units) == ("wide", 16, 8)
+    assert dataclasses.replace(wide, name="base", model=base.model) == base
+    # what neither says is the dataclass's default
+    assert wide.training == dataclasses.replace(settings.Training(), learning_rate=1.0)
+
+
+def test_settings_are_frozen_and_keyword_only(project):
+    base = settings.load_experiment("base", root=project)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        base.model.units = 3
+    with pytest.raises(TypeError):
+        settings.Model("lstm")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("{model: {unit: 3}}", "'unit' in new.model; did you mean 'units'"),
+        ("{modle: {units: 3}}", "'modle' in experiments.new; did you mean 'model'"),
+        ("{model: {qqqq: 3}}", "'qqqq' in new.model; known: .*'units'"),
+        ("{model: {units: many}}", "new.model.units must be a int, received 'many'"),
+        ("{model: {units: 2.5}}", "new.model.units must be a int, received 2.5"),
+        ("{model: {units: true}}", "new.model.units must be a int, received True"),
+        ("{model: {units: null}}", "new.model.units must be a int, received None"),
+        ("{model: {units: -1}}", "new.model.units must not be negative, received -1"),
+        ("{model: {cell: lstmm}}", r"new.model.cell must be one of \('lstm', 'gru'"),
+        ("{training: {optimizer: adam}}", "new.training.optimizer must be one of"),
+        ("{gradients: {split: dev}}", "new.gradients.split must be one of"),
+        ("{gradients: {states: cell}}", "new.gradients.states must be a tuple"),
+        ("{gradients: {states: [memory]}}", "new.gradients.states must be one of"),
+        ("{gradients: {window: '200'}}", "new.gradients.window must be a int"),
+        ("{corpus: {train: 5}}", "new.corpus.train must be a str, received 5"),
+        ("{training: {patience: 0}}", "new.training.patience must be at least 1"),
+        ("{training: {clip_norm: .nan}}", "new.training.clip_norm must be finite"),
+        ("{model: {dropout: 1}}", r"new.model.dropout must be below 1, received 1\.0"),
+        ("{model: 5}", "new.model must be a mapping, received 5"),
+        ("{gradients: {groups: new-tokens}}", "which only the synthetic corpus has"),
+        ("{model: {cell: gru}, gradients: {states: [cell]}}", "for a gru, received"),
+        ("{", "params.yaml must be YAML, received"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(project, setting, message):
+    with pytest.raises(ValueError, match=message):
+        settings.load_experiment("new", root=add(project, setting))
+
+
+def test_right_settings_are_converted_to_their_type(project):
+    setting = "{training: {learning_rate: 2}, gradients: {states: [cell, hidden]}}"
+    new = settings.load_experiment("new", root=add(project, setting))
+    assert new.training.learning_rate == 2.0
+    assert type(new.training.learning_rate) is float
+    assert new.gradients.states == ("cell", "hidden")
+
+
+def test_settings_that_may_be_absent_may_be_null(project):
+    setting = "{corpus: {vocabulary_size: null}, gradients: {window: 200}}"
+    new = settings.load_experiment("new", root=add(project, setting))
+    assert new.corpus.vocabulary_size is None
+    assert new.gradients.window == 200
+
+
+def test_an_unknown_experiment_is_refused_with_the_nearest(project):
+    with pytest.raises(ValueError, match="'wid' in experiments; did you mean 'wide'"):
+        settings.load_experiment("wid", root=project)
+
+
+def test_an_experiments_name_is_a_folder_name(project):
+    path = project / "params.yaml"
+    path.write_text(f"{path.read_text()}  ../up: {{}}\n")
+    with pytest.raises(ValueError, match=r"received '\.\./up'"):
+        settings.load_experiment("../up", root=project)
+
+
+def test_a_readers_experiments_stand_beside_the_published_ones(project):
+    local = project / "params.local.yaml"
+    local.write_text("experiments: {mine: {model: {units: 4}}}\n")
+    assert settings.experiment_names(project) == ["base", "wide", "mine"]
+    assert settings.load_experiment("mine", root=project).model.units == 4
+    local.write_text("experiments: {wide: {}}\n")
+    with pytest.raises(ValueError, match="'wide' stands in both"):
+        settings.experiment_names(project)
+    local.write_text("baseline: {model: {units: 4}}\n")
+    with pytest.raises(ValueError, match=r"'baseline' in params\.local\.yaml"):
+        settings.experiment_names(project)
+
+
+def test_the_projects_root_is_the_nearest_folder_with_params(project, monkeypatch):
+    deep = project / "a" / "b"
+    deep.mkdir(parents=True)
+    assert settings.project_root(deep) == project
+    monkeypatch.chdir(deep)
+    monkeypatch.delenv("STATE_GRADIENTS_ROOT", raising=False)
+    assert settings.project_root() == project
+    (deep / "params.yaml").write_text(BASELINE)
+    assert settings.project_root() == deep
+    monkeypatch.setenv("STATE_GRADIENTS_ROOT", str(project))
+    assert settings.project_root() == project
+
+
+def test_outside_a_project_the_error_says_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match="set STATE_GRADIENTS_ROOT"):
+        settings.project_root(tmp_path)
+
+
+def test_every_published_experiment_loads(root):
+    names = settings.experiment_names(root)
+    assert {"synthetic-seed1", "ptb-lstm-256", "ptb-lstm-256-untrained"} <= set(names)
+    for name in names:
+        assert settings.load_experiment(name, root=root).name == name
+
+
+def test_the_baseline_in_full_is_what_the_defaults_say(root):
+    # the reasons stand beside the defaults: the two must not drift apart
+    baseline = settings.load_experiment("ptb-lstm-256", root=root)
+    alone = settings.Gradients(controls=True)  # measured on the baseline only
+    assert baseline == settings.Experiment(name="ptb-lstm-256", gradients=alone)
+    stated, _ = settings.read_params(root)
+    for group in ("model", "training"):
+        fields = {f.name for f in dataclasses.fields(settings.GROUPS[group])}
+        assert fields - set(stated[group]) <= {"embedding_file"}
+
+
+def test_twins_differ_from_the_baseline_in_one_group(root):
+    baseline = settings.load_experiment("ptb-lstm-256", root=root)
+    twin = settings.load_experiment("ptb-lstm-256-untrained", root=root)
+    untrained = dataclasses.replace(baseline.training, max_epochs=0)
+    same = dataclasses.replace(baseline, gradients=settings.Gradients())
+    assert twin == dataclasses.replace(same, name=twin.name, training=untrained)
+
+
+def test_the_lock_is_hashed_and_names_no_place(root):
+    text = (root / "requirements.lock").read_text()
+    lines = [x for x in text.splitlines() if not x.lstrip().startswith("#")]
+    pins = [x for x in "\n".join(lines).replace("\\\n", " ").splitlines() if x]
+    assert len(pins) > 100
+    assert all("==" in pin and " --hash=sha256:" in pin for pin in pins)
+    names = {pin.split("==")[0] for pin in pins}
+    assert {"tensorflow", "keras", "jupyter-book", "pytest", "setuptools"} <= names
+    assert not [name for name in names if "nvidia" in name or "cuda" in name]
+    assert "jupyter-book==1.0.4.post1" in text
+    for place in ("://", "--index", "--find-links", "file:", str(root)):
+        assert place not in text
+
+
+def test_the_conda_environment_is_python_and_the_lock(root):
+    environment = yaml.safe_load((root / "environment.yml").read_text())
+    lock = {"pip": ["-r requirements.lock"]}
+    assert environment["dependencies"] == ["python=3.11", "pip", lock]

@@ -1,0 +1,307 @@
+"""Training: the recipe step by step, resumption after a kill, clear failures."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from state_gradients.foundation import settings as config
+from state_gradients.models import (
+    batching,
+    checkpoints,
+    evaluation,
+    language_model,
+    training,
+)
+from state_gradients.models.checkpoints import checkpoint_path, load_checkpoint
+from state_gradients.text.corpora import Text
+from state_gradients.text.vocabulary import Vocabulary
+
+V, E, H = 9, 3, 5
+EXPERIMENT = config.Experiment(
+    name="small",
+    model=config.Model(units=H, embedding_size=E, dropout=0.3),
+    training=config.Training(
+        seed=5, batch_size=2, num_steps=4, max_epochs=4, learning_rate=0.5
+    ),
+)
+
+
+def small_text(seed=0, length=120):
+    """A text with something to learn: the next token is one or two further on."""
+    rng = np.random.default_rng(seed)
+
+    def stream():
+        return np.cumsum(rng.choice([1, 1, 1, 2], size=length)).astype(np.int32) % V
+
+    tokens = (*(f"w{k}" for k in range(V - 1)), "<eos>")
+    splits = {split: stream() for split in ("train", "valid", "test")}
+    return Text(vocabulary=Vocabulary(tokens), splits=splits)
+
+
+def with_training(**changes):
+    return replace(EXPERIMENT, training=replace(EXPERIMENT.training, **changes))
+
+
+def train(experiment, root, **options):
+    return training.train(
+        experiment, text=small_text(), root=root, progress=False, **options
+    )
+
+
+def numpy_loss(named, ids, targets, mask):
+    """Summed loss over the steps divided by the batch, from zero, in float64."""
+    w, u, b = (
+        named[f"recurrent_1.{k}"].astype(np.float64)
+        for k in ("kernel", "recurrent_kernel", "bias")
+    )
+    k, kb = named["logits.kernel"], named["logits.bias"]
+    total = 0.0
+    for row in range(len(ids)):
+        h, c = np.zeros(H), np.zeros(H)
+        for t, (word, target) in enumerate(zip(ids[row], targets[row], strict=True)):
+            z = named["occurrences"][row, t] + named["embedding"][word]
+            i, f, g, o = np.split(z @ w + h @ u + b, 4)
+            i, f, o = (1 / (1 + np.exp(-x)) for x in (i, f, o))
+            c = f * c + i * np.tanh(g)
+            h = o * np.tanh(c)
+            logits = (h * mask[row, t]) @ k + kb
+            total += np.log(np.sum(np.exp(logits))) - logits[target]
+    return total / len(ids)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad"])
+@pytest.mark.parametrize("clip_norm", [1e3, 0.05])
+def test_one_step_equals_central_differences_clipped_and_applied(optimizer, clip_norm):
+    experiment = with_training(optimizer=optimizer, clip_norm=clip_norm)
+    model = language_model.build_language_model(experiment.model, V, seed=5)
+    for variable in model.trainable_variables:
+        variable.assign(variable.value * 10)  # gates that curve
+    # three words, repeated: the norm per occurrence is another one than the summed
+    ids, targets = np.random.default_rng(0).integers(3, size=(2, 2, 4), dtype=np.int32)
+    mask = training.dropout_masks(experiment, 1, 0)
+    named = {k: v.astype(np.float64) for k, v in language_model.weights(model).items()}
+    named["occurrences"] = np.zeros((2, 4, E))
+
+    gradients, step = {}, 1e-6
+    for name, values in named.items():
+        gradients[name] = np.zeros_like(values)
+        for place in np.ndindex(values.shape):
+            kept, sides = values[place], []
+            for sign in (1, -1):
+                values[place] = kept + sign * step
+                sides.append(numpy_loss(named, ids, targets, mask[1]))
+            values[place] = kept
+            gradients[name][place] = (sides[0] - sides[1]) / (2 * step)
+    # the embedding's part of the norm is per occurrence, before repeated words add up
+    norm = np.sqrt(sum((g**2).sum() for k, g in gradients.items() if k != "embedding"))
+    scale = min(1, clip_norm / norm)
+    values = [v.value for v in model.trainable_variables]
+    squares = [ops.full_like(v, 0.1) for v in values if optimizer == "adagrad"]
+    run = training._training_step(model, experiment.training)
+    states = language_model.zero_states(model, 2)
+    after, _, _, loss = run(
+        values, squares, np.float32(0.5), ids, targets, states, mask
+    )
+    assert float(loss) == pytest.approx(
+        numpy_loss(named, ids, targets, mask[1]), rel=1e-5
+    )
+    names = [k for k in named if k != "occurrences"]
+    for name, value in zip(names, after, strict=True):
+        g = gradients[name] * scale
+        moved = g / np.sqrt(0.1 + g * g) if optimizer == "adagrad" else g
+        # float32 gradients of order one over 4 steps: 1e-5 relative to the largest
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(value), named[name] - 0.5 * moved, rtol=0, atol=2e-5
+        )
+
+
+def test_schedule_epochs_and_learning(tmp_path):
+    experiment = with_training(decay_after=2, patience=9)
+    _, curves = train(experiment, tmp_path)
+    np.testing.assert_allclose(
+        curves["learning_rate"], 0.5 * 0.8 ** np.array([0, 0, 1, 2])
+    )
+    assert list(curves["epoch"].values) == [1, 2, 3, 4]
+    assert curves["valid_perplexity"][-1] < curves["valid_perplexity"][0] < 1.1 * V
+
+
+def test_stops_when_each_of_three_epochs_gains_too_little():
+    settings = config.Training(patience=3, min_improvement=0.001)
+    assert not training.has_settled([100, 99.99, 99.98], settings)
+    assert training.has_settled([100, 99.99, 99.98, 99.97], settings)
+    assert not training.has_settled([100, 99.99, 99.0, 98.99], settings)
+    # a rise and the way back is no improvement on the best so far
+    assert training.has_settled([100, 120, 110, 99.99], settings)
+
+
+def test_untrained_experiment_keeps_its_initial_weights(tmp_path):
+    model, curves = train(with_training(max_epochs=0), tmp_path)
+    initial = language_model.build_language_model(EXPERIMENT.model, V, seed=5)
+    for name, value in language_model.weights(initial).items():
+        np.testing.assert_array_equal(language_model.weights(model)[name], value)
+    assert curves.sizes["epoch"] == 0
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = {path!r}
+import test_training
+test_training.train(test_training.EXPERIMENT, {root!r})
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_identical_weights(tmp_path):
+    whole, unbroken = train(EXPERIMENT, tmp_path / "whole")
+    script = SCRIPT.format(
+        path=[str(Path(__file__).parent)], root=str(tmp_path / "cut")
+    )
+    path = checkpoint_path(EXPERIMENT, root=tmp_path / "cut")
+    child = subprocess.Popen([sys.executable, "-c", script])
+    deadline = time.monotonic() + 120
+    while not path.is_file() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    done = len(load_checkpoint(path)[2]["seconds"])
+    assert 1 <= done <= 4
+    resumed, curves = train(EXPERIMENT, tmp_path / "cut")
+    assert curves.sizes["epoch"] == 4
+    for name in ("train_perplexity", "valid_perplexity"):
+        np.testing.assert_array_equal(curves[name], unbroken[name])
+    for name, value in language_model.weights(whole).items():
+        np.testing.assert_array_equal(language_model.weights(resumed)[name], value)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad"])
+def test_resuming_at_every_epoch_equals_an_unbroken_run(
+    tmp_path, monkeypatch, optimizer
+):
+    experiment = with_training(optimizer=optimizer)
+    whole, _ = train(experiment, tmp_path / "whole")
+
+    class CutError(Exception):
+        pass
+
+    save = checkpoints.save_checkpoint
+
+    def save_and_stop(*arguments):
+        save(*arguments)
+        raise CutError
+
+    monkeypatch.setattr(checkpoints, "save_checkpoint", save_and_stop)
+    for _ in range(4):
+        with pytest.raises(CutError):
+            train(experiment, tmp_path / "cut")
+    monkeypatch.undo()
+    resumed, curves = train(experiment, tmp_path / "cut")
+    assert curves.sizes["epoch"] == 4
+    for name, value in language_model.weights(whole).items():
+        np.testing.assert_array_equal(language_model.weights(resumed)[name], value)
+
+
+def test_a_split_too_short_for_a_window_is_refused_before_training(tmp_path):
+    text = small_text()
+    short = replace(text, splits=text.splits | {"valid": text.splits["valid"][:9]})
+    with pytest.raises(ValueError, match="needs 10 tokens, received 9"):
+        training.train(EXPERIMENT, text=short, root=tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_longer_training_goes_on_and_a_shorter_one_is_refused(tmp_path):
+    whole, _ = train(with_training(patience=9), tmp_path / "whole")
+    train(with_training(max_epochs=2), tmp_path / "cut")
+    longer, curves = train(with_training(patience=9), tmp_path / "cut")
+    assert curves.sizes["epoch"] == 4
+    for name, value in language_model.weights(whole).items():
+        np.testing.assert_array_equal(language_model.weights(longer)[name], value)
+    with pytest.raises(ValueError, match=r"beyond epoch 3, .* holds 4 epochs"):
+        train(with_training(max_epochs=3), tmp_path / "cut")
+    with pytest.raises(ValueError, match=r"beyond epoch 2, .* holds 4 epochs"):
+        train(with_training(patience=1, min_improvement=0.9), tmp_path / "cut")
+
+
+def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+    train(with_training(), tmp_path)
+    path = checkpoint_path(with_training(), root=tmp_path)
+    before = path.read_bytes()
+    longer = with_training(max_epochs=9, learning_rate=np.inf, patience=9)
+    other = checkpoint_path(longer, root=tmp_path)
+    other.parent.mkdir()
+    other.write_bytes(before)
+    with pytest.raises(training.TrainingDivergedError, match="epoch 5, batch 1"):
+        train(longer, tmp_path)
+    assert other.read_bytes() == before
+
+
+def test_a_training_far_above_guessing_is_warned_of_recorded_and_goes_on(tmp_path):
+    # large weights: finite losses of more than ln(10 V) nats
+    loud = with_training(learning_rate=30.0, clip_norm=50.0, max_epochs=2, patience=9)
+    with pytest.warns(training.FarAboveGuessingWarning, match="guess, 9; it goes on"):
+        _, curves = train(loud, tmp_path)
+    assert curves.sizes["epoch"] == 2
+    far = curves["valid_perplexity"] > 10 * V
+    assert far.any()
+    np.testing.assert_array_equal(curves["far_above_guessing"], far)
+    _, quiet = train(EXPERIMENT, tmp_path)
+    assert "far_above_guessing" not in quiet
+
+
+def test_perplexity_of_a_known_distribution():
+    settings = config.Model(units=H, embedding_size=E)
+    model = language_model.build_language_model(settings, V, seed=1)
+    bias = np.log(np.arange(1, V + 1) / np.arange(1, V + 1).sum())
+    model.get_layer("logits").set_weights([np.zeros((H, V)), bias])
+    ids = np.random.default_rng(0).integers(V, size=103)
+    for batch_size, num_steps in ((1, 1), (2, 7), (1, 50)):
+        rows = batching.windows(ids, batch_size, num_steps)
+        targets = np.concatenate([t.ravel() for _, t in rows])
+        found = training.perplexity(
+            model, ids, batch_size=batch_size, num_steps=num_steps
+        )
+        assert found == pytest.approx(np.exp(-bias[targets].mean()), rel=1e-6)
+
+
+def test_state_is_carried_whatever_the_window():
+    model = language_model.build_language_model(
+        config.Model(units=H, embedding_size=E), V
+    )
+    for variable in model.trainable_variables:
+        variable.assign(variable.value * 20)
+    ids = np.random.default_rng(0).integers(V, size=61)
+    one, guess = evaluation.token_losses(model, ids, batch_size=1, num_steps=1)
+    sixty, again = evaluation.token_losses(model, ids, batch_size=1, num_steps=60)
+    assert one.shape == (1, 60)
+    np.testing.assert_allclose(one, sixty, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(guess, again)
+    whole = keras.ops.convert_to_numpy(model(ids[None, :-1]))
+    np.testing.assert_array_equal(guess[0], whole[0].argmax(-1))
+
+
+def test_dropout_masks_depend_on_seed_epoch_and_batch_alone():
+    first = training.dropout_masks(EXPERIMENT, 1, 2)
+    assert first[0] is None
+    np.testing.assert_array_equal(first[1], training.dropout_masks(EXPERIMENT, 1, 2)[1])
+    for epoch, batch in ((1, 3), (2, 2)):
+        other = training.dropout_masks(EXPERIMENT, epoch, batch)[1]
+        assert not np.array_equal(first[1], other)
+    wide = replace(EXPERIMENT, model=replace(EXPERIMENT.model, units=5000, dropout=0.3))
+    mask = training.dropout_masks(wide, 1, 1)[1]
+    np.testing.assert_allclose(np.unique(mask), [0, 1 / 0.7], rtol=1e-6)
+    # 40,000 draws: standard deviation of the mean 0.0023 / 0.7
+    assert mask.mean() == pytest.approx(1, abs=0.013)
+
+
+def test_embedding_dropout_masks_the_input():
+    model = replace(EXPERIMENT.model, embedding_dropout=0.5)
+    masks = training.dropout_masks(replace(EXPERIMENT, model=model), 1, 1)
+    assert masks[0].shape == (2, 4, E)
+    assert masks[1].shape == (2, 4, H)

@@ -1,0 +1,270 @@
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+from artifact_project import ABOUT, dataset, fill, make_project
+
+from state_gradients.foundation import settings
+from state_gradients.paper import ledger
+from state_gradients.project import artifacts
+
+# every claim of kind N: the numbers the paper prints
+NUMBERS = [8, 13, 18, *range(20, 24), 25, 26, *range(28, 35), *range(50, 53)]
+NUMBERS += [*range(55, 58), *range(59, 62), 63, 64, 66, 67, 68, 72, 73, 93, 101, 103]
+NUMBERS += [113, 131, 132, *range(138, 142), 145, 156, 159, 164, 166, 167, 168]
+NUMBERS += [*range(170, 190)]
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "data").mkdir()
+    return make_project(tmp_path)
+
+
+def _ledger(project, *rows):
+    """Write rows with the fields that do not matter here, and judge them."""
+    common = {"where": "here", "what": "something"}
+    rows = [{"id": str(i)} | common | row for i, row in enumerate(rows)]
+    (project / "data/published.yaml").write_text(yaml.safe_dump({"rows": rows}))
+    return ledger.ledger(project).to_dict("records")
+
+
+def _training(project, name, **scalars):
+    experiment = settings.load_experiment(name, root=project)
+    artifacts.save(dataset("training", **scalars), experiment, "training", root=project)
+
+
+def _test_perplexity(published, **more):
+    ours = {"artifact": "training", "variable": "test_perplexity"}
+    row = {"published": published, "kind": "perplexity", "ours": ours}
+    return row | {"experiment": "ptb-lstm-256"} | more
+
+
+@pytest.mark.parametrize(
+    ("ours", "difference", "verdict"),
+    [
+        (103.0, 3.0, "within"),
+        (97.0, -3.0, "within"),
+        (103.1, 3.1, "outside, unexplained"),
+        (96.9, -3.1, "outside, unexplained"),
+    ],
+)
+def test_a_perplexity_may_differ_by_three_per_cent_in_either_direction(
+    project, ours, difference, verdict
+):
+    _training(project, "ptb-lstm-256", test_perplexity=ours)
+    (row,) = _ledger(project, _test_perplexity(100.0))
+    assert row["ours"] == ours
+    assert row["difference"] == pytest.approx(difference, rel=1e-12)
+    assert (row["verdict"], row["tolerance"]) == (verdict, "3 %")
+
+
+def test_a_row_outside_needs_its_reason_and_a_row_within_shows_none(project):
+    _training(project, "ptb-lstm-256", test_perplexity=110.0)
+    rows = [_test_perplexity(p, why="measured") for p in (100.0, 110.0)]
+    outside, within = _ledger(project, *rows)
+    assert (outside["verdict"], outside["why"]) == ("outside", "measured")
+    assert (within["verdict"], within["why"]) == ("within", "")
+
+
+def test_other_values_may_differ_by_ten_per_cent(project):
+    _training(project, "ptb-lstm-256", test_perplexity=0.55)
+    rows = [_test_perplexity(p, kind="other") for p in (0.5, 0.499, 0.611, 0.612)]
+    verdicts = [row["verdict"] for row in _ledger(project, *rows)]
+    assert [v == "within" for v in verdicts] == [True, False, True, False]
+
+
+def _probes(project, name, accuracy):
+    probes = xr.Dataset(
+        {"lda_accuracy": (("representation", "target"), accuracy, ABOUT)},
+        {"representation": ["cell", "hidden"], "target": ["token", "new"]},
+    )
+    probes["unexpected_mistakes"] = ((), 15, ABOUT)
+    probes["predictions"] = ((), 161_345, ABOUT)
+    experiment = fill(project, name, ["training", "encoder", "weights", "gradients"])
+    artifacts.save(probes, experiment, "probes", root=project)
+
+
+SEEDS = ["synthetic-seed1", "synthetic-seed2"]
+HIDDEN_TOKEN = {
+    "published": 89,
+    "kind": "percent",
+    "experiment": SEEDS,
+    "ours": {
+        "artifact": "probes",
+        "variable": "lda_accuracy",
+        "select": {"representation": "hidden", "target": "token"},
+    },
+}
+
+
+def test_percentages_are_means_over_the_seeds_in_points(project):
+    _probes(project, SEEDS[0], [[0.1, 0.2], [0.87, 0.4]])
+    (row,) = _ledger(project, HIDDEN_TOKEN)
+    assert (row["ours"], row["why"]) == (pytest.approx(87), "1 of 2 runs")
+    assert math.isnan(row["uncertainty"])
+    _probes(project, SEEDS[1], [[0.1, 0.2], [0.97, 0.4]])
+    (row,) = _ledger(project, HIDDEN_TOKEN)
+    assert row["ours"] == pytest.approx(92)
+    assert row["difference"] == pytest.approx(3)  # 3 points are within
+    assert row["uncertainty"] == pytest.approx(10 / math.sqrt(2))  # of two values
+    assert (row["verdict"], row["tolerance"]) == ("within", "3 points")
+
+
+def test_a_rate_is_one_variable_over_another(project):
+    _probes(project, SEEDS[0], np.zeros((2, 2)))
+    ours = {"artifact": "probes", "variable": "unexpected_mistakes"}
+    ours |= {"over": "predictions"}
+    row = {"published": 0.009, "kind": "percent", "experiment": SEEDS, "ours": ours}
+    (row,) = _ledger(project, row)
+    assert row["ours"] == pytest.approx(100 * 15 / 161_345)
+
+
+def _memory(project, name, values):
+    spectra = dataset("spectra")
+    spectra["memory"][:] = 0
+    spectra["memory"].loc[{"state_kind": "cell", "normalization": "whitened"}] = values
+    experiment = fill(project, name, ["encoder", "gradients"])
+    artifacts.save(spectra, experiment, "spectra", root=project)
+
+
+def _mean_memory(**more):
+    select = {"state_kind": "cell", "group": "all", "normalization": "whitened"}
+    select |= {"delay": [1, 2]}
+    return {"artifact": "spectra", "variable": "memory", "select": select} | more
+
+
+def test_a_range_of_delays_is_averaged_and_held_against_a_published_range(project):
+    _memory(project, "ptb-lstm-256", [100.0, 2.0, 3.0])
+    row = {"kind": "range", "experiment": "ptb-lstm-256", "ours": _mean_memory()}
+    rows = [row | {"published": limits} for limits in ([1, 2.5], [2.6, 9], [0, 2.25])]
+    inside, below, above = _ledger(project, *rows)
+    assert inside["ours"] == 2.5
+    assert (inside["difference"], inside["verdict"]) == (0, "within")
+    assert inside["published"] == "1 to 2.5"
+    assert below["difference"] == pytest.approx(-0.1)
+    assert above["difference"] == pytest.approx(0.25)
+    assert {below["verdict"], above["verdict"]} == {"outside, unexplained"}
+    _memory(project, "ptb-gru-256", [0.0, 5e-10, 5e-10])  # small is not round-off
+    row["experiment"] = "ptb-gru-256"
+    rows = [row | {"published": [0, limit]} for limit in (1e-10, 1e-9)]
+    verdicts = [row["verdict"] for row in _ledger(project, *rows)]
+    assert verdicts == ["outside, unexplained", "within"]
+
+
+def test_orders_are_exact(project):
+    names = ["ptb-lstm-256", "ptb-lstm-256-untrained", "ptb-gru-256"]
+    for name, value in zip(names, (3.0, 1.0, 2.0), strict=True):
+        _memory(project, name, [0.0, value, value])
+    members = {
+        key: _mean_memory(experiment=name)
+        for key, name in zip("abc", names, strict=True)
+    }
+    texts = ["a > c > b", "b < c < a", "a, c > b", "a > b, c", "a > b > c", "c < a, b"]
+    rows = [{"published": t, "kind": "order", "ours": members} for t in texts]
+    found = _ledger(project, *rows)
+    assert [row["verdict"] == "within" for row in found] == [True] * 4 + [False] * 2
+    assert [found[0]["ours"], found[1]["ours"]] == ["a > c > b", "b < c < a"]
+    assert {row["tolerance"] for row in found} == {"exact"}
+    artifacts.path(names[2], "spectra", root=project).unlink()
+    row = _ledger(project, rows[0])[0]
+    assert row["verdict"] == "not run"
+    assert row["why"] == "run `state-gradients reproduce ptb-gru-256`"
+
+
+def test_what_has_not_run_says_what_would_give_it(project):
+    _training(project, "ptb-lstm-256")
+    missing, variable, uncomputed = _ledger(
+        project,
+        _test_perplexity(1.0, experiment="ptb-gru-256", needs="a corpus"),
+        _test_perplexity(1.0, ours={"artifact": "training", "variable": "nothing"}),
+        {"published": 1, "kind": "other"},
+    )
+    run = "run `state-gradients reproduce ptb-gru-256`; it needs a corpus"
+    assert (missing["verdict"], missing["why"]) == ("not run", run)
+    assert missing["ours"] is None
+    assert "training of ptb-lstm-256 hold no" in variable["why"]
+    assert "nothing" in variable["why"]
+    assert uncomputed["why"] == "no stage computes it yet"
+
+
+def test_what_cannot_be_compared_shows_ours_and_no_verdict(project):
+    _training(project, "ptb-lstm-256", test_perplexity=100.0)
+    row = _ledger(project, _test_perplexity(100.0, incomparable="another text"))[0]
+    assert (row["ours"], row["verdict"]) == (100, "not comparable")
+    assert row["why"] == "another text"
+
+
+def test_a_quantity_without_a_value_is_not_comparable(project):
+    _training(project, "ptb-lstm-256", mistakes=0, late=0)
+    ours = {"artifact": "training", "variable": "late", "over": "mistakes"}
+    row = _ledger(project, _test_perplexity(100, kind="percent", ours=ours))[0]
+    assert (row["verdict"], row["why"]) == ("not comparable", "ours is not defined")
+
+
+def test_a_damaged_artifact_stops_the_ledger(project):
+    _training(project, "ptb-lstm-256")
+    artifacts.path("ptb-lstm-256", "training", root=project).write_bytes(b"")
+    with pytest.raises(artifacts.ArtifactError, match=r"training\.nc"):
+        _ledger(project, _test_perplexity(1.0))
+
+
+@pytest.fixture
+def published(root):
+    return ledger.read_published(root)
+
+
+def test_every_published_number_has_a_row(published):
+    assert {f"C{n:03d}" for n in NUMBERS} <= {row.get("claim") for row in published}
+    table3 = [row for row in published if row["where"] == "Table 3"]
+    table2 = [r for r in published if r["where"] == "Table 2" and r["kind"] != "order"]
+    table1 = [row for row in published if row["where"] == "Table 1"]
+    assert (len(table1), len(table2), len(table3)) == (12, 22, 40)
+    # the printed columns, summed
+    assert sum(row["published"] for row in table1) == 928
+    assert sum(row["published"] for row in table2) == pytest.approx(3374.6)
+    assert sum(row["published"] for row in table3) == pytest.approx(3101.7)
+
+
+def test_the_rows_are_well_formed(published, root):
+    identifiers = [row["id"] for row in published]
+    assert len(set(identifiers)) == len(identifiers)
+    known, needed = set(settings.experiment_names(root)), set()
+    fields = {"id", "where", "what", "published", "kind", "claim", "experiment", "ours"}
+    for row in published:
+        assert row.keys() <= fields | {"needs", "incomparable", "why"}, row["id"]
+        assert {"id", "where", "what", "published", "kind"} <= row.keys()
+        assert isinstance(row["where"], str)
+        assert re.fullmatch(r"C\d{3}", row["claim"])
+        form = {"range": list, "order": str}.get(row["kind"], (int, float))
+        assert isinstance(row["published"], form), row["id"]
+        assert row["kind"] in ledger.TOLERANCES
+        specs = row.get("ours") or {}
+        if row["kind"] == "order" and specs:
+            members = set(re.split(" [<>] |, ", row["published"]))
+            assert members == {str(member) for member in specs}, row["id"]
+        else:
+            specs = {"": specs | {"experiment": row.get("experiment", [])}}
+        for spec in specs.values():
+            names = spec["experiment"]
+            needed |= set(names if isinstance(names, list) else [names])
+            if "artifact" in spec:
+                artifacts.path("any", spec["artifact"], root=root)
+                assert names
+    assert needed <= known
+
+
+def test_the_ledger_of_this_project_holds_and_is_json(root):
+    table = ledger.ledger(root).set_index("id")
+    assert len(table) == len(ledger.read_published(root))
+    optimum = table.loc["appendix8-optimum"]
+    assert optimum["ours"] == pytest.approx(
+        math.exp((7.5 * math.log(8) + math.log(6)) / 121)
+    )
+    assert table.loc["appendix8-cycle", "ours"] == pytest.approx(8 ** (1 / 16))
+    json.loads(table.to_json(orient="records"))
+    assert not table["verdict"].isna().any()

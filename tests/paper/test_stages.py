@@ -1,0 +1,225 @@
+"""From a reader's own text to fresh artifacts, and what becomes stale when."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from state_gradients import cli
+from state_gradients.analysis import spectra, summary, uncertainty, whitening
+from state_gradients.engine import means as engine
+from state_gradients.foundation import settings
+from state_gradients.paper import stages
+from state_gradients.project import artifacts
+
+PARAMS = """
+baseline:
+  corpus: {name: mine, train: train.txt, valid: valid.txt, test: test.txt,
+           vocabulary_size: 20}
+  model: {units: 6, embedding_size: 3}
+  training: {batch_size: 2, num_steps: 8, max_epochs: 2}
+  gradients: {max_delay: 4}
+experiments:
+  mine: {}
+  mine-untrained: {training: {max_epochs: 0}}
+  mine-window: {gradients: {window: 8, blocks: null}}
+  mine-controls: {gradients: {controls: true}}
+  mine-short: {gradients: {max_delay: 50}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with a small text of a reader's own."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    for split in ("train", "valid", "test"):
+        lines = [
+            " ".join(f"w{k}" for k in rng.zipf(1.6, size=9) % 30) for _ in range(12)
+        ]
+        (tmp_path / f"{split}.txt").write_text("\n".join(lines) + "\n")
+    monkeypatch.setenv("STATE_GRADIENTS_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.app, list(arguments))
+
+
+def states(name):
+    table = artifacts.status(names=[name])
+    return dict(zip(table["kind"], table["state"], strict=True))
+
+
+def test_reproduce_makes_what_is_missing_and_then_nothing(project):
+    first = run("reproduce", "mine")
+    assert first.exit_code == 0, first.output
+    assert states("mine") == dict.fromkeys(
+        ("training", "encoder", "gradients", "intervals", "spectra"), "fresh"
+    )
+    again = run("reproduce", "mine")
+    assert "everything is fresh" in again.output
+
+    gradients = artifacts.load("mine", "gradients")
+    assert gradients["state_gradient"].dims == (
+        "state_kind",
+        "group",
+        "delay",
+        "state",
+        "embedding",
+    )
+    assert list(gradients["state_kind"].values) == ["hidden", "cell"]
+    # 12 lines of 9 words and <eos>; delay tau has 120 - tau positions
+    np.testing.assert_array_equal(gradients["n_samples"][0], 120 - np.arange(5))
+
+    found = artifacts.load("mine", "spectra")
+    encoder = artifacts.load("mine", "encoder")
+    cell = gradients["state_gradient"].sel(state_kind="cell", group="all")
+    fitted = whitening.fit_whitening(encoder["embedding"])
+    expected = spectra.memory_curve(whitening.whiten_gradient(cell, fitted))
+    whitened = found.sel(state_kind="cell", group="all", normalization="whitened")
+    for name in ("memory", "total", "selectivity", "selectivity_5"):
+        np.testing.assert_allclose(whitened[name], expected[name], rtol=1e-9)
+    assert float(found["condition_number"]) == pytest.approx(fitted.condition_number)
+    training = artifacts.load("mine", "training")
+    assert int(training["epochs_run"]) == training.sizes["epoch"] == 2
+    shapes = ((20, 3), (3, 24), (6, 24), (24,), (6, 20), (20,))
+    parameters = sum(int(np.prod(shape)) for shape in shapes)
+    assert int(training["n_parameters"]) == parameters
+
+
+def test_a_changed_setting_reruns_only_what_depends_on_it(project):
+    for name in ("mine", "mine-window"):
+        assert run("reproduce", name).exit_code == 0
+    path = project / "params.yaml"
+    path.write_text(PARAMS.replace("max_delay: 4", "max_delay: 3"))
+    assert states("mine") == {
+        "training": "fresh",
+        "encoder": "fresh",
+        "gradients": "stale",
+        "intervals": "stale",
+        "spectra": "stale",
+    }
+    assert stages.reproduce("mine") == ["extract", "analyse"]
+    before = artifacts.load("mine", "encoder")
+    text = (project / "train.txt").read_text()
+    (project / "train.txt").write_text(text.replace("w1 ", "w0 "))
+    assert set(states("mine").values()) == {"stale"}
+    # the checkpoint of the other text is not resumed
+    assert stages.reproduce("mine") == ["train", "extract", "analyse"]
+    after = artifacts.load("mine", "encoder")
+    assert not np.array_equal(after["embedding"], before["embedding"])
+
+
+def test_intervals_and_controls_are_those_of_the_library(project):
+    done = run("reproduce", "mine-controls")
+    assert done.exit_code == 0, done.output
+    encoder, means, intervals, controls, found = (
+        artifacts.load("mine-controls", kind)
+        for kind in ("encoder", "gradients", "intervals", "controls", "spectra")
+    )
+    # the blocks' means pool to the mean, up to float32
+    raw = found["memory"].sel(normalization="raw").expand_dims(quantity=["memory"])
+    observed = intervals["observed"].sel(normalization="raw", quantity=["memory"])
+    xr.testing.assert_allclose(observed, raw.transpose(*observed.dims), rtol=1e-5)
+    assert (intervals["lower"] <= intervals["estimate"]).all()
+
+    text = stages.corpora.load(settings.load_experiment("mine").corpus)
+    model = stages.build_model(settings.load_experiment("mine"), encoder)
+    options = {"max_delay": 4, "state": ("cell",)}
+    other = uncertainty.shuffled(text.splits["valid"], seed=2)
+    order = engine.mean_state_gradients(model, other, **options)
+    expected = spectra.memory_curve(order["state_gradient"][0])
+    shuffled = controls.sel(
+        control="shuffled text", state_kind="cell", group="all", normalization="raw"
+    )
+    for name in ("memory", "selectivity"):
+        np.testing.assert_allclose(shuffled[name], expected[name], rtol=1e-5)
+    whitened = summary.spectra_of(
+        means["state_gradient"], encoder["embedding"], means["second_moment"]
+    )
+    xr.testing.assert_allclose(whitened["coherence"], found["coherence"])
+    assert (found["coherence"] <= 1).all()
+    # a window of 200 tokens cuts nothing in a text of 120
+    for control in ("text", "window 200"):
+        same = controls["memory"].sel(control=control, normalization="raw")
+        whole = found["memory"].sel(normalization="raw")
+        np.testing.assert_allclose(same, whole, rtol=1e-5)
+    assert means["second_moment"].dims[-1] == "embedding_2"
+
+
+def test_a_text_too_short_for_intervals_says_what_to_set(project):
+    wrong = run("reproduce", "mine-short")
+    assert wrong.exit_code == 1
+    assert "at least 510 tokens" in wrong.output
+    assert "blocks: null" in wrong.output
+
+
+def test_untrained_twin_shares_the_initial_weights(project):
+    assert run("reproduce", "mine-untrained").exit_code == 0
+    encoder = artifacts.load("mine-untrained", "encoder")
+    assert float(abs(encoder["embedding"]).max()) <= 0.05
+    assert float(artifacts.load("mine-untrained", "training")["epochs_run"]) == 0
+
+
+def test_one_hot_input_is_never_whitened():
+    gradient = xr.DataArray(
+        np.random.default_rng(0).normal(size=(1, 1, 2, 4, 3)),
+        dims=("state_kind", "group", "delay", "state", "embedding"),
+    )
+    embedding = xr.DataArray(np.eye(3), dims=("vocabulary", "embedding"))
+    found = summary.spectra_of(gradient, embedding)
+    assert list(found["normalization"].values) == ["raw"]
+    assert "received rank 2" in found.attrs["note"]
+    spread = summary.spread_of(embedding)
+    # Centred, I - 1/3 is a projection on 2 of the 3 dimensions; divided by V - 1 = 2.
+    np.testing.assert_allclose(spread["embedding_variance"], [0.5, 0.5, 0], atol=1e-15)
+    assert list(spread) == ["embedding_variance"]
+
+
+def test_other_embeddings_must_be_whitened_to_be_analysed():
+    table = np.random.default_rng(0).normal(size=(9, 2))
+    embedding = xr.DataArray(table, dims=("vocabulary", "embedding"))
+    spread = summary.spread_of(embedding)
+    # sums of 9 products: within 9 eps of the largest, which is below 10 times any other
+    variances = np.linalg.svdvals(table - table.mean(axis=0)) ** 2 / 8
+    np.testing.assert_allclose(spread["embedding_variance"], variances, rtol=1e-13)
+    # Z^T Z inverts the covariance: cond(Z)^2 = cond(cov)
+    squared = variances[0] / variances[1]
+    np.testing.assert_allclose(spread["condition_number"] ** 2, squared, rtol=1e-12)
+    with pytest.raises(ValueError, match="full rank 4, received rank 2"):
+        summary.spread_of(xr.concat([embedding, embedding], "embedding"))
+
+
+def test_json_and_errors_of_the_command_line(project):
+    assert run("reproduce", "mine").exit_code == 0
+    rows = json.loads(run("status", "mine", "--json").stdout)
+    assert {row["state"] for row in rows} == {"fresh"}
+    wrong = run("reproduce", "mime")
+    assert wrong.exit_code == 1
+    assert "did you mean 'mine'" in wrong.output
+    (project / "train.txt").unlink()
+    unknown = run("reproduce", "mine-window", "mime")  # refused before any work
+    assert (unknown.exit_code, states("mine-window")["training"]) == (1, "missing")
+    missing = run("train", "mine", "--restart")
+    assert missing.exit_code == 1
+    assert "train.txt" in missing.output
+    assert "Traceback" not in missing.output
+
+
+def test_corpus_prints_the_sizes_of_the_text_as_first_used(project):
+    (project / "params.local.yaml").write_text(
+        "experiments: {doubled: {corpus: {repeat_eos: 2}}}"
+    )
+    sizes = json.loads(run("corpus", "mine", "--json").stdout)
+    lines = dict.fromkeys(("train", "valid", "test"), 12 * (9 + 1))
+    assert sizes == lines | {"vocabulary": 20}
+
+
+def test_extract_before_train_names_the_command(project):
+    wrong = run("extract", "mine")
+    assert wrong.exit_code == 1
+    assert "state-gradients reproduce mine" in wrong.output
+    assert settings.load_experiment("mine").name == "mine"
