@@ -243,7 +243,7 @@ def test_an_experiment_of_the_readers_own_is_judged_like_the_others(project):
 
 def test_status_needs_no_backend(project):
     script = (
-        "import sys; from state_gradients import artifacts; "
+        "import sys; from state_gradients.project import artifacts; "
         f"artifacts.status({str(project)!r}); "
         "print(*{'tensorflow', 'jax', 'keras', 'torch'} & set(sys.modules))"
     )
