@@ -106,11 +106,13 @@ def labels(corpus, split):
 
 def load(corpus):
     """Return the :class:`Text`, its splits from independent streams of the seed."""
-    size = corpus.vocabulary_size
-    if (size is not None and size < len(TOKENS)) or corpus.repeat_eos != 1:
+    size, eos_at_stops = corpus.vocabulary_size, corpus.eos_at_stops
+    too_small = size is not None and size < len(TOKENS)
+    if too_small or corpus.repeat_eos != 1 or eos_at_stops:
         raise ValueError(
-            "synthetic: `vocabulary_size` must be null or at least 11 and `repeat_eos` "
-            f"must be 1, received {size} and {corpus.repeat_eos}."
+            "synthetic: `vocabulary_size` must be null or at least 11, `repeat_eos` 1 "
+            f"and `eos_at_stops` false, received {size}, {corpus.repeat_eos} and "
+            f"{eos_at_stops}."
         )
     splits = {split: labels(corpus, split).ids for split in SIZES}
     counts = np.bincount(splits["train"], minlength=len(TOKENS))
