@@ -12,7 +12,7 @@ from state_gradients.analysis import sentences, whitening
 from state_gradients.engine import jobs, network, readers, sums, tiles, words
 from state_gradients.engine import means as gradients
 from state_gradients.foundation import backends
-from state_gradients.foundation import settings as config
+from state_gradients.foundation.settings import Model
 from state_gradients.models import cells as recurrences
 from state_gradients.models import language_model
 
@@ -576,7 +576,7 @@ def test_a_mean_over_nothing_is_nan_with_no_samples():
 
 def test_built_language_model_is_accepted():
     for cell in ("lstm", "gru", "rnn"):
-        options = config.Model(units=H, embedding_size=E, cell=cell, layers=2)
+        options = Model(units=H, embedding_size=E, cell=cell, layers=2)
         model = language_model.build_language_model(options, V, seed=1)
         result = gradients.mean_state_gradients(
             model, np.arange(V), max_delay=2, layer=2
@@ -625,7 +625,7 @@ def test_weights_that_are_not_finite_are_named():
 
 
 def test_dropout_and_backend_state_do_not_enter():
-    options = config.Model(units=H, embedding_size=E, dropout=0.9)
+    options = Model(units=H, embedding_size=E, dropout=0.9)
     model = language_model.build_language_model(options, V, seed=1)
     ids = np.arange(V)
     first = gradients.mean_state_gradients(model, ids, max_delay=2)

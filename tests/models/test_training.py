@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from state_gradients.foundation import settings as config
+from state_gradients.foundation import settings
 from state_gradients.models import (
     batching,
     checkpoints,
@@ -25,10 +25,10 @@ from state_gradients.text.corpora import Text
 from state_gradients.text.vocabulary import Vocabulary
 
 V, E, H = 9, 3, 5
-EXPERIMENT = config.Experiment(
+EXPERIMENT = settings.Experiment(
     name="small",
-    model=config.Model(units=H, embedding_size=E, dropout=0.3),
-    training=config.Training(
+    model=settings.Model(units=H, embedding_size=E, dropout=0.3),
+    training=settings.Training(
         seed=5, batch_size=2, num_steps=4, max_epochs=4, learning_rate=0.5
     ),
 )
@@ -134,12 +134,12 @@ def test_schedule_epochs_and_learning(tmp_path):
 
 
 def test_stops_when_each_of_three_epochs_gains_too_little():
-    settings = config.Training(patience=3, min_improvement=0.001)
-    assert not training.has_settled([100, 99.99, 99.98], settings)
-    assert training.has_settled([100, 99.99, 99.98, 99.97], settings)
-    assert not training.has_settled([100, 99.99, 99.0, 98.99], settings)
+    recipe = settings.Training(patience=3, min_improvement=0.001)
+    assert not training.has_settled([100, 99.99, 99.98], recipe)
+    assert training.has_settled([100, 99.99, 99.98, 99.97], recipe)
+    assert not training.has_settled([100, 99.99, 99.0, 98.99], recipe)
     # a rise and the way back is no improvement on the best so far
-    assert training.has_settled([100, 120, 110, 99.99], settings)
+    assert training.has_settled([100, 120, 110, 99.99], recipe)
 
 
 def test_untrained_experiment_keeps_its_initial_weights(tmp_path):
@@ -256,8 +256,8 @@ def test_a_training_far_above_guessing_is_warned_of_recorded_and_goes_on(tmp_pat
 
 
 def test_perplexity_of_a_known_distribution():
-    settings = config.Model(units=H, embedding_size=E)
-    model = language_model.build_language_model(settings, V, seed=1)
+    small = settings.Model(units=H, embedding_size=E)
+    model = language_model.build_language_model(small, V, seed=1)
     bias = np.log(np.arange(1, V + 1) / np.arange(1, V + 1).sum())
     model.get_layer("logits").set_weights([np.zeros((H, V)), bias])
     ids = np.random.default_rng(0).integers(V, size=103)
@@ -272,7 +272,7 @@ def test_perplexity_of_a_known_distribution():
 
 def test_state_is_carried_whatever_the_window():
     model = language_model.build_language_model(
-        config.Model(units=H, embedding_size=E), V
+        settings.Model(units=H, embedding_size=E), V
     )
     for variable in model.trainable_variables:
         variable.assign(variable.value * 20)
