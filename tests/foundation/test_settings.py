@@ -52,6 +52,7 @@ def test_settings_are_frozen_and_keyword_only(project):
     ("setting", "message"),
     [
         ("{model: {unit: 3}}", "new.model.unit is no setting; did you mean 'units'"),
+        ("{model: {on: 3}}", "new.model.True is no setting; known: "),
         ("{modle: {units: 3}}", "'modle' in experiments.new; did you mean 'model'"),
         ("{model: {qqqq: 3}}", "new.model.qqqq is no setting; known: .*'units'"),
         ("{model: {units: many}}", "units must be a whole number, received 'many'"),

@@ -331,7 +331,8 @@ def load_experiment(name, *, root=None):
         base, own = (
             _mapping(each.get(group), f"{name}.{group}") for each in (baseline, changes)
         )
-        values[group] = base | own
+        # YAML reads a name such as `on` or `3` as no text
+        values[group] = {str(setting): value for setting, value in (base | own).items()}
     try:
         groups = {group: GROUPS[group](**values[group]) for group in GROUPS}
         return Experiment(name=name, **groups)
