@@ -453,7 +453,7 @@ def test_every_type_has_the_mean_of_its_group(memory, monkeypatch):
     monkeypatch.setattr(tiles, "LONGEST", 50)  # and none of a type more than 64 times
     model = build("lstm")
     ids = np.random.default_rng(9).integers(V - 1, size=(2, 200))  # type 6 is absent
-    found = list(words.type_gradients(model, ids, max_delay=5, memory=memory))
+    found = list(words.type_gradients(model, ids, max_delay=5, max_bytes=max_bytes))
     found = xr.concat(found, "group").sortby("group")
     assert found.group.values.tolist() == list(range(V - 1))
     whole = gradients.mean_state_gradients(model, ids, max_delay=5, groups=np.eye(V))
