@@ -180,9 +180,7 @@ def _controls(model, ids, blocks, embedding, *, seed, **options):
     other = uncertainty.shuffled(ids, seed=seed)
     means = {
         "text": summary.pooled(first).isel(group=0),
-        f"window {CUT}": mean_state_gradients(
-            model, ids, window=CUT, **options
-        ),
+        f"window {CUT}": mean_state_gradients(model, ids, window=CUT, **options),
         "shuffled text": mean_state_gradients(model, other, **options),
     }
     found = [
