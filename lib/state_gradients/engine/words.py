@@ -16,7 +16,17 @@ END = object()  # of an iterator
 
 
 def type_gradients(
-    model, ids, *, max_delay, types=None, max_bytes=2.5e9, window=None, **options
+    model,
+    ids,
+    *,
+    max_delay,
+    state=None,
+    layer=1,
+    wrt=0,
+    types=None,
+    window=None,
+    dtype=None,
+    max_bytes=2.5e9,
 ):
     """Average ds_t/de_{t-tau} for every input type on its own.
 
@@ -29,15 +39,12 @@ def type_gradients(
     model : keras.Model
     ids : array_like of int, shape (time,) or (stream, time)
         The states of the whole text are kept: 4 bytes for each unit, input and token.
-    max_delay : int
+    max_delay, state, layer, wrt, window, dtype
+        Of :func:`state_gradients.engine.means.mean_state_gradients`.
     types : array_like of int, optional
         By default every type that occurs.
     max_bytes : float
         What the sums may take together; fewer make more shards, down to a type a shard.
-    window : int, optional
-    **options
-        ``state``, ``layer``, ``wrt`` and ``dtype`` of
-        :func:`means.mean_state_gradients`.
 
     Yields
     ------
@@ -51,7 +58,9 @@ def type_gradients(
     ValueError
         If an argument does not fit the model, or a type does not occur.
     """
-    network, kinds, state_indices = means.read(model, **options)
+    network, kinds, state_indices = means.read(
+        model, state=state, layer=layer, wrt=wrt, dtype=dtype
+    )
     streams = means.checked_ids(ids, len(network.table), max_delay, window)
     wanted = np.unique(streams if types is None else types)
     if len(absent := np.setdiff1d(wanted, streams)):
@@ -62,15 +71,16 @@ def type_gradients(
     request = jobs.Request(
         max_delay=max_delay,
         state_indices=state_indices,
-        wrt=options.get("wrt", 0),
+        wrt=wrt,
         window=window,
     )
-    stretches, length = np.zeros(streams.shape, int), streams.shape[1]
-    cut = jobs.cut(network, streams, stretches, None, request, length=length)
+    one_stretch = np.zeros(streams.shape, int)
+    length = streams.shape[1]
+    cut = jobs.cut(network, streams, one_stretch, None, request, length=length)
     texts = [job for _, job in cut]  # one for each stream, with all its inputs
     shards = _dealt(texts[0], streams, wanted, max_bytes)
     means_of_types = _all_means(texts, streams, shards, kinds)
-    if isinstance(options.get("state"), tuple):
+    if isinstance(state, tuple):
         return means_of_types
     return (mean.isel(state_kind=0, drop=True) for mean in means_of_types)
 
