@@ -6,7 +6,7 @@ follows) as Keras lays out its kernels, tangents X before the step become
 
     X J  of the older inputs,  and  B  of the input that the step has read.
 
-J consists of dense blocks and diagonals between states (an LSTM's has two dense blocks,
+J consists of dense matrices and diagonals between states (an LSTM's has two matrices,
 from h, and two diagonals, from c) and is never formed as a whole.
 States stand in Keras's order: ``(hidden, cell)`` for an LSTM, ``(hidden,)`` otherwise.
 Each form is written once, for NumPy and for ``keras.ops`` (the argument `xp`) and for
@@ -35,15 +35,15 @@ BACKEND = SimpleNamespace(
 
 
 class Differential:
-    """B, and J in blocks; leading axes are the tokens'.
+    """B, and J in parts; leading axes are the tokens'.
 
     Tangents are advanced by a token as
 
         X_i  <-  driven_i + X_j diagonal_i,   from the last state i to the first,
 
-    where `driven` comes from the dense blocks, and at an input's own token from B. The
+    where `driven` comes by the dense matrices, and at an input's own token from B. The
     j of a diagonal is i itself, or a later state, which is advanced already. An LSTM's
-    dh thus adds a dc, and neither its dense block nor its `inputs` hold what comes by
+    dh thus adds a dc, and neither its dense matrix nor its `inputs` hold what comes by
     way of c. Tangents of an input begin as zeros.
     """
 
@@ -70,8 +70,10 @@ class Differential:
         """Return the tangents after the token, new arrays or tensors (.., units_i)."""
         tangents = list(tangents)
         for i, j, vector in self._last_to_first():
-            alone = vector is None
-            tangents[i] = driven[i] if alone else driven[i] + vector * tangents[j]
+            if vector is None:
+                tangents[i] = driven[i]
+            else:
+                tangents[i] = driven[i] + vector * tangents[j]
         return tangents
 
     def advance_in_place(self, tangents, driven):
@@ -79,10 +81,10 @@ class Differential:
         for i, j, vector in self._last_to_first():
             if vector is None:
                 tangents[i][:] = 0 if driven[i] is None else driven[i]
-                continue
-            np.multiply(tangents[j], vector, out=tangents[i])
-            if driven[i] is not None:
-                tangents[i] += driven[i]
+            else:
+                np.multiply(tangents[j], vector, out=tangents[i])
+                if driven[i] is not None:
+                    tangents[i] += driven[i]
 
     def by_token(self):
         """Return a function from a token, on the leading axis, to its differential."""

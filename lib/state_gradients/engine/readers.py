@@ -235,11 +235,11 @@ class Automatic:
         return self._differential(*jacobians)
 
     def _differential(self, inputs, *dense):
-        blocks = {
-            (j, i): block
+        by_states = {
+            (j, i): matrix
             for j, row in enumerate(dense[: len(self.cell_sizes)])
-            for i, block in enumerate(self._split(row))
+            for i, matrix in enumerate(self._split(row))
         }
         return formulas.Differential(
-            lambda: self._split(inputs), blocks, (None,) * len(self.sizes)
+            lambda: self._split(inputs), by_states, (None,) * len(self.sizes)
         )

@@ -1,7 +1,7 @@
 """The engine on an accelerator: all delays in flight at once, compiled.
 
 The same sums as :mod:`state_gradients.engine.tiles`, by the same formulas, ordered for
-a device that wants few large steps: at every token one block of (max_delay + 1) x
+a device that wants few large steps: at every token one array of (max_delay + 1) x
 embedding tangent rows moves on by one delay, in a loop that the backend compiles.
 """
 
@@ -81,7 +81,8 @@ def _compiled(cells, state_indices, second_moment):
 
         def one_token(t, carry):
             tangents, sums = carry
-            after, below = [], None
+            after = []
+            below = None
             for cell, states, at in zip(cells, tangents, differentials, strict=True):
                 after.append(_advanced(states, at(t), below))
                 below = after[-1][cell.output]
