@@ -31,7 +31,7 @@ def load_keras():
     except ModuleNotFoundError as error:
         missing = str(error.name).partition(".")[0]
         if missing in OTHERS:
-            raise _refused(missing) from error
+            raise _refused(missing) from None
         if missing not in BACKENDS:
             raise
         other = next(name for name in BACKENDS if name != missing)
@@ -39,7 +39,7 @@ def load_keras():
             f"state_gradients: Keras's backend, {missing}, must be installed, but is "
             f"not; pip install 'state-gradients[{missing}]', or set "
             f"KERAS_BACKEND={other} where {other} is installed."
-        ) from error
+        ) from None
     if (backend := keras.config.backend()) not in BACKENDS:
         raise _refused(backend)
     return keras
@@ -47,8 +47,8 @@ def load_keras():
 
 def _refused(backend):
     return BackendError(
-        f"state_gradients: Keras's backend must be one of {BACKENDS}, received "
-        f"{backend!r}, on which the gradients are not known to be right; set "
+        f"state_gradients: Keras's backend must be {' or '.join(BACKENDS)}, "
+        f"received {backend}, on which the gradients are not known to be right; set "
         f"KERAS_BACKEND={BACKENDS[0]} before Keras is imported."
     )
 
