@@ -47,9 +47,10 @@ def test_once_keras_is_there_nothing_is_held(capfd):
         assert written(capfd) == INFORMATION
 
 
-def test_an_installed_torch_is_refused_by_name(monkeypatch):
-    monkeypatch.setattr(keras.config, "backend", lambda: "torch")
-    with pytest.raises(loading.BackendError, match="tensorflow or jax, received torch"):
+@pytest.mark.parametrize("name", ["torch", "numpy"])
+def test_other_backends_are_refused_by_name_where_they_are_installed(monkeypatch, name):
+    monkeypatch.setattr(keras.config, "backend", lambda: name)
+    with pytest.raises(loading.BackendError, match=f"or jax, received {name}, on"):
         loading.load_keras()
 
 

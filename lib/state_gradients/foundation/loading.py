@@ -10,7 +10,10 @@ BACKENDS = ("tensorflow", "jax")
 OTHERS = ("torch", "openvino")  # which Keras knows too
 # Information of TensorFlow's C++ log, which no setting silences before it has loaded.
 # Its warnings and errors begin with W, E and F, and are passed on.
-CHATTER = re.compile(rb"I\d{4} |WARNING: All log messages before absl::InitializeLog")
+CHATTER = re.compile(
+    rb"I\d{4} |WARNING: All log messages before absl::InitializeLog"
+    rb"|To enable the following instructions"
+)
 
 
 class BackendError(ImportError):
