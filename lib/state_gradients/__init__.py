@@ -1,14 +1,14 @@
 """State gradients: what a recurrent network still holds of an input, tau steps on.
 
 This is the public surface. A name is loaded when it is first used, and a backend by the
-names that compute with a network; what stands in other modules serves these.
+names that compute with a network. What stands in other modules serves these::
 
     ask a network    mean_state_gradients, type_gradients, sentence_memory;
                      load_model, inspect_model (all of it in one call)
     whiten           fit_whitening (gives a Whitening), whiten_gradient, whiten_moment
     decompose        decompose, memory_curve, coherence
     fit decays       fit_decay, compare_decays
-    ask for a word's property    property_direction, relative_memory, subspace_cosine
+    properties       property_direction, relative_memory, subspace_cosine
     doubt            block_bootstrap, shuffled
     draw             plot_memory, plot_selectivity, plot_coherence, plot_sentence
 """
