@@ -7,33 +7,40 @@ runs in :mod:`state_gradients.engine.tiles`, on an accelerator in
 :mod:`state_gradients.engine.sweep`.
 """
 
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
 from state_gradients.engine import jobs
 from state_gradients.engine.network import read_network
 from state_gradients.foundation.labels import described
 
+if TYPE_CHECKING:
+    import keras
+
 
 def mean_state_gradients(
-    model,
-    ids,
+    model: "keras.Model",
+    ids: ArrayLike,
     *,
-    max_delay,
-    state=None,
-    layer=1,
-    wrt=0,
-    groups=None,
-    positions=None,
-    window=None,
-    dtype=None,
-    second_moment=False,
-    blocks=None,
-    executor=None,
-    engine=None,
-    progress=False,
-):
+    max_delay: int,
+    state: str | tuple[str, ...] | None = None,
+    layer: int = 1,
+    wrt: int = 0,
+    groups: ArrayLike | None = None,
+    positions: ArrayLike | None = None,
+    window: int | None = None,
+    dtype: Literal["float32", "float64"] | None = None,
+    second_moment: bool = False,
+    blocks: int | None = None,
+    executor: Executor | None = None,
+    engine: Literal["tiles", "sweep"] | None = None,
+    progress: bool = False,
+) -> xr.Dataset:
     """Average ds_t/de_{t-tau} over a text, for every delay tau from 0 to `max_delay`.
 
     Delay tau averages over every t >= tau of a stream. Each stream starts from the zero
@@ -89,6 +96,27 @@ def mean_state_gradients(
         If an argument does not fit the model.
     FloatingPointError
         If a gradient is not finite.
+
+    Examples
+    --------
+    A linear network whose state is halved at every token, s' = s / 2 + e:
+
+    >>> import keras
+    >>> import state_gradients as sg
+    >>> rnn = keras.layers.SimpleRNN(
+    ...     2,
+    ...     activation="linear",
+    ...     kernel_initializer="identity",
+    ...     recurrent_initializer=keras.initializers.Identity(0.5),
+    ... )
+    >>> embedding = keras.layers.Embedding(5, 2)
+    >>> model = keras.Sequential([keras.Input((None,)), embedding, rnn])
+    >>> means = sg.mean_state_gradients(model, [3, 1, 4, 1, 2], max_delay=2)
+    >>> means["state_gradient"].sel(delay=2).values.round(3) + 0.0
+    array([[0.25, 0.  ],
+           [0.  , 0.25]])
+    >>> means["n_samples"].values.tolist()
+    [5, 4, 3]
     """
     network, kinds, state_indices = read(
         model, state=state, layer=layer, wrt=wrt, dtype=dtype

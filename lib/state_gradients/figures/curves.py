@@ -8,6 +8,7 @@ along and at most one other, whose labels name the lines; the title is the exper
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1)))
@@ -70,7 +71,12 @@ def _finish(ax, data, *, x, y, legend="best", **settings):
     return ax
 
 
-def plot_memory(data, *, interval=None, ax=None):
+def plot_memory(
+    data: xr.Dataset | xr.DataArray,
+    *,
+    interval: xr.Dataset | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw sigma_1 against the delay, logarithmically.
 
     Parameters
@@ -79,6 +85,14 @@ def plot_memory(data, *, interval=None, ax=None):
         For instance ``spectra``, selected to one state and one group.
     interval : Dataset with ``lower`` and ``upper`` of shape ([quantity], [line], delay)
         Of a block bootstrap, drawn as a band: without an end where it reaches to zero.
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> curve = sg.memory_curve([[[3.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]])
+    >>> ax = sg.plot_memory(curve)
+    >>> ax.get_xlabel(), ax.get_yscale()
+    ('delay (tokens)', 'log')
     """
     memory = data["memory"] if isinstance(data, xr.Dataset) else data
     band = _interval_of(interval, "memory")
@@ -87,7 +101,9 @@ def plot_memory(data, *, interval=None, ax=None):
     return _finish(ax, data, x=x, y=y, yscale="log")
 
 
-def plot_selectivity(data, *, interval=None, ax=None):
+def plot_selectivity(
+    data: xr.Dataset, *, interval: xr.Dataset | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw the shares of the largest (solid) and the five largest (dashed) of sigma.
 
     Parameters
@@ -95,6 +111,14 @@ def plot_selectivity(data, *, interval=None, ax=None):
     data : Dataset with ``selectivity`` and ``selectivity_5`` of shape ([line], delay)
     interval : Dataset with ``lower``, ``upper`` of shape (quantity, [line], delay)
         Of a block bootstrap, drawn as bands.
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> curve = sg.memory_curve([[[3.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]])
+    >>> ax = sg.plot_selectivity(curve)
+    >>> ax.get_xlabel(), ax.get_yscale()
+    ('delay (tokens)', 'linear')
     """
     ax, who = _axes(ax), "plot_selectivity"
     one, five = r"$\sigma_1 / \Sigma\sigma$", r"$\Sigma_5\sigma / \Sigma\sigma$"

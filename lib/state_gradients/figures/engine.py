@@ -1,18 +1,29 @@
 """Figures of what the engine adds, as in :mod:`state_gradients.figures.curves`."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 
 from state_gradients.figures.curves import _axes, _draw, _finish
 
 
-def plot_coherence(data, *, ax=None):
+def plot_coherence(data: xr.Dataset | xr.DataArray, *, ax: Axes | None = None) -> Axes:
     """Draw against the delay how much of the memory averaging leaves, from 0 to 1.
 
     Parameters
     ----------
     data : Dataset with ``coherence``, or DataArray, of shape ([line], delay)
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> import xarray as xr
+    >>> ax = sg.plot_coherence(xr.DataArray([1.0, 0.8, 0.5], dims="delay"))
+    >>> ax.get_xlabel()
+    'delay (tokens)'
     """
     share = data["coherence"] if isinstance(data, xr.Dataset) else data
     ax = _draw(_axes(ax), share, "delay", "plot_coherence")
@@ -20,7 +31,9 @@ def plot_coherence(data, *, ax=None):
     return _finish(ax, data, x=x, y=y, ylim=(0, 1.02), legend="center right")
 
 
-def plot_sentence(memory, words, *, ax=None):
+def plot_sentence(
+    memory: xr.DataArray, words: Sequence[str], *, ax: Axes | None = None
+) -> Axes:
     """Draw sigma_1 in a sentence, a column for each word and a row for each delay.
 
     A word's memory starts in the top row and runs down its own column.
@@ -32,6 +45,15 @@ def plot_sentence(memory, words, *, ax=None):
         that is remembered; NaN, beyond the text's end, is grey.
     words : sequence of str
         The tokens.
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> import xarray as xr
+    >>> memory = xr.DataArray([[1.0, 0.5], [1.0, 0.5]], dims=("token", "delay"))
+    >>> ax = sg.plot_sentence(memory, ["state", "gradients"])
+    >>> [tick.get_text() for tick in ax.get_xticklabels()]
+    ['state', 'gradients']
     """
     n_tokens, n_delays = (memory.sizes.get(dim) for dim in ("token", "delay"))
     if len(memory.dims) != 2 or n_tokens != len(words) or not n_delays:

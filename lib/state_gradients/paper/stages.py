@@ -16,6 +16,7 @@ import xarray as xr
 from state_gradients.analysis import summary, uncertainty
 from state_gradients.foundation import settings
 from state_gradients.foundation.labels import described
+from state_gradients.foundation.loading import load_keras
 from state_gradients.project import artifacts
 from state_gradients.text import corpora, synthetic
 
@@ -32,6 +33,7 @@ def run_train(experiment, *, root=None, resume=True, progress=True):
     Validation perplexity is taken at batch_size x num_steps as in training, test
     perplexity on one stream, as the paper does.
     """
+    load_keras()
     from state_gradients.models import language_model, training
 
     started = time.monotonic()
@@ -88,6 +90,7 @@ def build_model(experiment, weights):
     weights : xarray.Dataset
         The ``encoder`` or ``weights`` artifact; the former leaves the softmax random.
     """
+    load_keras()
     from state_gradients.models import language_model
 
     model = language_model.build_language_model(
@@ -126,6 +129,7 @@ def run_extract(experiment, *, root=None):
     Beside them ``intervals`` from blocks of the text, and for an experiment with
     controls the curves of the text cut and of the text shuffled.
     """
+    load_keras()
     from state_gradients.engine.means import mean_state_gradients
     from state_gradients.engine.network import read_network
 
