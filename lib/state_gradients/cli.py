@@ -12,8 +12,7 @@ import typer
 from state_gradients import inspection
 from state_gradients.foundation import settings
 from state_gradients.foundation.atomic import replacing
-from state_gradients.paper import claims, stages
-from state_gradients.paper import ledger as tables
+from state_gradients.paper import claims, ledger, stages
 from state_gradients.project import artifacts
 from state_gradients.text import corpora, vectors
 
@@ -144,15 +143,16 @@ def status(
 
 
 @_command
-def ledger(as_json: AsJson = False):
+def ledger_(as_json: AsJson = False):
     """Print a row for every published number: published, ours, verdict, why."""
-    _print(tables.ledger(), as_json)
+    _print(ledger.table(), as_json)
 
 
 @_command
 def claims_(as_json: AsJson = False):
-    """Print the paper's claims with the quantity that tests each, and a verdict."""
-    _print(claims.table(), as_json)
+    """Print every claim of the paper with its verdict; --json adds what tests it."""
+    judged = claims.table()
+    _print(judged, as_json) if as_json else typer.echo(claims.as_text(judged))
 
 
 @_command
