@@ -180,8 +180,34 @@ def difference_in_words(difference, kind):
     return f"{text} {unit}"
 
 
-def table(root=None):
+def loader(root=None):
+    """Return ``load(experiment, kind)``, which reads, or misses, each artifact once."""
+
+    @functools.cache
+    def result(experiment, kind):
+        try:
+            return artifacts.load(experiment, kind, root=root)
+        except artifacts.MissingArtifactError as error:
+            return error
+
+    def load(experiment, kind):
+        found = result(experiment, kind)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return load
+
+
+def table(root=None, *, load=None):
     """Return a row for every published number, beside ours.
+
+    Parameters
+    ----------
+    root : path-like, optional
+        The project's root; found from the working folder by default.
+    load : callable, optional
+        Of :func:`loader`, where the caller has one.
 
     Returns
     -------
@@ -193,7 +219,7 @@ def table(root=None):
         "outside", "outside, unexplained", "not comparable", "not run") and why. A
         damaged artifact is an ArtifactError.
     """
-    load = functools.cache(functools.partial(artifacts.load, root=root))
+    load = load or loader(root)
     published = read_published(root)
     counts = {_key(row): row for row in published if row["kind"] == "other"}
     rows = []

@@ -18,7 +18,7 @@ from state_gradients.paper.claims import (
     words,
 )
 from state_gradients.paper.claims.judging import as_text, table
-from state_gradients.paper.claims.pages import between, of_paper, verdicts
+from state_gradients.paper.claims.pages import between, counts, of_paper, verdicts
 from state_gradients.paper.claims.registry import KINDS, REGISTERED
 
 SECTIONS = (  # in the paper's order; importing them registers their claims
@@ -39,6 +39,7 @@ __all__ = [
     "SECTIONS",
     "as_text",
     "between",
+    "counts",
     "of_paper",
     "table",
     "verdicts",

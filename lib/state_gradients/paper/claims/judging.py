@@ -4,8 +4,6 @@ A claim with a test is *supported* if it holds in every run, *not supported* if 
 else *undecided*. A claim in the ledger is as good as its worst row.
 """
 
-import functools
-
 import pandas as pd
 
 from state_gradients.paper import ledger
@@ -95,8 +93,16 @@ def _run(entry, experiment, load):
     return entry.test(artifact)
 
 
-def _by_test(entry, load):
-    """Return value and verdict of a claim from its runs, as far as there are any."""
+def by_test(entry, load):
+    """Return value and verdict of a claim from its runs, as far as there are any.
+
+    Parameters
+    ----------
+    entry : Claim
+        One with a test.
+    load : callable
+        ``load(experiment, kind)`` returns an artifact, or raises MissingArtifactError.
+    """
     found, missing = [], []
     for experiment in entry.experiments:
         try:
@@ -111,7 +117,7 @@ def _by_test(entry, load):
 def _judge(entry, load, rows):
     """Return value, bound and verdict of a claim."""
     if entry.test:
-        value, verdict = _by_test(entry, load)
+        value, verdict = by_test(entry, load)
         return value, entry.holds_if, verdict
     if entry.in_ledger:
         rows = rows[rows["claim"] == entry.name]
@@ -136,8 +142,8 @@ def table(root=None):
     artifacts.ArtifactError
         If an artifact is damaged.
     """
-    load = functools.cache(functools.partial(artifacts.load, root=root))
-    rows = ledger.table(root)
+    load = ledger.loader(root)
+    rows = ledger.table(root, load=load)
     judged = []
     for name, entry in sorted(REGISTERED.items()):
         value, holds_if, verdict = _judge(entry, load, rows)

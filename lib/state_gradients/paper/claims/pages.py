@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from state_gradients.paper.claims.judging import NOT_JUDGED, table
+from state_gradients.paper.claims.judging import NOT_JUDGED
 from state_gradients.paper.claims.registry import REGISTERED
 
 MARKS = {  # verdict: symbol
@@ -48,7 +48,16 @@ def of_paper(names, experiments):
     return set(experiments) == set(experiments_of(names))
 
 
-def verdicts(names, experiments, *, judged=None, root=None):
+def counts(names, experiments, judged):
+    """Return how many claims have which verdict, in words; see :func:`verdicts`."""
+    if not of_paper(names, experiments):
+        return "none is judged on this page"
+    rows = judged.set_index("id").loc[names]
+    found = rows["verdict"].value_counts()
+    return ", ".join(f"{n} {verdict}" for verdict, n in found.items())
+
+
+def verdicts(names, experiments, judged):
     """Return what a page shows of claims: their verdicts, or why it does not judge.
 
     Parameters
@@ -57,8 +66,8 @@ def verdicts(names, experiments, *, judged=None, root=None):
         Claims, such as ``between("C013", "C053")``.
     experiments : iterable of str
         Those that the page shows.
-    judged : pandas.DataFrame, optional
-        What :func:`state_gradients.paper.claims.table` returned, where a page has it.
+    judged : pandas.DataFrame
+        What :func:`state_gradients.paper.claims.table` returned.
 
     Returns
     -------
@@ -73,7 +82,7 @@ def verdicts(names, experiments, *, judged=None, root=None):
             f"{names[0]} to {names[-1]} are about {', '.join(experiments_of(names))}, "
             "and are not judged here; `state-gradients claims` judges them.*"
         )
-    rows = (table(root) if judged is None else judged).set_index("id").loc[names]
+    rows = judged.set_index("id").loc[names]
     shown = pd.DataFrame(
         {
             "claim": rows.index + " " + rows["kind"],
@@ -85,4 +94,4 @@ def verdicts(names, experiments, *, judged=None, root=None):
     )
     style = shown.style.hide(axis="index").format(escape="html")
     style = style.set_uuid(f"claims-{names[0]}")
-    return style.set_table_attributes('class="dataframe"')
+    return style.set_table_attributes('class="dataframe wide"')
