@@ -107,11 +107,12 @@ def not_exponential(artifact):
 def shares_change_less(artifact):
     """Compare by how much whitening changes selectivity and memory."""
     whitened, raw = _curves(artifact), _curves(artifact, "raw")
-    change = {
-        name: np.abs(np.log(whitened[name] / raw[name])).mean()
+    selectivity, memory = (
+        np.abs(np.log(whitened[name] / raw[name])).mean()
         for name in ("selectivity", "memory")
-    }
-    return change, change["selectivity"] < change["memory"]
+    )
+    values = {"change of the logarithm, selectivity": selectivity, "memory": memory}
+    return values, selectivity < memory
 
 
 @claim(
@@ -191,7 +192,8 @@ def random_memory_is_exponential(artifact):
     """Fit a line to the logarithm of the random network's memory."""
     laws = spectra.compare_decays(_curves(artifact, of=UNTRAINED)["memory"])
     line = laws.sel(law="exponential")
-    return {"R²": line["r_squared"], "rate": line["b"]}, line["r_squared"] > 0.99
+    values = {"R² of the line": line["r_squared"], "rate": line["b"]}
+    return values, line["r_squared"] > 0.99
 
 
 @claim(
@@ -208,7 +210,8 @@ def training_enlarges_memory(artifact):
     """Take the ratio of the trained and the random memory."""
     trained, random = _curves(artifact), _curves(artifact, of=UNTRAINED)
     ratio = trained["memory"] / random["memory"]
-    return {"from": ratio.min(), "to": ratio.max()}, ratio.min() > 1
+    values = {"trained over random from": ratio.min(), "to": ratio.max()}
+    return values, ratio.min() > 1
 
 
 @claim(
@@ -230,7 +233,8 @@ def training_slows_the_decay(artifact):
             _curves(artifact, of=UNTRAINED)["memory"],
         )
     )
-    return {"trained": trained, "random": random}, trained > random
+    values = {"left at delay 40, trained": trained, "random": random}
+    return values, trained > random
 
 
 @claim(
@@ -248,7 +252,7 @@ def training_makes_selective(artifact):
     trained, random = _curves(artifact), _curves(artifact, of=UNTRAINED)
     gap = trained["selectivity"] - random["selectivity"]
     values = {
-        "from": gap.min(),
+        "difference from": gap.min(),
         "to": gap.max(),
         "positive at a share of delays": (gap > 0).mean(),
     }
@@ -271,7 +275,8 @@ def random_selectivity_rises_slowly(artifact):
     for name, of in {"random": UNTRAINED, "trained": None}.items():
         line = _curves(artifact, of=of)["selectivity"].polyfit("delay", 1)
         slope[name] = line["polyfit_coefficients"][0]
-    return slope, slope["random"] < slope["trained"] / 2
+    values = {"slope a word, random": slope["random"], "trained": slope["trained"]}
+    return values, slope["random"] < slope["trained"] / 2
 
 
 by_ledger(
