@@ -197,15 +197,19 @@ def ledger_(as_json: AsJson = False):
     """Print a row for every published number: published, ours, verdict, why."""
     from state_gradients.paper import ledger
 
-    _print(ledger.ledger(), as_json)
+    _print(ledger.table(), as_json)
 
 
 @_command
 def claims_(as_json: AsJson = False):
-    """Print the paper's claims with the quantity that tests each, and a verdict."""
+    """Print every claim of the paper with its verdict; --json adds what tests it."""
     from state_gradients.paper import claims
 
-    _print(claims.table(), as_json)
+    judged = claims.table()
+    if as_json:
+        _print(judged, as_json)
+    else:
+        typer.echo(claims.as_text(judged))
 
 
 @_command

@@ -22,6 +22,7 @@ RECIPE = 1  # raise it when the same seed gives other ids
 TOKENS = (*"ABCDEFGHIJ", EOS)
 N_TOKENS = 10  # the id of EOS
 REPEATS, FEWEST, MOST = 15, 5, 10  # copies a cycle, cycles a line
+LINE = (FEWEST + MOST) / 2 * (REPEATS + 1) + 1  # tokens of a line, on average
 COUNT_EOS = REPEATS + 1  # the label that EOS has where cycles have 0..15
 SIZES = {"train": 16_000_000, "valid": 160_000, "test": 160_000}  # at least, tokens
 
