@@ -59,7 +59,7 @@ experiments:
   new-tokens:
     corpus: {{name: synthetic, vocabulary_size: null, train: null, valid: null,
              test: null}}
-    model: {{embedding: one-hot, embedding_size: 11}}
+    model: {{units: 16, embedding: one-hot, embedding_size: 11}}
     training: {{batch_size: 4, num_steps: 20}}
     gradients: {{groups: new-tokens}}
 """
@@ -133,7 +133,12 @@ def extracted(name):
     stages.run_extract(experiment)
     wanted = ("gradients", "intervals", "controls")
     made = [kind for kind in wanted if kind in artifacts.expected(experiment)]
-    return {kind: artifacts.load(name, kind) for kind in made}
+    found = {kind: artifacts.load(name, kind) for kind in made}
+    if "intervals" in found:  # widths: beside the estimate their changes would vanish
+        ends = found["intervals"]
+        widths = {end: ends[end] - ends["estimate"] for end in ("lower", "upper")}
+        found["intervals"] = ends.assign(widths)
+    return found
 
 
 def upper_layers(_):
@@ -204,7 +209,7 @@ def probed(name):
     """What Sec. 4.2 says of a random network on a small text."""
     experiment = settings.load_experiment(name)
     model = write_encoder(experiment)
-    sizes = {"valid": 4_000, "test": 1_500}
+    sizes = {"valid": 12_000, "test": 1_500}  # 99 lines: more than Fig. 2 shows
     texts = {
         split: synthetic.generate(size, seed=[9, k])
         for k, (split, size) in enumerate(sizes.items())
@@ -216,7 +221,7 @@ def probed(name):
         state=("cell",),
         positions=study.position_groups(texts["valid"])[:, :600],
     )
-    found = study.analyse(experiment, model, gradient, texts=texts, n_train=3_000)
+    found = study.analyse(experiment, model, gradient, texts=texts, n_train=9_000)
     # LAPACK chooses the sign of a direction: let its largest class mean be positive
     plane = found["plane_means"]
     largest = plane.isel(label=abs(plane).argmax("label"))
