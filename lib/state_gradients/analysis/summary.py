@@ -84,7 +84,10 @@ def spectra_of(gradient, embedding, second_moment=None):
         if moment is not None:
             if fitted is not None:
                 moment = whitening.whiten_moment(moment, fitted)
-            curve = curve.assign(spectra.coherence(one, moment).data_vars)
+            # a mean of Gram matrices may have more directions than one gradient has
+            rms = spectra.coherence(one, moment)
+            rms = rms.isel(component=slice(svd.sizes["component"]))
+            curve = curve.assign(rms.data_vars)
         parts[name] = curve
     return _joined(parts).assign_attrs(note=note)
 
