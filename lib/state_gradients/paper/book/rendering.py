@@ -95,8 +95,8 @@ def _note(experiment, usual):
     """Return the cell that tells a reader which experiment a page was run on."""
     text = (
         f":::{{admonition}} This page was run on `{experiment}`\n:class: note\n"
-        f"It was written about `{usual}`. Its own figures, tables and numbers are those "
-        f"of `{experiment}` now; where it compares experiments of the paper with one "
+        f"It was written about `{usual}`. Its own figures, tables and numbers are "
+        f"those of `{experiment}` now; where it compares experiments of the paper with one "
         "another, it still shows these. What the text says of the published networks "
         f"need not hold for `{experiment}`, and the paper's claims are not judged on "
         "it.\n:::"
@@ -125,7 +125,7 @@ def _made_from(target):
 
 
 def _noted(page, experiment, usual):
-    """Insert the note on another experiment than the usual one, after the parameters."""
+    """Insert a note after the parameters if the experiment is not the usual one."""
     if experiment not in (None, usual):
         tagged = [_has_tag(cell, "injected-parameters") for cell in page.cells]
         page.cells.insert(tagged.index(True) + 1, _note(experiment, usual))
@@ -149,7 +149,7 @@ def _clean(page, made_from):
 
 
 def _run(source, target, parameters, made_from, root):
-    """Execute one page where Jupyter would, in its folder; replace its executed file."""
+    """Execute one page in its folder, as Jupyter does; replace its executed file."""
     os.environ["STATE_GRADIENTS_ROOT"] = str(root)  # as the kernel finds it from there
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     os.environ["PYTHONHASHSEED"] = "0"  # sets print in the same order again
