@@ -184,7 +184,7 @@ def test_records_give_each_way_its_time_and_nothing_to_what_was_not_measured(tmp
 
 
 def probes(rng, runs, shift=0.0):
-    """Return probes of several runs with what the tables of the synthetic study read."""
+    """Return probes of several runs, with what the synthetic tables read."""
     names = {
         "run": [f"r{i}" for i in range(runs)],
         "representation": ["cell", "hidden"],

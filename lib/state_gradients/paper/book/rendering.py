@@ -96,10 +96,10 @@ def _note(experiment, usual):
     text = (
         f":::{{admonition}} This page was run on `{experiment}`\n:class: note\n"
         f"It was written about `{usual}`. Its own figures, tables and numbers are "
-        f"those of `{experiment}` now; where it compares experiments of the paper with one "
-        "another, it still shows these. What the text says of the published networks "
-        f"need not hold for `{experiment}`, and the paper's claims are not judged on "
-        "it.\n:::"
+        f"those of `{experiment}` now; where it compares experiments of the paper with "
+        "one another, it still shows these. What the text says of the published "
+        f"networks need not hold for `{experiment}`, and the paper's claims are not "
+        "judged on it.\n:::"
     )
     return nbformat.v4.new_markdown_cell(text)
 
