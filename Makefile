@@ -34,12 +34,15 @@ book: $(READY) ## run the notebooks, build the book: _build/html/index.html
 	$(BUILD)
 	@echo "The book: _build/html/index.html"
 
+# What reads the executed pages, or makes the book again from them
+OF_THE_BOOK := tests/test_book.py tests/test_tutorials.py
+
 test: $(READY) ## lint, tests, then the whole book with warnings as errors
 	$(MAKE) lint
-	$(BIN)/python -m pytest --ignore tests/test_book.py
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(OF_THE_BOOK))
 	$(BIN)/state-gradients render
 	$(BUILD)
-	$(BIN)/python -m pytest tests/test_book.py
+	$(BIN)/python -m pytest $(OF_THE_BOOK)
 
 extras: $(EXTRAS) ## JAX and Dask into .venv
 

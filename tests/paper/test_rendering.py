@@ -28,7 +28,7 @@ BODY = """
 ```{code-cell} ipython3
 from pathlib import Path
 
-count = int(Path("data/number.yaml").read_text())
+count = int(Path("../data/number.yaml").read_text())  # from where Jupyter starts it
 print(experiment, count, {"a", "b", "c"})
 ```
 """
@@ -96,8 +96,14 @@ def test_changed_sources_data_and_experiment_run_the_page_again(project):
     page.write_bytes(page.read_bytes()[:100])  # a truncated page is no page
     render(root=project, experiment="second")
     assert printed(page).startswith("second 4")
-    injected = nbformat.read(page, as_version=4).cells[2]
+    injected, note = nbformat.read(page, as_version=4).cells[2:4]
     assert injected.metadata.tags == ["injected-parameters", "hide-cell"]
+    assert "This page was run on `second`" in note.source
+    assert "written about `first`" in note.source
+    render(root=project, experiment="first")  # the page's own: nothing to note
+    assert printed(page).startswith("first 4")
+    assert "was run on" not in page.read_text()
+    render(root=project, experiment="second")
     # file times alone change nothing
     seen = page.stat().st_mtime_ns
     os.utime(project / "data" / "number.yaml", (1, 1))

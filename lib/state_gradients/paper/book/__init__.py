@@ -1,5 +1,7 @@
-"""How the notebooks become the pages of the book.
+"""How the notebooks become the pages of the book, and what they need for it.
 
-Read `rendering` (jupytext, papermill, what makes a page be run again), then `figures`
-(those of single pages).
+Read `rendering` (jupytext, papermill, what makes a page be run again), `pages` (texts
+for the prose, tables, twins, what has not been run), then what single pages show:
+`average_memory`, `synthetic`, `language_models`, `effects`, `ledger_tables`, `records`
+and `figures`.
 """

@@ -82,6 +82,28 @@ def parameter_names(page):
     return {name.id for name in names if isinstance(name.ctx, ast.Store)}
 
 
+def _default(page, name):
+    """Return the value that the page's ``parameters`` cell gives to a name."""
+    cell = next(cell for cell in page.cells if _has_tag(cell, "parameters"))
+    for node in ast.walk(ast.parse(cell["source"])):
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
+            return ast.literal_eval(node.value)
+    return None
+
+
+def _note(experiment, usual):
+    """Return the cell that tells a reader which experiment a page was run on."""
+    text = (
+        f":::{{admonition}} This page was run on `{experiment}`\n:class: note\n"
+        f"It was written about `{usual}`. Its own figures, tables and numbers are "
+        f"those of `{experiment}` now; where it compares experiments of the paper with "
+        "one another, it still shows these. What the text says of the published "
+        f"networks need not hold for `{experiment}`, and the paper's claims are not "
+        "judged on it.\n:::"
+    )
+    return nbformat.v4.new_markdown_cell(text)
+
+
 def _common_digest(root):
     """Hash what every page is made from: this package, settings, data, the lock."""
     digest, package = hashlib.sha256(), Path(__file__).parents[2]
@@ -102,6 +124,14 @@ def _made_from(target):
     return page.metadata.get("state_gradients", {}).get("made_from")
 
 
+def _noted(page, experiment, usual):
+    """Insert a note after the parameters if the experiment is not the usual one."""
+    if experiment not in (None, usual):
+        tagged = [_has_tag(cell, "injected-parameters") for cell in page.cells]
+        page.cells.insert(tagged.index(True) + 1, _note(experiment, usual))
+    return page
+
+
 def _clean(page, made_from):
     """Leave in an executed page only what the same sources give again."""
     page.metadata.pop("papermill", None)
@@ -119,19 +149,22 @@ def _clean(page, made_from):
 
 
 def _run(source, target, parameters, made_from, root):
-    """Execute one page in the project's root and replace its executed file."""
+    """Execute one page in its folder, as Jupyter does; replace its executed file."""
+    os.environ["STATE_GRADIENTS_ROOT"] = str(root)  # as the kernel finds it from there
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     os.environ["PYTHONHASHSEED"] = "0"  # sets print in the same order again
     # Two kernels that start at once may choose the same TCP port; sockets in a folder
     # of their own (a short path: 100 bytes is the limit) cannot meet.
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         sockets = {"transport": "ipc", "ip": f"{folder}/kernel"}
+        unexecuted = read_page(source)
+        usual = _default(unexecuted, "experiment")
         try:
             page = papermill.execute_notebook(
-                read_page(source),
+                unexecuted,
                 None,
                 parameters,
-                cwd=root,
+                cwd=source.parent,
                 progress_bar=False,
                 start_timeout=300,  # seconds, for a busy machine
                 config=Config(KernelManager=sockets),
@@ -143,6 +176,7 @@ def _run(source, target, parameters, made_from, root):
                 f"in the cell that begins with `{begins}`: "
                 f"{error.ename}: {error.evalue}"
             ) from None
+    page = _noted(page, parameters.get("experiment"), usual)
     with replacing(target) as temporary:
         nbformat.write(_clean(page, made_from), temporary)
 
@@ -167,7 +201,8 @@ def render(names=None, *, experiment=None, jobs=2, root=None):
     names : sequence of str, optional
         Notebooks without folder and suffix; all of ``notebooks/`` by default.
     experiment : str, optional
-        Value of the parameter ``experiment``, for the pages that have it.
+        Value of the parameter ``experiment``, for the pages that have it; where it is
+        not the page's own, a note on the page says so. The other pages run as they are.
     jobs : int
         Pages that run at a time.
     root : path-like, optional

@@ -1,0 +1,243 @@
+"""The commands that pages tell a reader to type: run, and held against what is shown.
+
+A page's fenced blocks are read in their order: ``yaml`` is the reader's
+params.local.yaml, ``bash`` and ``python`` run at a project's root, and ``text`` is what
+the block before it prints, where a line ``...`` stands for any lines.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from conftest import ROOT
+
+from state_gradients.paper.book import rendering
+from state_gradients.project import artifacts
+
+OWN_TEXT, README = ROOT / "book" / "own-text.md", ROOT / "README.md"
+SCALE_OUT = ROOT / "book" / "scale-out.md"
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+SECONDS = re.compile(r"\b\d+ s\b")
+NOISE = re.compile(r"\d+%\||^WARNING: All log|^[IWE]\d{4} |^\s*$")  # bars, TensorFlow
+TOLERANCE = 0.05  # of a trained network's numbers: machines round differently
+PAGES = ("_config.yml", "_toc.yml", "params.yaml", "Makefile", "requirements.lock")
+IGNORED = shutil.ignore_patterns("__pycache__", ".*", "params.local.yaml")
+
+
+def blocks(path):
+    """Return the fenced blocks of a page that name a language, in their order."""
+    return FENCE.findall(path.read_text("utf-8"))
+
+
+def copy_project(folder):
+    """Copy what a reader has cloned; the environment and the library stay shared."""
+    for name in PAGES:
+        shutil.copy2(ROOT / name, folder / name)
+    for name in ("book", "notebooks", "data", "benchmarks"):
+        shutil.copytree(ROOT / name, folder / name, ignore=IGNORED)
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "lib").symlink_to(ROOT / "lib")
+    return folder
+
+
+def run(command, folder):
+    """Run a command at a project's root; return the lines that it prints."""
+    env = os.environ | {"PYTHONUNBUFFERED": "1", "STATE_GRADIENTS_ROOT": str(folder)}
+    env["PYTHONPATH"] = str(ROOT / "lib")
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, f"{command}:\n{done.stdout}"
+    lines = done.stdout.replace("\r", "\n").splitlines()
+    return [line.rstrip() for line in lines if not NOISE.search(line)]
+
+
+def agrees(shown, printed, tolerance):
+    """Whether a printed line is the shown one, but for times and last digits."""
+    shown, printed = (SECONDS.sub("# s", line) for line in (shown, printed))
+    words = [NUMBER.sub("#", line).split() for line in (shown, printed)]
+    numbers = list(zip(*(NUMBER.findall(x) for x in (shown, printed)), strict=False))
+    return words[0] == words[1] and all(_close(*pair, tolerance) for pair in numbers)
+
+
+def _close(shown, printed, tolerance):
+    if not set(".e") & set(shown):
+        return shown == printed  # a count
+    digits, _, exponent = shown.partition("e")
+    unit = 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2]))
+    limit = tolerance * abs(float(shown)) + 1.000001 * unit
+    return abs(float(printed) - float(shown)) <= limit
+
+
+def differences(shown, printed, tolerance=0.0):
+    """Return what is shown and not printed, or printed and not shown, as a text."""
+    lines, at, anywhere = shown.splitlines(), 0, False
+    for line in lines:
+        if line == "...":
+            anywhere = True
+            continue
+        stretch = printed[at:] if anywhere else printed[at : at + 1]
+        hits = [agrees(line, candidate, tolerance) for candidate in stretch]
+        if True not in hits:
+            return f"shown: {line}\nprinted: " + "\n".join(stretch[:40])
+        at, anywhere = at + hits.index(True) + 1, False
+    rest = [] if anywhere else printed[at:]
+    return "\n".join(["printed, and not shown:", *rest]) if rest else ""
+
+
+def test_what_counts_as_the_same_output():
+    shown = "a 1.250e-02\n...\nend 7,375 of 3, 12 s"
+    assert not differences(shown, ["a  1.251e-02", "b", "end 7,375 of 3, 7 s"])
+    assert differences(shown, ["a 1.253e-02", "b", "end 7,375 of 3, 7 s"])
+    assert differences(shown, ["a 1.250e-02", "b", "end 7,376 of 3, 12 s"])
+    assert differences(shown, ["z", "a 1.250e-02", "end 7,375 of 3, 12 s"])
+    assert differences("one", ["one", "two"]) and differences("one\ntwo", ["one"])
+    assert not differences("x 0.6888", ["x 0.7100"], tolerance=0.05)
+    assert differences("x 0.6888", ["x 0.7300"], tolerance=0.05)
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory):
+    """The project after "Your own text", and what each block of commands printed."""
+    folder = copy_project(tmp_path_factory.mktemp("own"))
+    printed, compared = [], []
+    for language, text in blocks(OWN_TEXT):
+        if language == "yaml":
+            (folder / "params.local.yaml").write_text(text)
+        elif language == "bash" and not text.startswith("make book"):
+            printed = run(["bash", "-euo", "pipefail", "-c", text], folder)
+        elif language == "python":
+            printed = run([sys.executable, "-c", text], folder)
+        elif language == "text":
+            compared.append((text, printed))
+    return folder, compared
+
+
+@pytest.mark.slow
+def test_the_walk_prints_what_its_page_shows(walk):
+    _, compared = walk
+    assert len(compared) == 3
+    assert [d for d in (differences(*x, TOLERANCE) for x in compared) if d] == []
+
+
+@pytest.mark.slow
+def test_the_files_of_the_walk_are_what_its_page_says(walk):
+    folder, page = walk[0], OWN_TEXT.read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)\.(?:nc|h5)` \| (.*) \|$", page, re.MULTILINE)
+    assert sorted(kind for kind, _ in rows) == sorted(
+        path.stem for path in (folder / "data" / "artifacts" / "tiny").iterdir()
+    )
+    for kind, text in rows:
+        data = artifacts.load("tiny", kind, root=folder)
+        for size in re.findall(r"\w+: \d+", text):
+            dim, length = size.split(": ")
+            assert data.sizes[dim] == int(length), f"{kind}: {size}"
+    n_samples = artifacts.load("tiny", "gradients", root=folder)["n_samples"].values
+    counts = {int(n.replace(",", "")) for n in re.findall(r"(\d,\d+) positions", page)}
+    assert counts == {n_samples[0, 0]}
+    reached = re.search(r"run above reached ([\d.]+)", page).group(1)
+    last = re.findall(r"valid ([\d.]+)", page)[-1]
+    assert reached == last
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (ROOT / "book" / "sections" / "ledger.ipynb").is_file(),
+    reason="the pages are not executed: make book",
+)
+def test_the_whole_book_is_made_for_an_experiment_of_ones_own(walk):
+    """As `make book EXPERIMENT=tiny`; pages without the parameter are not run again."""
+    folder = walk[0]
+    make = ["make", "-n", "-o", ".venv/installed", "book", "EXPERIMENT=tiny"]
+    commands = "\n".join(run(make, folder)).replace("\\\n", "")
+    assert re.search(r"state-gradients render\s+--experiment tiny", commands)
+    (build,) = re.findall(r"^\S+/jupyter-book build \. -W -n .*$", commands, re.M)
+
+    sources = {path.stem: path for path in (folder / "notebooks").glob("*.md")}
+    names = {
+        n: rendering.parameter_names(rendering.read_page(p)) for n, p in sources.items()
+    }
+    own = sorted(name for name, found in names.items() if "experiment" in found)
+    assert len(own) == 4
+    run([".venv/bin/state-gradients", "render", *own, "--experiment", "tiny"], folder)
+    for name in own:
+        page = nbformat.read(folder / "book" / "sections" / f"{name}.ipynb", 4)
+        text = "\n".join(cell.source for cell in page.cells)
+        assert "This page was run on `tiny`" in text
+        assert "tiny-untrained" in str([cell.get("outputs") for cell in page.cells])
+    coherence = (folder / "book" / "sections" / "coherence.ipynb").read_text()
+    assert "`tiny` has no control texts" in coherence
+    shown = re.sub(r'"(source|made_from)":.*?\]', "", coherence, flags=re.DOTALL)
+    assert "ptb-lstm-256" not in shown
+    memory = (folder / "book" / "sections" / "04-3-2-average-memory.ipynb").read_text()
+    assert memory.count("and does not judge them") == 2
+    run(["bash", "-c", build], folder)
+
+
+@pytest.mark.slow
+def test_the_example_of_the_front_page_prints_what_is_shown(tmp_path):
+    folder = copy_project(tmp_path)
+    found = [text for language, text in blocks(README) if language in ("bash", "text")]
+    command, shown = found
+    printed = run(["bash", "-euo", "pipefail", "-c", command], folder)
+    at = next(i for i, line in enumerate(printed) if line.startswith("normalization"))
+    rows = [line for line in printed[at:] if not line.startswith("made ")]
+    # one model and one text: float32 sums of another order, in the fourth digit
+    assert not differences(shown, rows, tolerance=1e-3)
+    assert (folder / "inspection-trained" / "memory.png").is_file()
+
+
+MODEL = """
+import os
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras
+import numpy as np
+
+keras.utils.set_random_seed(1)
+model = keras.Sequential([keras.layers.Embedding(20, 4), keras.layers.GRU(6)])
+ids = np.random.default_rng(0).integers(20, size=600)
+model(ids[None, :10])
+"""
+SAME = """
+    alone = mean_state_gradients(model, ids, max_delay=50)["state_gradient"]
+    np.testing.assert_array_equal(means["state_gradient"], alone)
+    print("the same")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["ProcessPoolExecutor", "LocalCluster"])
+def test_executors_of_the_page_on_scaling_out_run_as_shown(executor, tmp_path):
+    """The result does not depend on where the jobs ran, to the last bit."""
+    if executor == "LocalCluster":
+        pytest.importorskip("distributed", reason="needs Dask: make extras")
+    shown = [t for language, t in blocks(SCALE_OUT) if language == "python"]
+    (text,) = [t for t in shown if executor in t and "__main__" in t]
+    use = "from state_gradients.engine.means import mean_state_gradients\n"
+    script = tmp_path / "scale.py"
+    script.write_text(MODEL + use + text + SAME)
+    assert run([sys.executable, str(script)], Path(tmp_path))[-1] == "the same"
+
+
+def test_commands_that_a_page_shows_name_what_exists():
+    """Experiments in pages' shell blocks are in params.yaml, or in the page's own."""
+    known = set(yaml.safe_load((ROOT / "params.yaml").read_text())["experiments"])
+    known |= {"tiny", "tiny-untrained", "NAME"}
+    for page in (OWN_TEXT, SCALE_OUT, README):
+        for _, text in blocks(page):
+            for names in re.findall(
+                r"state-gradients reproduce ([\w. -]+)$", text, re.M
+            ):
+                assert set(names.split()) <= known, f"{page.name}: {names}"
