@@ -76,12 +76,10 @@ def plot_singular_sums(data, *, interval=None, ax=None):
     -------
     matplotlib.axes.Axes
     """
-    ax, by = style.axes_or_new(ax, height=3.4), "group"
+    ax = style.axes_or_new(ax, height=3.4)
     if "subspace" in data.dims:
         data, interval = _by_group_and_subspace(data), _by_group_and_subspace(interval)
-        by = "line"
-    lines = data.transpose(by, "delay")
-    draw_lines(ax, lines, "delay", "plot_singular_sums", band=interval, every=6)
+    draw_lines(ax, data, "delay", "plot_singular_sums", band=interval, every=6)
     _mark_cycles(ax)
     style.whole_numbers(ax.xaxis)
     x, y = "delay (tokens)", r"$\Sigma\sigma$"
