@@ -36,6 +36,21 @@ def test_lines_stand_out_from_their_background(variant):
     assert contrast(mpl.rcParams["text.color"], background) > 7
 
 
+def corner(path):
+    plt.subplots()[0].savefig(path)
+    return plt.imread(path)[0, 0, :3]
+
+
+def test_a_theme_leaves_nothing_to_the_next(tmp_path):
+    figures.set_theme("dark")
+    assert corner(tmp_path / "dark.png").max() < 0.2
+    dark = dict(mpl.rcParams)
+    figures.set_theme("light")
+    assert corner(tmp_path / "light.png").min() == 1
+    figures.set_theme("dark")
+    assert dict(mpl.rcParams) == dark
+
+
 def test_unknown_variants_are_refused():
     with pytest.raises(ValueError, match="one of light, dark, print, received 'dim'"):
         figures.set_theme("dim")

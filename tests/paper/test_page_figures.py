@@ -1,5 +1,11 @@
 """What the figures of single pages draw equals the data."""
 
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import jupytext
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -11,6 +17,7 @@ from matplotlib.colors import to_rgb
 from state_gradients.analysis import spectra
 from state_gradients.paper.book import figures as page_figures
 
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.md"))
 pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
@@ -130,3 +137,44 @@ def test_fewer_than_two_are_no_figure(two):
     for data in (None, {}, two.isel(experiment=[0])):
         assert isinstance(page_figures.compare(data), Markdown)
     assert plt.get_fignums() == []
+
+
+def imports_of(page):
+    """Return what each name stands for that a page imports from this package."""
+    found = {}
+    for cell in page.cells:
+        lines = [x for x in cell.source.splitlines() if x.startswith("from state_")]
+        for node in (
+            ast.parse("\n".join(lines)).body if cell.cell_type == "code" else ()
+        ):
+            for alias in node.names:
+                found[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    return found
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_lines_made_by_name_functions_that_the_page_calls(path):
+    page = jupytext.read(path)
+    modules = imports_of(page)
+    code = "\n".join(c.source for c in page.cells if c.cell_type == "code")
+    text = "\n".join(c.source for c in page.cells if c.cell_type == "markdown")
+    lines = re.findall(r"Made by `notebooks/([\w.-]+)`(.*?)\n[`:]{3}", text, re.DOTALL)
+    assert len(lines) >= sum(
+        "figure" in c.metadata.get("mystnb", "") for c in page.cells
+    )
+    for name, rest in lines:
+        assert name == path.name
+        for alias, function in re.findall(r"`(\w*figures|drawn)\.(\w+)`", rest):
+            module = importlib.import_module(modules[alias])
+            assert callable(getattr(module, function))
+            assert f"{alias}.{function}(" in code
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_pages_that_draw_set_the_theme(path):
+    code = path.read_text()
+    if re.search(r"\bplot_\w+\(", code):
+        assert code.count("figures.set_theme()") == 1
+        assert (
+            code.index("figures.set_theme()") < re.search(r"plot_\w+\(", code).start()
+        )

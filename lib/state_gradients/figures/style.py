@@ -53,6 +53,7 @@ _SHARED = dict.fromkeys(_SIZES, TEXT) | {
     "lines.linewidth": 1.5,
     "lines.markersize": 6,
     "savefig.dpi": "figure",
+    "savefig.facecolor": "auto",  # the figure's own
 }
 _INK, _NIGHT = "#E8E8E8", "#1B1B1F"
 _DARK = dict.fromkeys(
@@ -61,7 +62,6 @@ _DARK = dict.fromkeys(
 ) | {
     "axes.facecolor": _NIGHT,
     "figure.facecolor": _NIGHT,
-    "savefig.facecolor": _NIGHT,
     "grid.color": "0.3",
 }
 _THEMES = {
