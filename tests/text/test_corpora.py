@@ -157,6 +157,17 @@ def test_blank_lines_and_byte_order_marks(tmp_path):
     assert list(read_lines(path)) == [["a", "b", "<eos>"], ["<eos>"], ["c", "<eos>"]]
 
 
+def test_a_mark_within_the_text_stays_and_a_blank_end_is_no_empty_text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("a\n\ufeffb\n\n", "utf-8")
+    assert [*read_lines(path)] == [["a", "<eos>"], ["\ufeffb", "<eos>"], ["<eos>"]]
+
+
+def test_a_text_with_no_more_types_than_are_kept_is_not_cut():
+    frequencies = {"b": 1, "<eos>": 1, "a": 2}
+    assert rank_types(frequencies, 3) == ("a", "<eos>", "b")
+
+
 def test_missing_own_file_is_named(own, tmp_path):
     (tmp_path / "test.txt").unlink()
     for function in (load, fingerprint):
