@@ -37,17 +37,17 @@ import peers
 import tensorflow as tf
 
 from state_gradients.engine import means, words
-from state_gradients.foundation import settings as config
+from state_gradients.foundation import settings
 from state_gradients.models import batching, training
-from state_gradients.models import cells as recurrences
 from state_gradients.models import language_model as models
+from state_gradients.models.cells import DiagonalCell, MinGRUCell
 
 V, E, H, DELAY = 10_000, 64, 256, 50
 TOKENS = 2_048
 ROUNDS = 5
 COLUMNS = E * (DELAY + 1)  # tangents in flight at a token
 FLOPS = 2 * COLUMNS * H * (2 * H)  # a token: (COLUMNS, H) by (H, 2 H)
-MODEL = config.Model(units=H, embedding_size=E)
+MODEL = settings.Model(units=H, embedding_size=E)
 
 
 def medians(calls, *, rounds=ROUNDS):
@@ -104,10 +104,10 @@ def resident_peak():
     return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes there
 
 
-def language_model(**settings):
+def language_model(**changes):
     """Return an LSTM language model of the benchmark's sizes, untrained."""
-    vocabulary = settings.pop("vocabulary", V)
-    return models.build_language_model(replace(MODEL, **settings), vocabulary, seed=1)
+    vocabulary = changes.pop("vocabulary", V)
+    return models.build_language_model(replace(MODEL, **changes), vocabulary, seed=1)
 
 
 def of_cell(cell):
@@ -140,8 +140,8 @@ def extensions(model, ids):
     cells = {
         "gru": language_model(cell="gru"),
         "rnn": language_model(cell="rnn"),
-        "min_gru": of_cell(recurrences.MinGRUCell(H)),
-        "diagonal": of_cell(recurrences.DiagonalCell(H)),
+        "min_gru": of_cell(MinGRUCell(H)),
+        "diagonal": of_cell(DiagonalCell(H)),
     }
 
     def every_type():
@@ -195,16 +195,16 @@ def against_peers(model, ids):
 
 def train_batch():
     """Return seconds a batch of 20 x 200: our step, and a plain Keras ``fit``."""
-    experiment = config.Experiment(name="bench", model=MODEL)
-    settings = experiment.training
+    experiment = settings.Experiment(name="bench", model=MODEL)
+    recipe = experiment.training
     rng = np.random.default_rng(0)
-    ids = rng.integers(V, size=settings.batch_size * (settings.num_steps + 1))
-    window = next(batching.windows(ids, settings.batch_size, settings.num_steps))
+    ids = rng.integers(V, size=recipe.batch_size * (recipe.num_steps + 1))
+    window = next(batching.windows(ids, recipe.batch_size, recipe.num_steps))
     model = models.build_language_model(MODEL, V)
-    step = training._training_step(model, settings)
+    step = training._training_step(model, recipe)
     values = [v.value for v in model.trainable_variables]
     masks = training.dropout_masks(experiment, 1, 0)
-    states = models.zero_states(model, settings.batch_size)
+    states = models.zero_states(model, recipe.batch_size)
 
     def ours():
         float(step(values, [], np.float32(1), *window, states, masks)[-1])
@@ -217,7 +217,7 @@ def train_batch():
     )
 
     def fit():
-        plain.fit(*window, batch_size=settings.batch_size, verbose=0)
+        plain.fit(*window, batch_size=recipe.batch_size, verbose=0)
 
     return medians({"seconds_per_batch": ours, "keras_fit_seconds_per_batch": fit})
 

@@ -9,7 +9,6 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt
 import xarray as xr
 
 from state_gradients import figures
@@ -22,9 +21,8 @@ lines = {"trained": name, "random weights": f"{name}-untrained"}
 spectra = [artifacts.load(line, "spectra")[curves] for line in lines.values()]
 data = xr.concat(spectra, xr.Variable("experiment", list(lines)))
 data = data.isel(group=0, state_kind=-1, normalization=-1).reset_coords(drop=True)
-fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), dpi=120, layout="constrained")
-figures.plot_memory(data, ax=axes[0])
-above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2}
-figures.plot_selectivity(data, ax=axes[1]).legend(**above, frameon=False)
-axes[0].set_title(name, loc="left", fontsize=10)
-fig.savefig(settings.project_root() / "book" / "_static" / "memory.png")
+figures.set_theme()
+upper, _ = figures.plot_memory_and_selectivity(data)
+upper.set_title(name, loc="left")
+picture = settings.project_root() / "book" / "_static" / "memory.png"
+upper.figure.savefig(picture, dpi=144)

@@ -35,3 +35,14 @@ def corpora(monkeypatch):
         pytest.skip(f"needs the real corpora: {folder} is absent")
     monkeypatch.setenv("STATE_GRADIENTS_CORPORA", str(folder))
     return folder
+
+
+@pytest.fixture
+def closed_figures():
+    """Close what was drawn, and give Matplotlib its own settings back."""
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    with mpl.rc_context():
+        yield
+    plt.close("all")

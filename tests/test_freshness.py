@@ -225,6 +225,25 @@ def test_a_setting_added_later_counts_as_its_default(project, monkeypatch):
     ]
 
 
+def test_a_setting_added_later_is_recorded_only_off_its_default(project):
+    def recorded(experiment):
+        described = freshness.describe(experiment, "training", {}) | {"content": ""}
+        return freshness.record(described)
+
+    at_lines = settings.load_experiment(GRU, root=project)
+    corpus = replace(at_lines.corpus, eos_at_stops=True)
+    at_stops = replace(at_lines, corpus=corpus)
+    assert "eos_at_stops" not in recorded(at_lines)["config"]["corpus"]
+    assert recorded(at_stops)["config"]["corpus"]["eos_at_stops"] is True
+    for made, wanted, why in (
+        (at_lines, at_lines, []),
+        (at_stops, at_stops, []),
+        (at_lines, at_stops, ["corpus.eos_at_stops: False -> True"]),
+        (at_stops, at_lines, ["corpus.eos_at_stops: True -> False"]),
+    ):
+        assert freshness.changes(recorded(made), wanted, lambda kind: None) == why
+
+
 def test_nothing_made_yet_is_missing(tmp_path):
     make_project(tmp_path)
     assert set(states(tmp_path).values()) == {"missing"}

@@ -1,4 +1,7 @@
-"""The command ``state-gradients``: corpora, stages, status, ledger, own models."""
+"""The command ``state-gradients``: corpora, stages, status, ledger, own models.
+
+Each command imports what it needs by itself, so that none waits for another's.
+"""
 
 import functools
 import json
@@ -9,13 +12,7 @@ from typing import Annotated
 
 import typer
 
-from state_gradients import inspection
-from state_gradients.foundation import settings
-from state_gradients.foundation.atomic import replacing
-from state_gradients.paper import claims, stages
-from state_gradients.paper import ledger as tables
-from state_gradients.project import artifacts
-from state_gradients.text import corpora, vectors
+import state_gradients
 
 app = typer.Typer(
     help="State gradients: what a recurrent network remembers of its inputs.",
@@ -24,14 +21,17 @@ app = typer.Typer(
 )
 Name = Annotated[str, typer.Argument(help="Experiment, as in params.yaml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")]
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
-EXPECTED = (
-    ValueError,
-    OSError,
-    RuntimeError,
-    FloatingPointError,
-    artifacts.ArtifactError,
-)
+# TensorFlow's search for a GPU; what fails in it is raised in Python, too
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def _foreseen():
+    """Return the classes of errors that a command ends with in one line."""
+    from state_gradients.foundation.loading import BackendError
+    from state_gradients.project.artifacts import ArtifactError
+
+    known = ValueError, OSError, RuntimeError, FloatingPointError
+    return (*known, ArtifactError, BackendError)
 
 
 def _command(function):
@@ -42,7 +42,7 @@ def _command(function):
     def run(*arguments, **options):
         try:
             return function(*arguments, **options)
-        except EXPECTED as error:
+        except _foreseen() as error:
             typer.secho(f"error: {error}", fg="red", err=True)
             raise typer.Exit(1) from error
 
@@ -61,9 +61,39 @@ def _say(line):
     typer.echo(line, err=True)
 
 
+def _print_version(is_asked: bool):
+    if is_asked:
+        typer.echo(f"state-gradients {state_gradients.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version, and end.",
+        ),
+    ] = False,
+):
+    """State gradients: what a recurrent network remembers of its inputs."""
+
+
 def _text(name):
     """Return the text of a corpus, with the settings of the first experiment on it."""
-    used = [settings.load_experiment(e).corpus for e in settings.experiment_names()]
+    from state_gradients.foundation import settings
+    from state_gradients.text import corpora
+
+    try:
+        names = settings.experiment_names()
+    except FileNotFoundError:
+        if "STATE_GRADIENTS_ROOT" in os.environ:  # a project that is not there
+            raise
+        names = []  # outside a project: the default settings
+    used = [settings.load_experiment(name).corpus for name in names]
     return corpora.load(
         next((c for c in used if c.name == name), settings.Corpus(name=name))
     )
@@ -85,6 +115,8 @@ def corpus(
     Word vectors are written as word2vec text, by default to NAME-OF.txt; words that
     the set lacks are drawn at random, and listed.
     """
+    from state_gradients.text import vectors
+
     if name in vectors.REGISTRY:
         _word_vectors(name, of, output or Path(f"{name}-{of}.txt"), as_json)
         return
@@ -95,6 +127,9 @@ def corpus(
 
 
 def _word_vectors(name, of, output, as_json):
+    from state_gradients.foundation.atomic import replacing
+    from state_gradients.text import vectors
+
     vocabulary = _text(of).vocabulary
     table, drawn = vectors.registered_vectors(name, vocabulary, corpus=of)
     with replacing(output) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -110,24 +145,36 @@ def _word_vectors(name, of, output, as_json):
 @_command
 def train(name: Name, restart: bool = False):
     """Train, from the last checkpoint on unless --restart, and keep what is needed."""
+    from state_gradients.foundation import settings
+    from state_gradients.paper import stages
+
     stages.run_train(settings.load_experiment(name), resume=not restart)
 
 
 @_command
 def extract(name: Name):
     """Average the state gradients of a trained experiment over its text."""
+    from state_gradients.foundation import settings
+    from state_gradients.paper import stages
+
     stages.run_extract(settings.load_experiment(name))
 
 
 @_command
 def analyse(name: Name):
     """Decompose the mean gradients of an experiment."""
+    from state_gradients.foundation import settings
+    from state_gradients.paper import stages
+
     stages.run_analyse(settings.load_experiment(name))
 
 
 @_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
+    from state_gradients.foundation import settings
+    from state_gradients.paper import stages
+
     for name in names:  # a wrong name is refused before the first one's hours of work
         settings.load_experiment(name)
     for name in names:
@@ -140,19 +187,29 @@ def status(
     names: Annotated[list[str] | None, typer.Argument()] = None, as_json: AsJson = False
 ):
     """Say of each artifact whether it is fresh, stale (and why) or missing."""
+    from state_gradients.project import artifacts
+
     _print(artifacts.status(names=names or None), as_json)
 
 
 @_command
-def ledger(as_json: AsJson = False):
+def ledger_(as_json: AsJson = False):
     """Print a row for every published number: published, ours, verdict, why."""
-    _print(tables.ledger(), as_json)
+    from state_gradients.paper import ledger
+
+    _print(ledger.table(), as_json)
 
 
 @_command
 def claims_(as_json: AsJson = False):
-    """Print the paper's claims with the quantity that tests each, and a verdict."""
-    _print(claims.table(), as_json)
+    """Print every claim of the paper with its verdict; --json adds what tests it."""
+    from state_gradients.paper import claims
+
+    judged = claims.table()
+    if as_json:
+        _print(judged, as_json)
+    else:
+        typer.echo(claims.as_text(judged))
 
 
 @_command
@@ -173,6 +230,8 @@ def inspect(
     as_json: AsJson = False,
 ):
     """Ask a model of your own what it remembers of a text: figure, table, artifact."""
+    from state_gradients import inspection
+
     folder = output or Path(f"inspection-{model.stem}")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"inspect: --output must be a folder, received {folder}.")
@@ -199,8 +258,13 @@ def render(
     experiment: str | None = None,
 ):
     """Run the notebooks against the artifacts into book/sections."""
-    from state_gradients.paper.book import rendering
-
+    try:
+        from state_gradients.paper.book import rendering
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            f"render: what runs notebooks must be installed, but {error.name} is not; "
+            "pip install 'state-gradients[render]'."
+        ) from error
     for path in rendering.render(names or None, experiment=experiment):
         _say(f"made {path}")
 

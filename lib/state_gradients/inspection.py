@@ -6,17 +6,24 @@ MODEL.keras, text, vocabulary -> ids -> mean state gradients -> sigma_1, selecti
 import contextlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import xarray as xr
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from state_gradients import figures
 from state_gradients.analysis.summary import spectra_of
 from state_gradients.foundation.atomic import replacing
+from state_gradients.foundation.loading import load_keras
 from state_gradients.models import saved
 from state_gradients.project import provenance
 from state_gradients.project.artifacts import ArtifactError
 from state_gradients.text.vocabulary import EOS, UNK, Vocabulary, read_lines
+
+if TYPE_CHECKING:
+    import keras
 
 
 def _file(path, what):
@@ -81,12 +88,23 @@ def read_ids(path, vocabulary):
     return np.concatenate(found)
 
 
-def inspect(model, ids, *, max_delay=50, state=None, layer=1, dtype=None, **options):
+def inspect_model(
+    model: "keras.Model",
+    ids: ArrayLike,
+    *,
+    max_delay: int = 50,
+    state: str | tuple[str, ...] | None = None,
+    layer: int = 1,
+    groups: ArrayLike | None = None,
+    window: int | None = None,
+    dtype: Literal["float32", "float64"] | None = None,
+    progress: bool = False,
+) -> xr.Dataset:
     """Return how much, and how selectively, a network remembers of its inputs.
 
     Parameters
     ----------
-    model, ids, max_delay, state, layer, dtype, **options
+    model, ids, max_delay, state, layer, groups, window, dtype, progress
         As for :func:`state_gradients.engine.means.mean_state_gradients`.
 
     Returns
@@ -102,21 +120,44 @@ def inspect(model, ids, *, max_delay=50, state=None, layer=1, dtype=None, **opti
     ------
     ValueError, FloatingPointError
         As mean_state_gradients.
-    """
-    from state_gradients.engine import means as gradients
 
-    network, *_ = gradients.read(model, state=state, layer=layer, dtype=dtype)
-    means = gradients.mean_state_gradients(
+    Examples
+    --------
+    A linear network whose state is halved at every token, s' = s / 2 + e:
+
+    >>> import keras
+    >>> import state_gradients as sg
+    >>> rnn = keras.layers.SimpleRNN(
+    ...     2,
+    ...     activation="linear",
+    ...     kernel_initializer="identity",
+    ...     recurrent_initializer=keras.initializers.Identity(0.5),
+    ... )
+    >>> embedding = keras.layers.Embedding(5, 2)
+    >>> model = keras.Sequential([keras.Input((None,)), embedding, rnn])
+    >>> curves = sg.inspect_model(model, [3, 1, 4, 1, 2], max_delay=2)
+    >>> curves["memory"].sel(normalization="raw").values.round(3).tolist()
+    [1.0, 0.5, 0.25]
+    >>> curves["selectivity"].sel(normalization="raw").values.round(3).tolist()
+    [0.5, 0.5, 0.5]
+    """
+    load_keras()
+    from state_gradients.engine import means
+
+    network, *_ = means.read(model, state=state, layer=layer, dtype=dtype)
+    gradients = means.mean_state_gradients(
         model,
         ids,
         max_delay=max_delay,
         state=state,
         layer=layer,
+        groups=groups,
+        window=window,
         dtype=dtype,
-        **options,
+        progress=progress,
     )
-    found = spectra_of(means["state_gradient"], network.table).drop_dims("direction")
-    return found.assign(n_samples=means["n_samples"])
+    curves = spectra_of(gradients["state_gradient"], network.table)
+    return curves.drop_dims("direction").assign(n_samples=gradients["n_samples"])
 
 
 def inspect_files(
@@ -130,7 +171,7 @@ def inspect_files(
     layer=1,
     report=lambda line: None,
 ):
-    """Read a model, a text and a vocabulary, check them, and :func:`inspect`.
+    """Read a model, a text and a vocabulary, check them, and :func:`inspect_model`.
 
     Parameters
     ----------
@@ -138,7 +179,7 @@ def inspect_files(
     imports : sequence of str
         See :func:`state_gradients.models.saved.load_model`.
     max_delay, state, layer
-        Of :func:`inspect`; one state.
+        Of :func:`inspect_model`; one state.
     report : callable
         Receives a line of text before what takes long.
 
@@ -158,9 +199,9 @@ def inspect_files(
         )
     report(f"loading {model}")
     loaded = saved.load_model(model, imports=imports)
-    from state_gradients.engine import means as gradients
+    from state_gradients.engine import means
 
-    network, (state,), _ = gradients.read(loaded, state=state, layer=layer)
+    network, (state,), _ = means.read(loaded, state=state, layer=layer)
     rows = len(network.table)
     if len(types) != rows:
         raise ValueError(
@@ -169,7 +210,7 @@ def inspect_files(
         )
     report(f"averaging over {len(ids):,} tokens")
     settings = {"max_delay": max_delay, "state": state, "layer": layer}
-    result = inspect(loaded, ids, progress=True, **settings)
+    result = inspect_model(loaded, ids, progress=True, **settings)
     for what, path in files.items():
         result.attrs |= {what: path.name, f"{what}_sha256": provenance.file_hash(path)}
     return result.assign_attrs(

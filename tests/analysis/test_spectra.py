@@ -313,6 +313,34 @@ def test_zeros_are_left_out_of_the_logarithms():
     xr.testing.assert_identical(whole, cut)
 
 
+@pytest.mark.parametrize(
+    ("n_positive", "fits", "compares"),
+    [(1, False, False), (2, True, False), (4, True, False), (5, True, True)],
+)
+def test_a_fit_takes_two_positive_values_and_a_comparison_five(
+    n_positive, fits, compares
+):
+    tau = np.arange(8.0)
+    curve = np.where(tau < n_positive, np.exp(-0.3 * tau), 0)
+    assert spectra.fit_decay(curve).converged == fits
+    assert np.isfinite(spectra.compare_decays(curve).aic).all() == compares
+
+
+@pytest.mark.parametrize("beta", [0.15, 0.4, 2.5, 7.5])
+def test_the_stretch_is_found_wherever_it_lies(beta):
+    tau = np.arange(21)
+    laws = spectra.compare_decays(3 * np.exp(-4 * (tau / 20) ** beta))
+    # the search stops at 1e-5 of beta
+    np.testing.assert_allclose(laws.beta, beta, rtol=1e-4)
+    assert laws.aic.idxmin("law") == "stretched"
+
+
+def test_an_exponential_is_not_stretched_at_all():
+    laws = spectra.compare_decays(2 * np.exp(-0.3 * np.arange(30)))
+    # the grid's own 1, which a search to 1e-5 does not reach
+    np.testing.assert_allclose(laws.beta, 1, rtol=1e-12)
+
+
 # --- properties --------------------------------------------------------------------
 
 

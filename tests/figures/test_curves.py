@@ -1,21 +1,19 @@
 """What is drawn equals the data: lines, labels, marks; and Axes are given back."""
 
+import io
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from drawings import assert_drawn, band_ends, drawn_lines, legend_names, lines_like
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from state_gradients import figures
 from state_gradients.analysis import spectra
-from state_gradients.paper.book import figures as page_figures
 
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 @pytest.fixture
@@ -27,23 +25,14 @@ def curves(rng):
     return spectra.memory_curve(xr.DataArray(gradient, names, dims))
 
 
-def drawn(ax):
-    """Return {label: (x, y)} of the lines on an Axes."""
-    return {line.get_label(): line.get_data() for line in ax.get_lines()}
-
-
-def assert_drawn(ax, label, x, y):
-    np.testing.assert_array_equal(drawn(ax)[label][0], x)
-    np.testing.assert_array_equal(drawn(ax)[label][1], y)
-
-
 def test_memory_lines_are_the_data(curves):
     ax = figures.plot_memory(curves)
     assert isinstance(ax, Axes) and ax.get_yscale() == "log"
     for name in ("trained", "untrained"):
         y = curves["memory"].sel(experiment=name)
         assert_drawn(ax, name, [0, 2, 4, 6], y)
-    assert len(ax.get_lines()) == 2
+    assert len(drawn_lines(ax)) == 2
+    assert legend_names(ax) == ["trained", "untrained"]
 
 
 def test_line_axis_may_come_last(curves):
@@ -52,9 +41,17 @@ def test_line_axis_may_come_last(curves):
 
 
 def test_lines_differ_without_colour(curves):
-    first, second = figures.plot_memory(curves).get_lines()
+    first, second = drawn_lines(figures.plot_memory(curves))
     assert first.get_marker() != second.get_marker()
-    assert first.get_linestyle() != second.get_linestyle()
+    # on and off lengths: seaborn sets them, and leaves the line style's name alone
+    assert first._unscaled_dash_pattern != second._unscaled_dash_pattern
+
+
+def test_markers_of_long_lines_are_thinned_and_do_not_coincide():
+    values = np.ones((2, 51))
+    lines = xr.DataArray(values, {"line": ["a", "b"]}, ("line", "delay"))
+    first, second = drawn_lines(figures.plot_memory(lines))
+    assert first.get_markevery() == (0, 5) and second.get_markevery() == (1, 5)
 
 
 def test_one_curve_has_its_experiment_as_title(curves):
@@ -76,11 +73,54 @@ def test_draws_on_the_given_axes(curves):
 
 def test_selectivity_draws_both_shares(curves):
     ax = figures.plot_selectivity(curves)
-    one, five = r"$\sigma_1 / \Sigma\sigma$", r"$\Sigma_5\sigma / \Sigma\sigma$"
-    y = curves.sel(experiment="untrained")
-    assert_drawn(ax, f"untrained {one}", y["delay"], y["selectivity"])
-    assert_drawn(ax, f"untrained {five}", y["delay"], y["selectivity_5"])
-    assert len(ax.get_lines()) == 4
+    for name in ("trained", "untrained"):
+        y = curves.sel(experiment=name)
+        solid, dashed = lines_like(ax, name, but_dash=True)
+        np.testing.assert_array_equal(solid.get_data(), [y["delay"], y["selectivity"]])
+        np.testing.assert_array_equal(
+            dashed.get_data(), [y["delay"], y["selectivity_5"]]
+        )
+        assert not solid.is_dashed() and dashed.is_dashed()
+    assert len(drawn_lines(ax)) == 4
+    names = ["trained", "untrained", "largest", "five largest"]
+    assert legend_names(ax) == names
+    marks = [handle.is_dashed() for handle in ax.get_legend().get_lines()]
+    assert marks == [False, False, False, True]
+
+
+def test_both_panels_have_one_legend_for_their_lines(curves, interval):
+    upper, lower = figures.plot_memory_and_selectivity(curves, interval=interval)
+    assert_drawn(upper, "untrained", [0, 2, 4, 6], curves["memory"][1])
+    solid, dashed = (lower_lines := drawn_lines(lower))[1], lower_lines[3]
+    np.testing.assert_array_equal(solid.get_ydata(), curves["selectivity"][1])
+    np.testing.assert_array_equal(dashed.get_ydata(), curves["selectivity_5"][1])
+    in_upper = drawn_lines(upper)[1]
+    assert solid.get_color() == dashed.get_color() == in_upper.get_color()
+    assert legend_names(upper) == ["trained", "untrained"]
+    assert legend_names(lower) == ["largest", "five largest"]
+    assert (upper.get_xlabel(), lower.get_xlabel()) == ("", "delay (tokens)")
+    np.testing.assert_array_equal(band_ends(upper, 1)[1], 0.5 * curves["memory"][1])
+    np.testing.assert_array_equal(
+        band_ends(lower, 3)[2], 3 * curves["selectivity_5"][1]
+    )
+
+
+def test_panels_are_drawn_on_the_given_axes(curves):
+    axes = figures.stacked_axes()
+    assert figures.plot_memory_and_selectivity(curves, axes=axes) == tuple(axes)
+    assert len(plt.get_fignums()) == 1
+    one = curves.sel(experiment="trained")
+    upper, lower = figures.plot_memory_and_selectivity(one)
+    assert upper.get_title(loc="left") == "trained"  # once a figure
+    assert (
+        lower.get_title(loc="left") == lower.get_legend().get_title().get_text() == ""
+    )
+
+
+def test_a_legend_above_takes_the_title_along(curves):
+    ax = figures.plot_selectivity(curves.sel(experiment="trained"))
+    assert ax.get_legend().get_title().get_text() == "trained"
+    assert ax.get_title(loc="left") == ""
 
 
 @pytest.fixture
@@ -90,20 +130,12 @@ def interval(curves):
     return xr.Dataset({"lower": 0.5 * values, "upper": 3 * values})
 
 
-def band_ends(ax, number):
-    """Return the x, lower and upper ends of one band."""
-    vertices = ax.collections[number].get_paths()[0].vertices
-    x = np.unique(vertices[:, 0])
-    ends = [[f(vertices[vertices[:, 0] == at, 1]) for at in x] for f in (min, max)]
-    return x, *ends
-
-
 @pytest.mark.parametrize("several", [True, False])
 def test_a_band_is_the_interval_in_the_line_s_colour(curves, interval, several):
     given = interval if several else interval.sel(quantity="memory", drop=True)
     ax = figures.plot_memory(curves, interval=given)
     for number, (name, line) in enumerate(
-        zip(["trained", "untrained"], ax.get_lines(), strict=True)
+        zip(["trained", "untrained"], drawn_lines(ax), strict=True)
     ):
         x, lower, upper = band_ends(ax, number)
         y = curves["memory"].sel(experiment=name)
@@ -141,29 +173,6 @@ def test_coherence_is_the_data_between_zero_and_one(curves):
     assert ax.get_ylim() == (0, 1.02)
 
 
-def test_a_sentence_has_words_as_columns_and_delays_as_rows(rng):
-    memory = xr.DataArray(rng.random((4, 3)) + 0.1, dims=("token", "delay"))
-    memory = memory.where(memory["token"] + memory["delay"] < 4)
-    ax = figures.plot_sentence(memory, ["the", "cat", "sat", "down"])
-    image = ax.get_images()[0]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("word", "delay (tokens)")
-    np.testing.assert_array_equal(image.get_array().filled(np.nan), memory.T)
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["the", "cat", "sat", "down"]
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["0", "1", "2"]
-    missing, dark = image.cmap(image.norm(np.ma.masked_invalid([np.nan, 0.1])))
-    assert missing[0] == missing[1] == missing[2] != dark[0]
-    least, most = float(memory.min()), float(memory.max())
-    # a logarithmic scale: the geometric mean has the middle colour
-    middle = image.norm([least, np.sqrt(least * most), most])
-    np.testing.assert_allclose(middle, [0, 0.5, 1], atol=1e-12)
-
-
-def test_words_that_do_not_fit_the_sentence_are_refused():
-    memory = xr.DataArray(np.ones((4, 3)), dims=("token", "delay"))
-    with pytest.raises(ValueError, match=r"each of the 2 words, received.*'token': 4"):
-        figures.plot_sentence(memory, ["the", "cat"])
-
-
 def test_training_curves_of_one_experiment():
     valid, train = [300.0, 200.0, 150.0], [500.0, 250.0, 170.0]
     data = xr.Dataset(
@@ -171,73 +180,13 @@ def test_training_curves_of_one_experiment():
         coords={"epoch": [1, 2, 3]},
     )
     ax = figures.plot_training_curves(data)
-    assert_drawn(ax, "validation", [1, 2, 3], valid)
-    assert_drawn(ax, "training", [1, 2, 3], train)
-
-
-def test_embedding_variance_is_ranked_from_one(rng):
-    data = xr.DataArray(rng.random(5), dims="axis")
-    line = page_figures.plot_embedding_variance(data).get_lines()[0]
-    np.testing.assert_array_equal(line.get_data(), [np.arange(1, 6), data])
-
-
-@pytest.mark.parametrize(
-    ("plot", "dim"),
-    [
-        (page_figures.plot_whitening, "component"),
-        (page_figures.plot_linearization, "step"),
-    ],
-)
-def test_spaces_and_errors_are_the_data(rng, plot, dim):
-    data = xr.DataArray(
-        rng.random((2, 4)), {"line": ["a", "b"], dim: [1, 2, 5, 9]}, ("line", dim)
-    )
-    assert_drawn(plot(data), "b", [1, 2, 5, 9], data[1])
-
-
-def test_ladder_marks_stand_on_their_rungs():
-    data = xr.Dataset(
-        {
-            "perplexity": ("rung", [1.2, 1.1, 1.12]),
-            "error": ("rung", [0.0, 0.0, 0.01]),
-            "kind": ("rung", ["derived", "derived", "simulated"]),
-        },
-        coords={"rung": ["worse", "best", "best"]},
-    )
-    ax = page_figures.plot_perplexity_ladder(data)
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["best", "worse"]
-    marks = {c.get_label(): c for c in ax.containers}
-    np.testing.assert_array_equal(
-        marks["derived"].lines[0].get_data(), [[1.2, 1.1], [1, 0]]
-    )
-    segment = marks["simulated"].lines[2][0].get_segments()[0]
-    np.testing.assert_allclose(segment, [[1.11, 0], [1.13, 0]], rtol=1e-15)
-
-
-def test_concept_draws_steps_and_singular_vectors():
-    gradient = np.array([[0.6, 0.2], [-0.1, 0.5]])
-    angle = np.linspace(0, 2 * np.pi, 9)
-    step = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    svd = spectra.decompose(gradient)
-    data = svd.assign(
-        step=(("angle", "embedding"), step),
-        first_order=(("angle", "state"), step @ gradient.T),
-        change=(("angle", "state"), 0.9 * step @ gradient.T),
-        property=(("name", "embedding"), [[0.5, 0.5]]),
-        image=(("name", "state"), [gradient @ [0.5, 0.5]]),
-        name=["P"],
-    )
-    ax = page_figures.plot_concept(data)
-    circle, ellipse, dots = (line.get_xydata() for line in ax.get_lines())
-    np.testing.assert_array_equal(circle, step)
-    gap = ellipse[0, 0] - gradient[0, 0]  # where the state space has its origin
-    np.testing.assert_allclose(ellipse - [gap, 0], step @ gradient.T, atol=1e-12)
-    np.testing.assert_allclose(dots - [gap, 0], 0.9 * step @ gradient.T, atol=1e-12)
-    tips = [text.xy for text in ax.texts if hasattr(text, "xy") and not text.get_text()]
-    sigma_u = svd["u"].values * svd["s"].values + [[gap], [0]]
-    expected = [svd["vt"][0], sigma_u[:, 0], svd["vt"][1], sigma_u[:, 1]]
-    expected += [[0.5, 0.5], gradient @ [0.5, 0.5] + [gap, 0]]
-    np.testing.assert_allclose(tips[:6], expected, atol=1e-12)
+    first, second = drawn_lines(ax)
+    np.testing.assert_array_equal(first.get_data(), [[1, 2, 3], valid])
+    np.testing.assert_array_equal(second.get_data(), [[1, 2, 3], train])
+    assert not first.is_dashed() and second.is_dashed()
+    assert legend_names(ax) == ["validation", "training"]
+    handles = ax.get_legend().get_lines()
+    assert [handle.is_dashed() for handle in handles] == [False, True]
 
 
 def test_too_many_dimensions_are_refused(curves):
@@ -251,20 +200,65 @@ def test_missing_delay_is_refused(curves):
         figures.plot_memory(curves["memory"].rename(delay="lag"))
 
 
-def test_a_plain_array_is_refused():
-    with pytest.raises(ValueError, match="must be a DataArray"):
-        page_figures.plot_whitening(np.ones((2, 3)))
+def test_two_values_at_one_delay_are_refused_and_not_averaged(curves):
+    twice = curves["memory"].assign_coords(delay=[0, 2, 2, 6])
+    with pytest.raises(ValueError, match=r"several of line trained at delay 2"):
+        figures.plot_memory(twice)
 
 
-def test_speed_is_a_mark_for_each_way_and_machine():
-    ways, machines = ["floor", "engine", "other"], ["small", "large"]
-    values = np.array([[4.0, 5.0, 100.0], [1.0, 1.5, np.nan]])
-    coords = {"machine": machines, "way": ways}
-    ax = page_figures.plot_speed(xr.DataArray(values.T, coords, ("way", "machine")))
-    assert ax.get_xscale() == "log"
-    rungs = [label.get_text() for label in ax.get_yticklabels()]
-    assert rungs == ways and ax.yaxis_inverted()
-    for machine, times in zip(machines, values, strict=True):
-        assert_drawn(ax, machine, times, range(3))
-    first, second = ax.get_lines()
-    assert first.get_marker() != second.get_marker()
+def test_two_lines_of_one_name_are_refused(curves):
+    named = curves["memory"].assign_coords(experiment=["same", "same"])
+    with pytest.raises(ValueError, match=r"a name of its own.*line same at delay 0"):
+        figures.plot_memory(named)
+
+
+def test_a_line_may_end_early_but_has_no_holes(curves):
+    values = curves["memory"].copy(deep=True)
+    values[1, 3] = np.nan
+    ax = figures.plot_memory(values)
+    assert_drawn(ax, "trained", [0, 2, 4, 6], values[0])
+    assert_drawn(ax, "untrained", [0, 2, 4], values[1, :3])
+    values[1, 3], values[1, 2] = 1.0, np.nan
+    with pytest.raises(ValueError, match=r"none of line untrained at delay 4"):
+        figures.plot_memory(values)
+
+
+@pytest.mark.parametrize("n_delays", [3, 8, 21, 51])
+def test_delays_are_marked_at_whole_numbers(n_delays):
+    memory = xr.DataArray(np.geomspace(1, 0.1, n_delays), dims="delay")
+    upper, lower = figures.stacked_axes()
+    figures.plot_memory(memory, ax=upper)
+    figures.plot_coherence(memory, ax=lower)
+    upper.figure.canvas.draw()
+    for ax in (upper, lower):
+        ticks = ax.get_xticks()
+        np.testing.assert_array_equal(ticks, np.round(ticks))
+        assert len(ticks) >= 3
+
+
+def tick_names(axis):
+    axis.axes.figure.canvas.draw()
+    low, high = axis.get_view_interval()
+    ticks = axis.get_major_ticks()
+    return [t.label1.get_text() for t in ticks if low <= t.get_loc() <= high]
+
+
+def test_a_logarithmic_axis_says_plain_numbers_where_they_are_short():
+    def memory(low, high):
+        values = xr.DataArray(np.geomspace(high, low, 9), dims="delay")
+        return tick_names(figures.plot_memory(values).yaxis)
+
+    assert memory(0.02, 1) == ["0.02", "0.05", "0.1", "0.2", "0.5", "1"]
+    assert memory(1e-3, 1.5) == ["0.001", "0.01", "0.1", "1"]
+    assert "10^{-10}" in "".join(memory(1e-12, 1))
+
+
+def png(curves, interval):
+    buffer = io.BytesIO()
+    upper, _ = figures.plot_memory_and_selectivity(curves, interval=interval)
+    upper.figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def test_the_same_data_give_the_same_picture(curves, interval):
+    assert png(curves, interval) == png(curves, interval)

@@ -42,40 +42,159 @@ def test_settings_are_frozen_and_keyword_only(project):
     base = settings.load_experiment("base", root=project)
     with pytest.raises(dataclasses.FrozenInstanceError):
         base.model.units = 3
-    with pytest.raises(TypeError):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        base.model = settings.Model()
+    with pytest.raises(ValueError, match="model must be given settings by name, rec"):
         settings.Model("lstm")
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("{model: {unit: 3}}", "'unit' in new.model; did you mean 'units'"),
+        ("{model: {unit: 3}}", "new.model.unit is no setting; did you mean 'units'"),
+        ("{model: {on: 3}}", "new.model.True is no setting; known: "),
         ("{modle: {units: 3}}", "'modle' in experiments.new; did you mean 'model'"),
-        ("{model: {qqqq: 3}}", "'qqqq' in new.model; known: .*'units'"),
-        ("{model: {units: many}}", "new.model.units must be a int, received 'many'"),
-        ("{model: {units: 2.5}}", "new.model.units must be a int, received 2.5"),
-        ("{model: {units: true}}", "new.model.units must be a int, received True"),
-        ("{model: {units: null}}", "new.model.units must be a int, received None"),
-        ("{model: {units: -1}}", "new.model.units must not be negative, received -1"),
-        ("{model: {cell: lstmm}}", r"new.model.cell must be one of \('lstm', 'gru'"),
-        ("{training: {optimizer: adam}}", "new.training.optimizer must be one of"),
-        ("{gradients: {split: dev}}", "new.gradients.split must be one of"),
-        ("{gradients: {states: cell}}", "new.gradients.states must be a tuple"),
-        ("{gradients: {states: [memory]}}", "new.gradients.states must be one of"),
-        ("{gradients: {window: '200'}}", "new.gradients.window must be a int"),
-        ("{corpus: {train: 5}}", "new.corpus.train must be a str, received 5"),
+        ("{model: {qqqq: 3}}", "new.model.qqqq is no setting; known: .*'units'"),
+        ("{model: {units: many}}", "units must be a whole number, received 'many'"),
+        ("{model: {units: '1'}}", "units must be a whole number, received '1'"),
+        ("{model: {units: 2.0}}", "units must be a whole number, received 2.0"),
+        ("{model: {units: true}}", "units must be a whole number, received True"),
+        ("{model: {units: null}}", "units must be a whole number, received None"),
+        ("{model: {units: 0}}", "new.model.units must be at least 1, received 0"),
+        ("{training: {seed: -1}}", "new.training.seed must be at least 0, received -1"),
         ("{training: {patience: 0}}", "new.training.patience must be at least 1"),
-        ("{training: {clip_norm: .nan}}", "new.training.clip_norm must be finite"),
-        ("{model: {dropout: 1}}", r"new.model.dropout must be below 1, received 1\.0"),
+        (
+            "{training: {decay: '1'}}",
+            "new.training.decay must be a number, received '1",
+        ),
+        (
+            "{training: {decay: true}}",
+            "new.training.decay must be a number, received T",
+        ),
+        ("{training: {decay: -0.1}}", "decay must be at least 0, received -0.1"),
+        ("{training: {clip_norm: .nan}}", "clip_norm must be finite, received nan"),
+        ("{training: {clip_norm: .inf}}", "clip_norm must be finite, received inf"),
+        ("{model: {dropout: 1}}", "new.model.dropout must be below 1, received 1"),
+        (
+            "{model: {cell: lstmm}}",
+            "new.model.cell must be 'lstm', 'gru' or 'rnn', rec",
+        ),
+        ("{training: {optimizer: adam}}", "optimizer must be 'sgd' or 'adagrad', rec"),
+        ("{gradients: {split: dev}}", "split must be 'train', 'valid' or 'test', rec"),
+        ("{gradients: {states: cell}}", "states must be a list, received 'cell'"),
+        ("{gradients: {states: [memory]}}", "states must be 'hidden' or 'cell', rec"),
+        ("{gradients: {window: '200'}}", "new.gradients.window must be a whole number"),
+        ("{gradients: {window: 0}}", "new.gradients.window must be at least 1"),
+        ("{gradients: {controls: 1}}", "controls must be true or false, received 1"),
+        ("{corpus: {train: 5}}", "new.corpus.train must be text, received 5"),
+        ("{corpus: {eos_at_stops: 'no'}}", "must be true or false, received 'no'"),
         ("{model: 5}", "new.model must be a mapping, received 5"),
-        ("{gradients: {groups: new-tokens}}", "which only the synthetic corpus has"),
-        ("{model: {cell: gru}, gradients: {states: [cell]}}", "for a gru, received"),
+        (
+            "{gradients: {groups: new-tokens}}",
+            "new.gradients.groups must be 'all', .* only the synthetic corpus has",
+        ),
+        (
+            "{model: {cell: gru}, gradients: {states: [cell]}}",
+            r"new.gradients.states must be \('hidden',\) for a gru, received",
+        ),
         ("{", "params.yaml must be YAML, received"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(project, setting, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as refused:
         settings.load_experiment("new", root=add(project, setting))
+    assert str(refused.value).startswith("params: ")
+    assert "pydantic" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: settings.Model(unitz=3), "model.unitz is no setting; did you mean 'u"),
+        (
+            lambda: settings.Training(batch_size=0),
+            "training.batch_size must be at least",
+        ),
+        (lambda: settings.Experiment(), "name must be given."),
+        (lambda: settings.Experiment(name="A b"), "name must be lower-case .* 'A b'"),
+        (
+            lambda: settings.Experiment(name="new", model={"units": 3}),
+            "model must be a Model, received {'units': 3}",
+        ),
+        (
+            lambda: settings.Experiment(name="new", model=settings.Training()),
+            "model must be a Model, received Training",
+        ),
+        (
+            lambda: settings.Experiment(
+                name="new",
+                model=settings.Model(cell="rnn"),
+                gradients=settings.Gradients(states=("cell",)),
+            ),
+            "gradients.states must be .* for a rnn, received",
+        ),
+        (
+            lambda: dataclasses.replace(settings.Model(), units=0),
+            "model.units must be at least 1, received 0",
+        ),
+        (
+            lambda: dataclasses.replace(settings.Model(), unit=3),
+            "model.unit is no setting; did you mean 'units'",
+        ),
+    ],
+)
+def test_wrong_settings_are_refused_in_python_too(build, message):
+    with pytest.raises(ValueError, match=f"^{message}") as refused:
+        build()
+    assert "pydantic" not in str(refused.value)
+
+
+def test_a_fault_without_words_of_its_own_still_names_place_and_value(monkeypatch):
+    monkeypatch.delitem(settings.MUST, "int_type")
+    with pytest.raises(
+        ValueError, match=r"^model.units must be valid, received 'x'\.$"
+    ):
+        settings.Model(units="x")
+
+
+def test_settings_remain_dataclasses_that_compare_and_hash():
+    one, same = (settings.Experiment(name="one") for _ in range(2))
+    assert one == same
+    assert len({one, same, dataclasses.replace(one, name="two")}) == 2
+    assert dataclasses.asdict(one)["model"]["units"] == 256
+    assert [field.name for field in dataclasses.fields(one)][1:] == [*settings.GROUPS]
+
+
+# ------------------------------------------------------------ what enters a hash
+
+
+def test_the_settings_from_the_first_are_hashed_whatever_their_value():
+    for name, group in settings.GROUPS.items():
+        names = {field.name for field in dataclasses.fields(group)}
+        assert settings.FROM_THE_FIRST[name] <= names
+        assert settings.hashed(group()).keys() == settings.FROM_THE_FIRST[name]
+    states = settings.Gradients(states=("cell",))
+    assert settings.hashed(states)["states"] == ["cell"]  # as JSON gives it back
+
+
+def test_a_setting_added_later_enters_only_where_it_differs_from_its_default():
+    @settings._checked
+    class Model(settings.Model):
+        peepholes: bool = False
+        kinds: tuple[str, ...] = ()
+
+    before = settings.hashed(settings.Model(units=3))
+    assert settings.hashed(Model(units=3)) == before
+    assert settings.hashed(Model(units=3, peepholes=False, kinds=())) == before
+    more = settings.hashed(Model(units=3, peepholes=True, kinds=("a",)))
+    assert more == before | {"peepholes": True, "kinds": ["a"]}
+
+
+def test_line_ends_at_stops_were_added_later():
+    before = settings.hashed(settings.Corpus())
+    assert settings.hashed(settings.Corpus(eos_at_stops=False)) == before
+    at_stops = settings.hashed(settings.Corpus(eos_at_stops=True))
+    assert at_stops == before | {"eos_at_stops": True}
 
 
 def test_right_settings_are_converted_to_their_type(project):

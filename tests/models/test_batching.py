@@ -45,6 +45,8 @@ def test_too_short_streams_and_bad_sizes_are_refused_at_the_call():
     windows(np.zeros(4020), 20, 200)
     with pytest.raises(ValueError, match=r"one stream .* received shape \(2, 8\)"):
         contiguous_rows(np.zeros((2, 8)), 2)
+    with pytest.raises(ValueError, match=r"at least `batch_size` = 4 .* shape \(3,\)"):
+        contiguous_rows(range(3), 4)
     with pytest.raises(ValueError, match="`batch_size` must be at least 1, received 0"):
         contiguous_rows(range(8), 0)
     with pytest.raises(ValueError, match="`num_steps` must be at least 1"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from state_gradients.foundation import settings as config
+from state_gradients.foundation import settings
 from state_gradients.models import language_model
 
 V = 50
@@ -12,8 +12,8 @@ V = 50
 
 @pytest.mark.parametrize(("cell", "gates"), [("lstm", 4), ("gru", 3), ("rnn", 1)])
 def test_layers_shapes_and_initial_biases(cell, gates):
-    settings = config.Model(cell=cell, units=8, layers=2, embedding_size=6)
-    model = language_model.build_language_model(settings, V, seed=1)
+    small = settings.Model(cell=cell, units=8, layers=2, embedding_size=6)
+    model = language_model.build_language_model(small, V, seed=1)
     names = [layer.name for layer in model.layers[1:]]
     assert names == ["embedding", "recurrent_1", "recurrent_2", "dropout", "logits"]
     weights = language_model.weights(model)
@@ -28,7 +28,7 @@ def test_layers_shapes_and_initial_biases(cell, gates):
 
 
 def test_every_matrix_and_the_softmax_bias_are_uniform_and_independent():
-    model = language_model.build_language_model(config.Model(units=64), 500, seed=3)
+    model = language_model.build_language_model(settings.Model(units=64), 500, seed=3)
     drawn = {
         k: v
         for k, v in language_model.weights(model).items()
@@ -44,10 +44,10 @@ def test_every_matrix_and_the_softmax_bias_are_uniform_and_independent():
     # 64 x 256 pairs: correlation of independent draws within 4 / 128
     assert abs(np.corrcoef(kernel.ravel(), recurrent.ravel())[0, 1]) < 0.032
     again = language_model.weights(
-        language_model.build_language_model(config.Model(units=64), 500, seed=3)
+        language_model.build_language_model(settings.Model(units=64), 500, seed=3)
     )
     other = language_model.weights(
-        language_model.build_language_model(config.Model(units=64), 500, seed=4)
+        language_model.build_language_model(settings.Model(units=64), 500, seed=4)
     )
     np.testing.assert_array_equal(again["embedding"], drawn["embedding"])
     assert not np.array_equal(other["embedding"], drawn["embedding"])
@@ -57,7 +57,7 @@ def test_published_parameter_counts():
     # C065: 4 (64 + 256 + 1) 256, 3 (...) 256, (...) 256
     counts = {
         cell: language_model.recurrent_layers(
-            language_model.build_language_model(config.Model(cell=cell), V)
+            language_model.build_language_model(settings.Model(cell=cell), V)
         )[0].count_params()
         for cell in ("lstm", "gru", "rnn")
     }
@@ -65,26 +65,26 @@ def test_published_parameter_counts():
 
 
 def test_one_hot_input_is_a_frozen_identity():
-    settings = config.Model(embedding="one-hot", embedding_size=V, units=4)
-    model = language_model.build_language_model(settings, V)
+    small = settings.Model(embedding="one-hot", embedding_size=V, units=4)
+    model = language_model.build_language_model(small, V)
     np.testing.assert_array_equal(language_model.weights(model)["embedding"], np.eye(V))
     assert len(model.trainable_variables) == 5
     with pytest.raises(ValueError, match="must have shape"):
-        language_model.build_language_model(config.Model(embedding="one-hot"), V)
+        language_model.build_language_model(settings.Model(embedding="one-hot"), V)
 
 
 def test_frozen_embedding_is_kept():
     table = np.random.default_rng(0).normal(size=(V, 3)).astype(np.float32)
-    settings = config.Model(embedding="frozen", embedding_size=3, units=4)
-    model = language_model.build_language_model(settings, V, embeddings=table)
+    small = settings.Model(embedding="frozen", embedding_size=3, units=4)
+    model = language_model.build_language_model(small, V, embeddings=table)
     np.testing.assert_array_equal(language_model.weights(model)["embedding"], table)
     assert not model.get_layer("embedding").trainable
 
 
 def test_weights_round_trip_and_unknown_names_are_refused():
-    settings = config.Model(units=4, embedding_size=3)
-    one = language_model.build_language_model(settings, V, seed=1)
-    two = language_model.build_language_model(settings, V, seed=2)
+    small = settings.Model(units=4, embedding_size=3)
+    one = language_model.build_language_model(small, V, seed=1)
+    two = language_model.build_language_model(small, V, seed=2)
     language_model.set_weights(two, language_model.weights(one))
     for name, value in language_model.weights(one).items():
         np.testing.assert_array_equal(language_model.weights(two)[name], value)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from state_gradients.foundation import settings as config
+from state_gradients.foundation import settings
 from state_gradients.models import (
     batching,
     checkpoints,
@@ -21,14 +21,15 @@ from state_gradients.models import (
     training,
 )
 from state_gradients.models.checkpoints import checkpoint_path, load_checkpoint
+from state_gradients.text import vectors
 from state_gradients.text.corpora import Text
 from state_gradients.text.vocabulary import Vocabulary
 
 V, E, H = 9, 3, 5
-EXPERIMENT = config.Experiment(
+EXPERIMENT = settings.Experiment(
     name="small",
-    model=config.Model(units=H, embedding_size=E, dropout=0.3),
-    training=config.Training(
+    model=settings.Model(units=H, embedding_size=E, dropout=0.3),
+    training=settings.Training(
         seed=5, batch_size=2, num_steps=4, max_epochs=4, learning_rate=0.5
     ),
 )
@@ -56,64 +57,98 @@ def train(experiment, root, **options):
     )
 
 
-def numpy_loss(named, ids, targets, mask):
+def numpy_loss(named, ids, targets, masks):
     """Summed loss over the steps divided by the batch, from zero, in float64."""
     w, u, b = (
         named[f"recurrent_1.{k}"].astype(np.float64)
         for k in ("kernel", "recurrent_kernel", "bias")
     )
     k, kb = named["logits.kernel"], named["logits.bias"]
+    below, above = (1 if mask is None else mask for mask in masks)
+    inputs = (named["occurrences"] + named["embedding"][ids]) * below
     total = 0.0
     for row in range(len(ids)):
         h, c = np.zeros(H), np.zeros(H)
-        for t, (word, target) in enumerate(zip(ids[row], targets[row], strict=True)):
-            z = named["occurrences"][row, t] + named["embedding"][word]
+        outputs = []
+        for z in inputs[row]:
             i, f, g, o = np.split(z @ w + h @ u + b, 4)
             i, f, o = (1 / (1 + np.exp(-x)) for x in (i, f, o))
             c = f * c + i * np.tanh(g)
             h = o * np.tanh(c)
-            logits = (h * mask[row, t]) @ k + kb
-            total += np.log(np.sum(np.exp(logits))) - logits[target]
+            outputs.append(h)
+        logits = (np.array(outputs) * above[row]) @ k + kb
+        total += np.log(np.exp(logits).sum(axis=1)).sum()
+        total -= logits[np.arange(len(logits)), targets[row]].sum()
     return total / len(ids)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adagrad"])
-@pytest.mark.parametrize("clip_norm", [1e3, 0.05])
-def test_one_step_equals_central_differences_clipped_and_applied(optimizer, clip_norm):
+def central_differences(named, loss):
+    """Return d loss / d x for every array x of `named`, which `loss` takes."""
+    gradients, step = {}, 1e-6
+    for name, values in named.items():
+        gradients[name] = np.zeros_like(values)
+        for entry in np.ndindex(values.shape):
+            kept, sides = values[entry], []
+            for sign in (1, -1):
+                values[entry] = kept + sign * step
+                sides.append(loss(named))
+            values[entry] = kept
+            gradients[name][entry] = (sides[0] - sides[1]) / (2 * step)
+    return gradients
+
+
+DROPPED = {"embedding_dropout": 0.4}
+FROZEN = {"embedding": "frozen"}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "clip_norm", "embedding"),
+    [
+        ("sgd", 1e3, {}),
+        ("sgd", 0.05, {}),
+        ("adagrad", 1e3, {}),
+        ("adagrad", 0.05, {}),
+        ("sgd", 0.05, DROPPED),
+        ("adagrad", 1e3, DROPPED),
+        ("sgd", 0.05, FROZEN),
+        ("adagrad", 0.05, FROZEN | DROPPED),
+    ],
+)
+def test_one_step_equals_central_differences_clipped_and_applied(
+    optimizer, clip_norm, embedding
+):
     experiment = with_training(optimizer=optimizer, clip_norm=clip_norm)
-    model = language_model.build_language_model(experiment.model, V, seed=5)
+    experiment = replace(experiment, model=replace(experiment.model, **embedding))
+    is_frozen = experiment.model.embedding == "frozen"
+    table = np.random.default_rng(1).normal(size=(V, E)) if is_frozen else None
+    model = language_model.build_language_model(
+        experiment.model, V, seed=5, embeddings=table
+    )
     for variable in model.trainable_variables:
         variable.assign(variable.value * 10)  # gates that curve
     # three words, repeated: the norm per occurrence is another one than the summed
     ids, targets = np.random.default_rng(0).integers(3, size=(2, 2, 4), dtype=np.int32)
-    mask = training.dropout_masks(experiment, 1, 0)
+    masks = training.dropout_masks(experiment, 1, 0)
     named = {k: v.astype(np.float64) for k, v in language_model.weights(model).items()}
     named["occurrences"] = np.zeros((2, 4, E))
-
-    gradients, step = {}, 1e-6
-    for name, values in named.items():
-        gradients[name] = np.zeros_like(values)
-        for place in np.ndindex(values.shape):
-            kept, sides = values[place], []
-            for sign in (1, -1):
-                values[place] = kept + sign * step
-                sides.append(numpy_loss(named, ids, targets, mask[1]))
-            values[place] = kept
-            gradients[name][place] = (sides[0] - sides[1]) / (2 * step)
+    gradients = central_differences(named, lambda x: numpy_loss(x, ids, targets, masks))
+    if is_frozen:  # neither moved nor counted
+        del gradients["embedding"], gradients["occurrences"]
     # the embedding's part of the norm is per occurrence, before repeated words add up
     norm = np.sqrt(sum((g**2).sum() for k, g in gradients.items() if k != "embedding"))
     scale = min(1, clip_norm / norm)
+    assert (scale < 1) == (clip_norm == 0.05)
     values = [v.value for v in model.trainable_variables]
     squares = [ops.full_like(v, 0.1) for v in values if optimizer == "adagrad"]
     run = training._training_step(model, experiment.training)
     states = language_model.zero_states(model, 2)
     after, _, _, loss = run(
-        values, squares, np.float32(0.5), ids, targets, states, mask
+        values, squares, np.float32(0.5), ids, targets, states, masks
     )
     assert float(loss) == pytest.approx(
-        numpy_loss(named, ids, targets, mask[1]), rel=1e-5
+        numpy_loss(named, ids, targets, masks), rel=1e-5
     )
-    names = [k for k in named if k != "occurrences"]
+    names = [name for name in gradients if name != "occurrences"]
     for name, value in zip(names, after, strict=True):
         g = gradients[name] * scale
         moved = g / np.sqrt(0.1 + g * g) if optimizer == "adagrad" else g
@@ -121,6 +156,32 @@ def test_one_step_equals_central_differences_clipped_and_applied(optimizer, clip
         np.testing.assert_allclose(
             ops.convert_to_numpy(value), named[name] - 0.5 * moved, rtol=0, atol=2e-5
         )
+
+
+@pytest.mark.parametrize("embedding", ["frozen", "one-hot"])
+def test_a_training_leaves_fixed_embeddings_as_they_are(tmp_path, embedding):
+    size = V if embedding == "one-hot" else E
+    config_of = replace(EXPERIMENT.model, embedding=embedding, embedding_size=size)
+    experiment = replace(EXPERIMENT, model=config_of)
+    table, text = np.eye(V), small_text()
+    if embedding == "frozen":
+        table = np.random.default_rng(2).normal(size=(V, E)).astype(np.float32)
+        path = tmp_path / "vectors.txt"
+        with path.open("w") as stream:
+            vectors.write_vectors(stream, text.vocabulary, table)
+        config_of = replace(config_of, embedding_file=str(path))
+        experiment = replace(experiment, model=config_of)
+    experiment = replace(
+        experiment, training=replace(experiment.training, max_epochs=1)
+    )
+    model, _ = train(experiment, tmp_path)
+    found = language_model.weights(model)
+    np.testing.assert_array_equal(found["embedding"], table)
+    initial = language_model.build_language_model(
+        config_of, V, seed=5, embeddings=table
+    )
+    for name, value in language_model.weights(initial).items():
+        assert np.array_equal(found[name], value) == (name == "embedding")
 
 
 def test_schedule_epochs_and_learning(tmp_path):
@@ -134,12 +195,12 @@ def test_schedule_epochs_and_learning(tmp_path):
 
 
 def test_stops_when_each_of_three_epochs_gains_too_little():
-    settings = config.Training(patience=3, min_improvement=0.001)
-    assert not training.has_settled([100, 99.99, 99.98], settings)
-    assert training.has_settled([100, 99.99, 99.98, 99.97], settings)
-    assert not training.has_settled([100, 99.99, 99.0, 98.99], settings)
+    recipe = settings.Training(patience=3, min_improvement=0.001)
+    assert not training.has_settled([100, 99.99, 99.98], recipe)
+    assert training.has_settled([100, 99.99, 99.98, 99.97], recipe)
+    assert not training.has_settled([100, 99.99, 99.0, 98.99], recipe)
     # a rise and the way back is no improvement on the best so far
-    assert training.has_settled([100, 120, 110, 99.99], settings)
+    assert training.has_settled([100, 120, 110, 99.99], recipe)
 
 
 def test_untrained_experiment_keeps_its_initial_weights(tmp_path):
@@ -151,9 +212,20 @@ def test_untrained_experiment_keeps_its_initial_weights(tmp_path):
 
 
 SCRIPT = """
-import sys
+import sys, time
+from pathlib import Path
 sys.path[:0] = {path!r}
 import test_training
+
+masks = test_training.training.dropout_masks
+
+def wait_to_be_killed(experiment, epoch, batch):
+    if (epoch, batch) == {cut!r}:
+        Path({reached!r}).touch()
+        time.sleep(600)
+    return masks(experiment, epoch, batch)
+
+test_training.training.dropout_masks = wait_to_be_killed
 test_training.train(test_training.EXPERIMENT, {root!r})
 """
 
@@ -161,18 +233,23 @@ test_training.train(test_training.EXPERIMENT, {root!r})
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_identical_weights(tmp_path):
     whole, unbroken = train(EXPERIMENT, tmp_path / "whole")
+    reached, cut = tmp_path / "reached", (3, 5)  # the sixth batch of epoch 3, of 14
     script = SCRIPT.format(
-        path=[str(Path(__file__).parent)], root=str(tmp_path / "cut")
+        path=[str(Path(__file__).parent)],
+        cut=cut,
+        reached=str(reached),
+        root=str(tmp_path / "cut"),
     )
-    path = checkpoint_path(EXPERIMENT, root=tmp_path / "cut")
     child = subprocess.Popen([sys.executable, "-c", script])
-    deadline = time.monotonic() + 120
-    while not path.is_file() and time.monotonic() < deadline:
-        time.sleep(0.005)
+    deadline = time.monotonic() + 300
+    while not reached.is_file() and child.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
-    child.wait()
+    assert child.wait() == -signal.SIGKILL  # it neither ended nor stopped by itself
+    path = checkpoint_path(EXPERIMENT, root=tmp_path / "cut")
     done = len(load_checkpoint(path)[2]["seconds"])
-    assert 1 <= done <= 4
+    assert 1 <= done == cut[0] - 1 < 4
     resumed, curves = train(EXPERIMENT, tmp_path / "cut")
     assert curves.sizes["epoch"] == 4
     for name in ("train_perplexity", "valid_perplexity"):
@@ -233,7 +310,8 @@ def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     train(with_training(), tmp_path)
     path = checkpoint_path(with_training(), root=tmp_path)
     before = path.read_bytes()
-    longer = with_training(max_epochs=9, learning_rate=np.inf, patience=9)
+    # the largest rate of float32: the first step already overflows
+    longer = with_training(max_epochs=9, learning_rate=3.4e38, patience=9)
     other = checkpoint_path(longer, root=tmp_path)
     other.parent.mkdir()
     other.write_bytes(before)
@@ -256,8 +334,8 @@ def test_a_training_far_above_guessing_is_warned_of_recorded_and_goes_on(tmp_pat
 
 
 def test_perplexity_of_a_known_distribution():
-    settings = config.Model(units=H, embedding_size=E)
-    model = language_model.build_language_model(settings, V, seed=1)
+    small = settings.Model(units=H, embedding_size=E)
+    model = language_model.build_language_model(small, V, seed=1)
     bias = np.log(np.arange(1, V + 1) / np.arange(1, V + 1).sum())
     model.get_layer("logits").set_weights([np.zeros((H, V)), bias])
     ids = np.random.default_rng(0).integers(V, size=103)
@@ -272,7 +350,7 @@ def test_perplexity_of_a_known_distribution():
 
 def test_state_is_carried_whatever_the_window():
     model = language_model.build_language_model(
-        config.Model(units=H, embedding_size=E), V
+        settings.Model(units=H, embedding_size=E), V
     )
     for variable in model.trainable_variables:
         variable.assign(variable.value * 20)

@@ -1,3 +1,7 @@
+import dataclasses
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,8 +9,8 @@ import xarray as xr
 from artifact_project import ABOUT, fill
 
 from state_gradients.foundation import settings
-from state_gradients.paper import claims
-from state_gradients.paper.synthetic import claims as claims_synthetic
+from state_gradients.paper import claims, ledger
+from state_gradients.paper.claims import average_memory, judging, registry
 from state_gradients.project import artifacts
 from state_gradients.text import synthetic
 
@@ -125,15 +129,12 @@ FLIPS = {
 
 
 def judge(name, *runs, planned=None):
-    found = [claims_synthetic.judge(run)[name] for run in runs]
-    return claims.by_runs(found, planned or len(runs))
+    """Judge a claim on runs that are given as Datasets."""
 
+    def found(run):
+        return claims.REGISTERED[name].test(lambda kind: run)
 
-def test_every_claim_of_the_section_is_tested_or_in_the_ledger(root):
-    listed = set(claims.table(root)["id"])
-    expected = {f"C{n:03}" for n in [*range(13, 50), 50, 51, 52, 53]}
-    assert expected <= listed
-    assert set(FLIPS) == set(claims.CLAIMS)
+    return judging.by_runs([found(run) for run in runs], planned or len(runs))
 
 
 @pytest.mark.parametrize("name", FLIPS)
@@ -215,9 +216,304 @@ def test_artifacts_become_values_and_verdicts(project):
 
 def test_a_claim_is_as_good_as_its_worst_number():
     rows = pd.DataFrame(
-        {"verdict": ["within", "outside"], "ours": [1.0, 2.0], "why": ""}
+        {
+            "kind": "other",
+            "verdict": ["within", "outside"],
+            "ours": [1.0, 2.0],
+            "why": "",
+        }
     )
-    assert claims.by_ledger(rows) == ("1; 2", "not supported")
-    assert claims.by_ledger(rows[:1]) == ("1", "supported")
+    assert judging.by_rows(rows) == ("1; 2", "not supported")
+    assert judging.by_rows(rows[:1]) == ("1", "supported")
     rows["verdict"] = ["within", "not run"]
-    assert claims.by_ledger(rows.assign(why="run it")) == ("1; run it", "not run")
+    assert judging.by_rows(rows.assign(why="run it")) == ("1; run it", "not run")
+
+
+def test_numbers_outweigh_orders_and_orders_count_where_there_are_none():
+    rows = pd.DataFrame(
+        {
+            "kind": ["other", "order"],
+            "what": ["size", "sizes"],
+            "verdict": ["within", "outside, unexplained"],
+            "ours": [1.0, "b > a"],
+            "why": "",
+        }
+    )
+    assert judging.by_rows(rows) == ("1", "supported")
+    assert judging.by_rows(rows[1:]) == ("sizes: b > a", "not supported")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [("within", "undecided"), ("outside, unexplained", "not supported")],
+)
+def test_a_part_of_a_claim_can_refute_it_but_not_support_it(verdict, expected):
+    rows = pd.DataFrame(
+        {"kind": ["other"], "verdict": [verdict], "ours": [1.0], "why": ""}
+    )
+    assert judging.by_rows(rows, whole=False) == ("1", expected)
+
+
+# Section 4.3.2: a trained network and its untrained twin
+
+TAU = np.arange(51)
+
+
+def spectra_of(memory, selectivity):
+    """Return spectra with these whitened curves; raw memory is ten times larger."""
+    share = np.asarray(selectivity)
+    s = memory * np.stack(
+        [np.ones(51), *[(1 / share - 1) / 3] * 3]
+    )  # sums to 1 / share
+    by_normalization = {
+        "memory": np.stack([10 * memory, memory]),
+        "total": np.stack([10 * memory / share, memory / share]),
+        "selectivity": np.stack([share * 0.9, share]),
+        "effective_rank": np.full((2, 51), 3.0),
+    }
+    dims = ("normalization", "state_kind", "group", "delay")
+    variables = {k: (dims, v[:, None, None]) for k, v in by_normalization.items()}
+    both = np.stack([10 * s, s])[:, None, None]
+    return xr.Dataset(
+        variables | {"s": ((*dims[:3], "component", "delay"), both)},
+        {
+            "normalization": ["raw", "whitened"],
+            "state_kind": ["cell"],
+            "group": ["all"],
+            "delay": TAU,
+        },
+    )
+
+
+def good_pair():
+    """Return artifacts of a network, and its twin, that do all that the paper says."""
+    trained = spectra_of((1.0 + TAU) ** -1.1, np.linspace(0.1, 0.6, 51))
+    twin = spectra_of(0.1 * np.exp(-0.5 * TAU), np.linspace(0.04, 0.05, 51))
+    lower = xr.full_like(trained[["memory"]].to_dataarray("quantity"), 0.01)
+    intervals = xr.Dataset({"lower": lower})
+    return {"trained": trained, "twin": twin, "intervals": intervals}
+
+
+def set_to(part, name, value, **where):
+    """Return a function that sets a variable of one of the artifacts."""
+
+    def change(pair):
+        pair = {key: data.copy(deep=True) for key, data in pair.items()}
+        pair[part][name].loc[where] = value
+        return pair
+
+    return change
+
+
+def exponential(pair):
+    rate = spectra_of(np.exp(-0.1 * TAU), np.linspace(0.1, 0.6, 51))
+    return pair | {"trained": rate}
+
+
+WHITENED = {"normalization": "whitened"}
+PAIR_FLIPS = {
+    "C078": set_to("trained", "total", np.linspace(1, 2, 51), **WHITENED),
+    "C079": set_to("trained", "memory", 1e3, **WHITENED, delay=7),
+    "C080": set_to("trained", "memory", np.linspace(1, 2, 51), normalization="raw"),
+    "C081": exponential,
+    "C082": set_to("trained", "selectivity", 1e-4, normalization="raw"),
+    "C083": set_to("trained", "selectivity", np.linspace(0.6, 0.1, 51), **WHITENED),
+    "C086": set_to("intervals", "lower", 0.0, **WHITENED, delay=45),
+    "C087": set_to("trained", "effective_rank", 6.0, **WHITENED),
+    "C088": set_to("twin", "memory", (1.0 + TAU) ** -2, **WHITENED),
+    "C089": set_to("twin", "memory", 0.5, **WHITENED, delay=3),
+    "C090": set_to("twin", "memory", 0.1, **WHITENED, delay=40),
+    "C091": set_to("twin", "selectivity", 0.3, **WHITENED, delay=4),
+    "C092": set_to("twin", "selectivity", np.linspace(0.0, 0.3, 51), **WHITENED),
+    "C194": set_to("trained", "selectivity", np.linspace(0.6, 0.1, 51), **WHITENED),
+}
+
+
+def holds(name, pair):
+    def artifact(kind, *, of=None):
+        if kind == "intervals":
+            return pair["intervals"]
+        return pair["twin" if of == average_memory.UNTRAINED else "trained"]
+
+    return bool(claims.REGISTERED[name].test(artifact)[1])
+
+
+@pytest.mark.parametrize("name", PAIR_FLIPS)
+def test_the_verdict_on_average_memory_turns_with_its_quantity(name):
+    assert holds(name, good_pair())
+    assert not holds(name, PAIR_FLIPS[name](good_pair()))
+
+
+def test_a_slower_twin_turns_the_conclusion_too():
+    assert not holds("C194", PAIR_FLIPS["C090"](good_pair()))
+
+
+# The registry
+
+
+@pytest.fixture(scope="module")
+def judged():
+    return claims.table(Path(__file__).parents[2])
+
+
+def test_the_196_claims_stand_once_in_five_kinds(judged):
+    table = judged
+    assert list(table["id"]) == [f"C{n:03}" for n in range(1, 197)]
+    assert set(table["kind"]) == set(claims.KINDS) == set("NOSHI")
+    assert table["claim"].is_unique
+    assert set(table["verdict"]) <= set(judging.VERDICTS)
+    for column in ("claim", "quantity", "where"):
+        assert table[column].str.len().min() > 0
+    unjudged = table["verdict"] == "not judged yet"
+    assert (table["value"][~unjudged].str.len() > 0).all()
+    assert not table["value"][unjudged].any()
+
+
+def test_what_the_ledger_judges_has_rows_and_the_rows_have_claims(root):
+    rows = pd.DataFrame(ledger.read_published(root))
+    entries = claims.REGISTERED.values()
+    in_ledger = {entry.name for entry in entries if entry.in_ledger}
+    tested = {entry.name for entry in entries if entry.test}
+    assert not in_ledger & tested
+    assert in_ledger <= set(rows["claim"]) <= in_ledger | tested
+    # every published number is judged by the ledger
+    numbers = {entry.name for entry in entries if entry.kind == "N"}
+    assert numbers <= in_ledger
+
+
+def test_a_claims_words_hold_the_numbers_that_the_ledger_compares(root):
+    for row in ledger.read_published(root):
+        entry = claims.REGISTERED[row["claim"]]
+        if entry.kind == "N" and isinstance(row["published"], int | float):
+            words = re.findall(r"\d+(?:\.\d+)?", entry.text.replace(",", ""))
+            assert float(row["published"]) in {float(word) for word in words}, row["id"]
+
+
+def test_the_runs_of_a_claim_differ_in_their_seed_only(root):
+    for entry in claims.REGISTERED.values():
+        settings_of = set()
+        for name in entry.experiments:
+            experiment = settings.load_experiment(name, root=root)
+            training = re.sub(r"\bseed=\d+", "", repr(experiment.training))
+            rest = experiment.corpus, experiment.model, experiment.gradients
+            settings_of.add((training, repr(rest)))
+        assert len(settings_of) <= 1, entry.name
+        for name in entry.beside:
+            settings.load_experiment(name, root=root)
+
+
+ENTRY = {"text": "Something.", "quantity": "a number", "where": "here"}
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    monkeypatch.setattr(registry, "REGISTERED", {})
+    return registry.REGISTERED
+
+
+def test_a_registered_function_stays_what_it_is(registered):
+    def test(artifact):
+        return {"x": 1}, True
+
+    described = {"experiments": ("a",), "holds_if": "> 0"}
+    assert registry.claim("C001", "O", **ENTRY, **described)(test) is test
+    assert registered["C001"].test is test
+
+
+def test_a_claim_that_stands_twice_is_refused(registered):
+    registry.not_judged("C001", "O", **ENTRY)
+    with pytest.raises(ValueError, match=r"C001 must be registered once.*Something"):
+        registry.by_ledger("C001", "N", **ENTRY)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "C1"}, "C and three digits, received 'C1'"),
+        ({"kind": "X"}, r"must be one of \['N', 'O', 'S', 'I', 'H'\], received 'X'"),
+        ({"experiments": "synthetic-seed1"}, "must be a tuple of names"),
+        ({"experiments": ()}, "must say on which `experiments`"),
+        ({"holds_if": ""}, "what it `holds_if`"),
+    ],
+)
+def test_a_claim_that_is_not_described_is_refused(registered, change, message):
+    described = ENTRY | {"name": "C001", "kind": "O", "experiments": ("a",)}
+    described |= {"holds_if": "> 0"} | change
+    with pytest.raises(ValueError, match=message):
+        registry.claim(**described)(lambda artifact: ({}, True))
+    assert not registered
+
+
+def test_a_test_sees_its_run_and_what_it_declares(project, monkeypatch):
+    def curious(artifact):
+        artifact("probes", of="synthetic-dropout-seed1")
+
+    entry = dataclasses.replace(claims.REGISTERED["C036"], test=curious)
+    monkeypatch.setitem(registry.REGISTERED, "C036", entry)
+    with pytest.raises(ValueError, match=r"C036 may load synthetic-seed1 .*dropout"):
+        claims.table(project)
+
+
+def test_runs_with_dropout_decide_nothing_about_those_without(project):
+    fill(project, "synthetic-dropout-seed1", ["encoder", "weights", "gradients"])
+    experiment = settings.load_experiment("synthetic-dropout-seed1", root=project)
+    artifacts.save(good(), experiment, "probes", root=project)
+    table = claims.table(project).set_index("id")
+    assert table.loc["C036", "verdict"] == "not run"
+
+
+def test_a_missing_twin_is_what_has_to_be_run():
+    def load(experiment, kind):
+        if experiment == "ptb-lstm-256":
+            return good_pair()["trained"]
+        raise artifacts.MissingArtifactError(experiment)
+
+    command = "state-gradients reproduce ptb-lstm-256-untrained"
+    assert judging.by_test(claims.REGISTERED["C089"], load) == (command, "not run")
+
+
+# What pages and the terminal show
+
+SEEDS = ["synthetic-seed1", "synthetic-seed2", "synthetic-seed3"]
+
+
+def test_a_page_of_other_experiments_does_not_judge(judged):
+    names = claims.between("C013", "C053")
+    assert claims.of_paper(names, SEEDS[::-1])
+    for others in (["tiny"], SEEDS[:1], [*SEEDS, "tiny"]):
+        assert not claims.of_paper(names, others)
+        shown = claims.verdicts(names, others, judged)
+        assert "not judged here" in shown
+        assert shown._repr_markdown_() == str(shown)
+        assert others[0] in shown and SEEDS[2] in shown
+        assert claims.counts(names, others, judged) == "none is judged on this page"
+
+
+def test_the_pages_table_has_a_verdict_a_claim(project):
+    names, judged = claims.between("C049", "C054"), claims.table(project)
+    assert names == [f"C{n:03}" for n in range(49, 55)]
+    shown = claims.verdicts(names, SEEDS, judged)
+    table = shown.data
+    assert list(table["claim"]) == [
+        *("C049 H", "C050 N", "C051 N", "C052 N", "C053 H", "C054 O")
+    ]
+    assert list(table["verdict"]) == [
+        "□ not run",
+        *["● supported"] * 3,
+        "□ not run",
+        "□ not judged yet",
+    ]
+    judged.loc[judged["id"] == "C049", "value"] = "at <eos>"  # a token is no tag
+    assert "at &lt;eos&gt;" in claims.verdicts(names, SEEDS, judged).to_html()
+    assert claims.counts(names, SEEDS, judged) == (
+        "3 supported, 2 not run, 1 not judged yet"
+    )
+
+
+def test_the_terminal_lists_every_claim_once_and_the_kinds(judged):
+    text = claims.as_text(judged)
+    assert re.findall(r"^(C\d{3}) [NOSHI]  \w", text, re.M) == [
+        f"C{n:03}" for n in range(1, 197)
+    ]
+    assert "H an explanation that the authors offer." in text
+    assert text.endswith("not judged yet.") and "196 claims: " in text

@@ -11,6 +11,7 @@ from artifact_project import ABOUT, dataset, fill, make_project
 from state_gradients.foundation import settings
 from state_gradients.paper import ledger
 from state_gradients.project import artifacts
+from state_gradients.text import synthetic
 
 # every claim of kind N: the numbers the paper prints
 NUMBERS = [8, 13, 18, *range(20, 24), 25, 26, *range(28, 35), *range(50, 53)]
@@ -30,7 +31,7 @@ def _ledger(project, *rows):
     common = {"where": "here", "what": "something"}
     rows = [{"id": str(i)} | common | row for i, row in enumerate(rows)]
     (project / "data/published.yaml").write_text(yaml.safe_dump({"rows": rows}))
-    return ledger.ledger(project).to_dict("records")
+    return ledger.table(project).to_dict("records")
 
 
 def _training(project, name, **scalars):
@@ -89,6 +90,39 @@ def _probes(project, name, accuracy):
     artifacts.save(probes, experiment, "probes", root=project)
 
 
+def test_a_perplexity_near_1_is_compared_in_nats_a_line(project):
+    # 0.25 nats in a line of 121 tokens is 0.2 % of a perplexity
+    near, far = (1.2 * math.exp(nats / 121) for nats in (0.249, -0.251))
+    _training(project, "ptb-lstm-256", test_perplexity=near)
+    _training(project, "ptb-gru-256", test_perplexity=far)
+    rows = [_test_perplexity(1.2), _test_perplexity(1.2, experiment="ptb-gru-256")]
+    within, outside = _ledger(project, *rows)
+    assert within["difference"] == pytest.approx(0.249, rel=1e-9)
+    assert outside["difference"] == pytest.approx(-0.251, rel=1e-9)
+    assert (within["verdict"], within["kind"]) == ("within", "perplexity near 1")
+    assert (outside["verdict"], outside["tolerance"]) == (
+        "outside, unexplained",
+        "0.25 nats a line",
+    )
+    # it is the difference of the excesses over the optimum
+    excess = [121 * math.log(x / synthetic.optimal_perplexity()) for x in (near, 1.2)]
+    assert within["difference"] == pytest.approx(excess[0] - excess[1], rel=1e-9)
+    _training(project, "ptb-lstm-256", test_perplexity=2.05)  # 2.5 %, 3.0 nats a line
+    (row,) = _ledger(project, _test_perplexity(2.0))
+    assert (row["verdict"], row["kind"]) == ("within", "perplexity")
+
+
+def test_the_line_of_the_rule_is_that_of_the_corpus():
+    text = synthetic.generate(400_000, seed=5)
+    n_lines = np.sum(text.count == synthetic.COUNT_EOS)
+    # the standard deviation of a line is 16 sqrt(35 / 12) = 27 tokens
+    error = 16 * math.sqrt(35 / 12 / n_lines)
+    assert abs(len(text.ids) / n_lines - synthetic.LINE) < 4 * error
+    choices = 7.5 + 1  # new tokens and the end of the line
+    limit, _ = ledger.TOLERANCES["perplexity near 1"]
+    assert limit == round(choices * math.log(1.03), 2)
+
+
 SEEDS = ["synthetic-seed1", "synthetic-seed2"]
 HIDDEN_TOKEN = {
     "published": 89,
@@ -122,6 +156,65 @@ def test_a_rate_is_one_variable_over_another(project):
     row = {"published": 0.009, "kind": "percent", "experiment": SEEDS, "ours": ours}
     (row,) = _ledger(project, row)
     assert row["ours"] == pytest.approx(100 * 15 / 161_345)
+    assert (row["kind"], row["verdict"]) == ("percent", "within")
+
+
+@pytest.mark.parametrize(
+    ("published", "verdict"), [(14, "within"), (5, "outside, unexplained")]
+)
+def test_a_rate_follows_its_count(project, published, verdict):
+    _probes(project, SEEDS[0], np.zeros((2, 2)))
+    count = {"artifact": "probes", "variable": "unexpected_mistakes"}
+    common = {"experiment": SEEDS}
+    rows = [
+        {
+            "published": 0.009,
+            "kind": "percent",
+            "ours": count | {"over": "predictions"},
+        },
+        {"published": published, "kind": "other", "ours": count},
+    ]
+    rate, of_count = _ledger(project, *(row | common for row in rows))
+    assert of_count["verdict"] == rate["verdict"] == verdict
+    assert of_count["difference"] == rate["difference"]
+    assert rate["ours"] == pytest.approx(100 * 15 / 161_345)
+    assert (rate["kind"], rate["tolerance"]) == ("rate", "10 % of its count")
+    # a count in other runs is another count
+    rows[1] |= {"experiment": SEEDS[:1]}
+    rate, _ = _ledger(project, common | rows[0], rows[1])
+    assert rate["kind"] == "percent"
+
+
+@pytest.mark.parametrize(
+    ("difference", "kind", "text"),
+    [
+        (-3.048, "perplexity", "-3.05 %"),
+        (2.982, "percent", "+3.0 points"),
+        (3.0000004, "percent", "+3.0000004 points"),
+        (3.0, "perplexity", "+3.0 %"),
+        (-9.96, "other", "-10.0 %"),
+        (10.04, "other", "+10.04 %"),
+        (193.333, "rate", "+193.3 % of its count"),
+        (0.2512, "perplexity near 1", "+0.251 nats a line"),
+        (-0.78979, "perplexity near 1", "-0.79 nats a line"),
+        (-0.0017, "range", "-0.0017"),
+        (math.nan, "order", ""),
+    ],
+)
+def test_printed_digits_do_not_belie_the_verdict(difference, kind, text):
+    assert ledger.difference_in_words(difference, kind) == text
+
+
+def test_every_difference_of_the_ledger_reads_as_it_was_judged(root):
+    rows = ledger.table(root)
+    judged = rows[rows["verdict"].str.startswith(("within", "outside"))]
+    judged = judged[~judged["kind"].isin(["order", "range"])]
+    assert len(judged) > 20
+    for row in judged.itertuples():
+        text = ledger.difference_in_words(row.difference, row.kind)
+        limit = float(row.tolerance.split()[0])
+        within = abs(float(text.split()[0])) <= limit
+        assert within == (row.verdict == "within"), (row.id, text)
 
 
 def _memory(project, name, values):
@@ -259,9 +352,14 @@ def test_the_rows_are_well_formed(published, root):
 
 
 def test_the_ledger_of_this_project_holds_and_is_json(root):
-    table = ledger.ledger(root).set_index("id")
+    table = ledger.table(root).set_index("id")
     assert len(table) == len(ledger.read_published(root))
     optimum = table.loc["appendix8-optimum"]
+    assert (optimum["kind"], optimum["verdict"]) == ("perplexity near 1", "outside")
+    assert (
+        table.loc["unexpected-rate", "verdict"]
+        == (table.loc["unexpected-count", "verdict"])
+    )
     assert optimum["ours"] == pytest.approx(
         math.exp((7.5 * math.log(8) + math.log(6)) / 121)
     )

@@ -1,125 +1,358 @@
 """Golden results per stage: whoever moves them raises the stage's recipe.
 
-``tests/golden.json`` holds, for each stage, the recipe and a few results it gave. When
-a stage is meant to compute something else, raise its recipe in
+The stages run on small inputs, and ``tests/paper/golden.json`` holds of everything that
+they make: names, types, dims and coordinates of the variables as a hash, whole numbers
+and words as a hash, and of every other variable x its norm and four projections
+
+    p_k = <g_k, x>,    g_k fixed Gaussian vectors of independent N(0, 1)
+
+which see signs, places and sizes. A change d of x moves each p_k by N(0, |d|^2): it is
+judged beside the norm |x|, for a projection itself may be near 0. Inputs are chosen so
+that no result hangs on round-off; `test_the_spectra_are_well_separated` says how.
+
+When a stage is meant to compute something else, raise its recipe in
 ``state_gradients.project.kinds.STAGES`` and write the file again:
 
-    python tests/test_recipes.py
+    python tests/paper/test_recipes.py
 """
 
+import hashlib
 import json
-from dataclasses import replace
+import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from state_gradients.analysis import summary
 from state_gradients.engine import means
 from state_gradients.foundation import settings
-from state_gradients.models import language_model, training
-from state_gradients.project import kinds
-from state_gradients.text.corpora import Text
-from state_gradients.text.vocabulary import Vocabulary
+from state_gradients.models import checkpoints, language_model
+from state_gradients.paper import stages
+from state_gradients.paper.synthetic import study
+from state_gradients.project import artifacts, kinds
+from state_gradients.text import corpora, synthetic
 
 GOLDEN = Path(__file__).with_name("golden.json")
-V = 30
-SETTINGS = settings.Model(units=12, embedding_size=6)
-
-
-def three_training_steps(tmp_path):
-    """Sums over the weights, and perplexities, after three batches."""
-    tokens = (*(f"w{k}" for k in range(V - 1)), "<eos>")
-    ids = np.random.default_rng(7).integers(V, size=62).astype(np.int32)
-    text = Text(Vocabulary(tokens), {"train": ids, "valid": ids, "test": ids})
-    results = []
-    for optimizer in ("sgd", "adagrad"):
-        recipe = settings.Training(
-            batch_size=2, num_steps=10, max_epochs=1, optimizer=optimizer, clip_norm=2.0
-        )
-        experiment = settings.Experiment(
-            name=optimizer, model=SETTINGS, training=recipe
-        )
-        model, curves = training.train(
-            experiment, text=text, root=tmp_path, progress=False
-        )
-        results += [
-            float(np.abs(w).sum()) for w in language_model.weights(model).values()
-        ]
-        results += [float(curves[name][0]) for name in list(curves)[:3]]
-    return results
-
-
-def small_extraction(tmp_path):
-    """Sums of absolute mean gradients per delay, for every cell and state."""
-    results = []
-    for cell in ("lstm", "gru", "rnn"):
-        model = language_model.build_language_model(
-            replace(SETTINGS, cell=cell), V, seed=3
-        )
-        for variable in model.weights:
-            if len(variable.shape) > 1:  # a GRU whose gate bias is 10 hardly moves
-                variable.assign(variable.value * 10)
-        ids = np.random.default_rng(8).integers(V, size=90)
-        for state in ("hidden", "cell") if cell == "lstm" else ("hidden",):
-            mean = means.mean_state_gradients(model, ids, max_delay=4, state=state)
-            mean = mean["state_gradient"]
-            results += [float(x) for x in abs(mean).sum(("state", "embedding"))]
-    return results
-
-
-def one_analysis(tmp_path):
-    """Sums of every variable of the spectra of a fixed gradient."""
-    rng = np.random.default_rng(9)
-    gradient = xr.DataArray(
-        rng.normal(size=(1, 1, 3, 12, 6)),
-        dims=("state_kind", "group", "delay", "state", "embedding"),
-    )
-    embedding = xr.DataArray(
-        rng.normal(size=(V, 6)) * np.arange(1, 7), dims=("vocabulary", "embedding")
-    )
-    found = summary.spectra_of(gradient, embedding)
-    spectra = found.assign(summary.spread_of(embedding))
-    return [float(abs(spectra[name]).sum()) for name in sorted(spectra.data_vars)]
-
-
-COMPUTE = {
-    "train": three_training_steps,
-    "extract": small_extraction,
-    "analyse": one_analysis,
+N_PROJECTIONS = 4  # a change of ten tolerances hides from all with probability 4e-5
+N_TYPES, N_WORDS = 20, 28  # in the vocabulary, in the text: the others are <unk>
+UNITS, SIZE = 7, 4
+PARAMS = f"""
+baseline:
+  corpus: {{name: mine, vocabulary_size: {N_TYPES}, train: train.txt,
+           valid: valid.txt, test: test.txt}}
+  model: {{units: {UNITS}, embedding_size: {SIZE}, dropout: 0, initial_range: 0.8}}
+  training: {{batch_size: 2, num_steps: 10, max_epochs: 2, decay_after: 1,
+             learning_rate: 0.3, clip_norm: 2.0}}
+  gradients: {{max_delay: 4, blocks: null}}
+experiments:
+  sgd: {{model: {{dropout: 0.5, embedding_dropout: 0.3}}}}
+  adagrad: {{model: {{layers: 2, dropout: 0.5}}, training: {{optimizer: adagrad}}}}
+  frozen: {{model: {{cell: gru, embedding: frozen, embedding_file: vectors.txt,
+                   embedding_dropout: 0.3}}}}
+  one-hot: {{model: {{cell: rnn, embedding: one-hot, embedding_size: {N_TYPES}}},
+            training: {{clip_norm: 100.0}}}}
+  lstm: {{gradients: {{blocks: 64, controls: true}}}}
+  gru-window: {{model: {{cell: gru}}, gradients: {{window: 8}}}}
+  rnn-layers: {{model: {{cell: rnn, layers: 2}}}}
+  new-tokens:
+    corpus: {{name: synthetic, vocabulary_size: null, train: null, valid: null,
+             test: null}}
+    model: {{units: 16, embedding: one-hot, embedding_size: 11}}
+    training: {{batch_size: 4, num_steps: 20}}
+    gradients: {{groups: new-tokens}}
+"""
+TOLERANCES = {  # beside the norm; another processor or backend differs in last digits
+    "training": 1e-4,  # six steps repeat the round-off of float32, 6e-8 a product
+    "encoder": 1e-4,
+    "checkpoint": 1e-4,
+    "gradients": 1e-5,  # float32 chains, at most 64 summed before float64: 4e-6
+    "means": 1e-5,
+    "controls": 1e-5,
+    "intervals": 1e-4,  # the spread of these means, about a tenth of them
+    "spectra": 1e-6,  # float64, and vectors kept in float32: 6e-8
+    "probes": 1e-5,  # float64, but for perplexities from float32 losses
 }
 
 
-@pytest.mark.parametrize("stage", list(COMPUTE))
-def test_results_have_not_moved_without_a_new_recipe(stage, tmp_path):
+def write_project(folder):
+    """A text whose length makes three training windows, and 14 blocks to average."""
+    rng = np.random.default_rng(7)
+    (folder / "params.yaml").write_text(PARAMS)
+    for split, n_lines in (("train", 6), ("valid", 33), ("test", 5)):
+        lines = rng.integers(N_WORDS, size=(n_lines, 10))
+        text = "\n".join(" ".join(f"w{k}" for k in line) for line in lines)
+        (folder / f"{split}.txt").write_text(text + "\n")
+    words = ["</s>", "<unk>", *(f"w{k}" for k in range(N_WORDS))]
+    rows = [
+        " ".join([word, *(f"{x:.6f}" for x in rng.normal(size=SIZE) / 2)])
+        for word in words
+    ]
+    header = f"{len(words)} {SIZE}"
+    (folder / "vectors.txt").write_text("\n".join([header, *rows]) + "\n")
+
+
+def trained(name):
+    """Everything that a training leaves, but for the time it took."""
+    experiment = settings.load_experiment(name)
+    stages.run_train(experiment, progress=False)
+    path = checkpoints.checkpoint_path(experiment)  # all weights and sums of squares
+    values, squares, history = checkpoints.load_checkpoint(path)
+    parts = {f"value {k}": value for k, value in enumerate(values)}
+    parts |= {f"squares {k}": value for k, value in enumerate(squares)}
+    parts |= {k: column for k, column in history.items() if k != "seconds"}
+    whole = {k: xr.DataArray(np.asarray(value)) for k, value in parts.items()}
+    for key, array in whole.items():
+        axes = {axis: f"{key}.{axis}" for axis in array.dims}
+        whole[key] = array.rename(axes)
+    return {
+        "training": artifacts.load(name, "training").drop_vars("seconds"),
+        "encoder": artifacts.load(name, "encoder"),
+        "checkpoint": xr.Dataset(whole),
+    }
+
+
+def write_encoder(experiment):
+    """Random weights, the same on every machine, where the training would be."""
+    tokens = corpora.load(experiment.corpus).vocabulary
+    model = language_model.build_language_model(experiment.model, len(tokens), seed=3)
+    named = language_model.weights(model)
+    kinds_of = {"encoder": {k: v for k, v in named.items() if "logits" not in k}}
+    kinds_of |= {"weights": named}
+    for kind in kinds_of.keys() & artifacts.expected(experiment).keys():
+        data = stages._weights(kinds_of[kind], tokens)
+        artifacts.save(data, experiment, kind)
+    return model
+
+
+def extracted(name):
+    """Mean gradients, their intervals and the controls, as the stage writes them."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    stages.run_extract(experiment)
+    wanted = ("gradients", "intervals", "controls")
+    made = [kind for kind in wanted if kind in artifacts.expected(experiment)]
+    found = {kind: artifacts.load(name, kind) for kind in made}
+    if "intervals" in found:  # widths: beside the estimate their changes would vanish
+        ends = found["intervals"]
+        widths = {end: ends[end] - ends["estimate"] for end in ("lower", "upper")}
+        found["intervals"] = ends.assign(widths)
+    return found
+
+
+def upper_layers(_):
+    """Means of groups that overlap, of two streams, through two layers."""
+    config = settings.Model(units=UNITS, embedding_size=SIZE, layers=2, dropout=0.0)
+    model = language_model.build_language_model(config, N_TYPES, seed=4)
+    for variable in model.trainable_variables:
+        variable.assign(variable.value * 12)  # uniform(-0.6, 0.6): gates that curve
+    rng = np.random.default_rng(8)
+    options = {
+        "max_delay": 3,
+        "layer": 2,
+        "groups": rng.random((3, N_TYPES)) < 0.4,
+        "second_moment": True,
+    }
+    ids, both = rng.integers(N_TYPES, size=(2, 60)), ("hidden", "cell")
+    words = means.mean_state_gradients(model, ids, state=both, **options)
+    below = means.mean_state_gradients(model, ids, wrt=1, blocks=2, **options)
+    return {
+        "means": xr.merge(
+            [
+                words.rename({k: f"{k} by word" for k in words.data_vars}),
+                below.rename({k: f"{k} by layer 1" for k in below.data_vars}).rename(
+                    embedding="below", embedding_2="below_2", group="types"
+                ),
+            ]
+        )
+    }
+
+
+def orthogonal(rng, *shape):
+    q, r = np.linalg.qr(rng.normal(size=shape))
+    return q * np.sign(np.diagonal(r, axis1=-2, axis2=-1))[..., None, :]
+
+
+def imposed_gradients(size):
+    """Gradients of singular values 8, 4, 2, .. times what falls with the delay."""
+    rng, head = np.random.default_rng(0), (2, 2, 3)  # state_kind, group, delay
+    n = min(UNITS, size)
+    u, v = (orthogonal(rng, *head, k, k)[..., :n] for k in (UNITS, size))
+    fall = np.array([1.0, 0.7]).reshape(2, 1, 1) * [[1.0], [0.8]] * [1, 0.6, 0.5]
+    g = fall[..., None, None] * (u * 8 / 2.0 ** np.arange(n)) @ v.swapaxes(-1, -2)
+    noise = rng.normal(size=(*head, size, size))  # what averaging has cancelled
+    moment = g.swapaxes(-1, -2) @ g + noise @ noise.swapaxes(-1, -2)
+    about = {"long_name": "imposed", "units": "1", "equation": "U S V^T"}
+    axes = ("state_kind", "group", "delay", "state", "embedding", "embedding_2")
+    return xr.Dataset(
+        {
+            "state_gradient": (axes[:-1], g.astype(np.float32), about),
+            "second_moment": (axes[:3] + axes[4:], moment.astype(np.float32), about),
+            "n_samples": (axes[1:3], np.full(head[1:], 9), about),
+        },
+        coords={"state_kind": ["hidden", "cell"], "delay": [0, 1, 2]},
+    )
+
+
+def decomposed(name):
+    """Spectra, whitened where the embedding can be, coherence and spread."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    gradients = imposed_gradients(experiment.model.embedding_size)
+    artifacts.save(gradients, experiment, "gradients")
+    stages.run_analyse(experiment)
+    return {"spectra": artifacts.load(name, "spectra")}
+
+
+def probed(name):
+    """What Sec. 4.2 says of a random network on a small text."""
+    experiment = settings.load_experiment(name)
+    model = write_encoder(experiment)
+    sizes = {"valid": 12_000, "test": 1_500}  # 99 lines: more than Fig. 2 shows
+    texts = {
+        split: synthetic.generate(size, seed=[9, k])
+        for k, (split, size) in enumerate(sizes.items())
+    }
+    gradient = means.mean_state_gradients(
+        model,
+        texts["valid"].ids[:600],
+        max_delay=3,
+        state=("cell",),
+        positions=study.position_groups(texts["valid"])[:, :600],
+    )
+    found = study.analyse(experiment, model, gradient, texts=texts, n_train=9_000)
+    # LAPACK chooses the sign of a direction: let its largest class mean be positive
+    plane = found["plane_means"]
+    largest = plane.isel(label=abs(plane).argmax("label"))
+    for drawn in ("plane_means", "plane_states"):
+        found[drawn] = (found[drawn] * np.sign(largest)).transpose(*found[drawn].dims)
+    return {"probes": found}
+
+
+CASES = {
+    ("train", "sgd"): trained,
+    ("train", "adagrad"): trained,
+    ("train", "frozen"): trained,
+    ("train", "one-hot"): trained,
+    ("extract", "lstm"): extracted,
+    ("extract", "gru-window"): extracted,
+    ("extract", "rnn-layers"): extracted,
+    ("extract", "new-tokens"): extracted,
+    ("extract", "upper layers"): upper_layers,
+    ("analyse", "lstm"): decomposed,
+    ("analyse", "one-hot"): decomposed,
+    ("analyse", "new-tokens"): probed,
+}
+
+
+def compute(stage, name, patch):
+    """Run a stage in a project of its own; return {variable: fingerprint}."""
+    with tempfile.TemporaryDirectory() as folder:
+        patch.setenv("STATE_GRADIENTS_ROOT", folder)
+        patch.setattr(synthetic, "SIZES", {"train": 200, "valid": 700, "test": 200})
+        write_project(Path(folder))
+        made = CASES[stage, name](name)
+    return {
+        f"{kind}: {variable}": fingerprint(variable, data[variable])
+        for kind, data in made.items()
+        for variable in data.variables
+    }
+
+
+def _hash(*parts):
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+def fingerprint(name, array):
+    """What golden.json holds of one variable."""
+    values, coords = array.values, sorted(map(str, array.coords))
+    is_float = values.dtype.kind == "f"
+    missing = np.isnan(values) if is_float else np.zeros(0)
+    kind = "words" if values.dtype.kind in "OUST" else values.dtype
+    shape = dict(zip(array.dims, array.shape, strict=True))
+    form = f"{kind} {shape} {_hash(coords, missing.tolist())}"
+    if not is_float:
+        return {"form": form, "values": _hash(values.tolist())}
+    values = np.where(missing, 0, values).astype(np.float64).ravel()
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    numbers = [np.linalg.norm(values)]
+    numbers += list(rng.normal(size=(N_PROJECTIONS, values.size)) @ values)
+    # nine digits: a thousand times finer than the finest tolerance
+    return {"form": form, "norm and projections": [float(f"{x:.9g}") for x in numbers]}
+
+
+def moved(found, golden):
+    """Return what differs between two dicts of fingerprints, a line each."""
+    lines = [f"{name}: no longer made" for name in golden.keys() - found.keys()]
+    lines += [f"{name}: new" for name in found.keys() - golden.keys()]
+    for name in sorted(found.keys() & golden.keys()):
+        now, then = found[name], golden[name]
+        for exact in ("form", "values"):
+            if now.get(exact) != then.get(exact):
+                lines.append(f"{name}: {then.get(exact)} -> {now.get(exact)}")
+        if now["form"] != then["form"] or "values" in then:
+            continue
+        now, then = now["norm and projections"], then["norm and projections"]
+        by = np.abs(np.subtract(now, then)).max() / (then[0] or 1)
+        if not by <= TOLERANCES[name.split(":")[0]]:
+            lines.append(f"{name}: by {by:.1e} of its norm")
+    return lines
+
+
+@pytest.mark.parametrize(("stage", "name"), list(CASES))
+def test_results_have_not_moved_without_a_new_recipe(stage, name, monkeypatch):
     golden = json.loads(GOLDEN.read_text())[stage]
     assert golden["recipe"] == kinds.STAGES[stage].recipe, (
         "the recipe was raised: write golden.json again (see the module's docstring)"
     )
-    # float32 results of another processor or backend may differ in the last digits;
-    # training repeats its round-off, an extraction sums it in float64
-    np.testing.assert_allclose(
-        COMPUTE[stage](tmp_path),
-        golden["results"],
-        rtol=1e-5 if stage == "extract" else 1e-4,
-        err_msg=f"results of {stage} moved: raise its recipe, or undo the change",
+    lines = moved(compute(stage, name, monkeypatch), golden["results"][name])
+    assert not lines, (
+        f"results of {stage} moved: raise its recipe, or undo the change\n"
+        + "\n".join(lines)
     )
+
+
+def test_golden_holds_every_case_of_every_stage():
+    golden = json.loads(GOLDEN.read_text())
+    held = {(stage, name) for stage in golden for name in golden[stage]["results"]}
+    assert held == CASES.keys()
+    assert golden.keys() == kinds.STAGES.keys()
+
+
+def test_the_spectra_are_well_separated(monkeypatch, tmp_path):
+    """Vectors turn by round-off / gap, and change sign where two entries are alike."""
+    monkeypatch.setenv("STATE_GRADIENTS_ROOT", str(tmp_path))
+    write_project(tmp_path)
+    for name in ("lstm", "one-hot"):
+        spectra = decomposed(name)["spectra"]
+        ratios = spectra["s"].values[..., 1:] / spectra["s"].values[..., :-1]
+        assert ratios.max() < 0.95
+        entries = np.sort(np.abs(spectra["vt"].values))
+        assert (entries[..., -2] / entries[..., -1]).max() < 0.9999
+
+
+def test_a_change_of_any_sign_place_or_size_is_seen(rng):
+    array = xr.DataArray(rng.normal(size=(3, 4)), dims=("delay", "state"))
+    golden = {"gradients: g": fingerprint("g", array)}
+    other = array.copy()
+    other[2, 3] *= -1
+    swapped = array.copy(data=array.values[::-1])
+    relabelled = array.assign_coords(delay=[0, 1, 3])
+    for changed in (-array, other, swapped, array * 1.001, array.T, relabelled):
+        assert moved({"gradients: g": fingerprint("g", changed)}, golden)
+    same = array * (1 + 1e-6)
+    assert not moved({"gradients: g": fingerprint("g", same)}, golden)
+    assert moved({}, golden) == ["gradients: g: no longer made"]
+    assert moved(golden | {"gradients: h": {}}, golden) == ["gradients: h: new"]
 
 
 if __name__ == "__main__":
-    import tempfile
-
-    GOLDEN.write_text(
-        json.dumps(
-            {
-                stage: {
-                    "recipe": kinds.STAGES[stage].recipe,
-                    "results": compute(tempfile.mkdtemp()),
-                }
-                for stage, compute in COMPUTE.items()
-            },
-            indent=1,
-        )
-        + "\n"
-    )
+    results = {
+        stage: {"recipe": about.recipe, "results": {}}
+        for stage, about in kinds.STAGES.items()
+    }
+    for stage, name in CASES:
+        with pytest.MonkeyPatch.context() as patch:
+            results[stage]["results"][name] = compute(stage, name, patch)
+    GOLDEN.write_text(json.dumps(results, indent=1) + "\n")

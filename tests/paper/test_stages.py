@@ -1,5 +1,6 @@
 """From a reader's own text to fresh artifacts, and what becomes stale when."""
 
+import functools
 import json
 
 import numpy as np
@@ -12,7 +13,9 @@ from state_gradients.analysis import spectra, summary, uncertainty, whitening
 from state_gradients.engine import means as engine
 from state_gradients.foundation import settings
 from state_gradients.paper import stages
+from state_gradients.paper.synthetic import study
 from state_gradients.project import artifacts
+from state_gradients.text import synthetic
 
 PARAMS = """
 baseline:
@@ -27,6 +30,13 @@ experiments:
   mine-window: {gradients: {window: 8, blocks: null}}
   mine-controls: {gradients: {controls: true}}
   mine-short: {gradients: {max_delay: 50}}
+  synthetic-small:
+    corpus: {name: synthetic, train: null, valid: null, test: null,
+             vocabulary_size: null}
+    model: {units: 8, embedding: one-hot, embedding_size: 11, dropout: 0,
+            initial_range: 1}
+    training: {batch_size: 4, num_steps: 20, max_epochs: 1, learning_rate: 0.1}
+    gradients: {groups: new-tokens, max_delay: 3, blocks: null}
 """
 
 
@@ -162,6 +172,52 @@ def test_untrained_twin_shares_the_initial_weights(project):
     encoder = artifacts.load("mine-untrained", "encoder")
     assert float(abs(encoder["embedding"]).max()) <= 0.05
     assert float(artifacts.load("mine-untrained", "training")["epochs_run"]) == 0
+
+
+def test_the_synthetic_corpus_is_averaged_by_its_new_tokens_and_probed(
+    project, monkeypatch
+):
+    sizes = {"train": 1_500, "valid": 3_000, "test": 1_500}
+    monkeypatch.setattr(synthetic, "SIZES", sizes)
+    # the paper's 150,000 tokens to fit on are more than this text has
+    fewer = functools.partial(study.analyse, n_train=2_300)
+    monkeypatch.setattr(study, "analyse", fewer)
+    name = "synthetic-small"
+    experiment = settings.load_experiment(name)
+    assert stages.reproduce(name) == ["train", "extract", "analyse"]
+    made = ("training", "encoder", "weights", "gradients", "spectra", "probes")
+    assert states(name) == dict.fromkeys(made, "fresh")
+    training, weights, gradients, found, probes = (
+        artifacts.load(name, kind)
+        for kind in ("training", "weights", "gradients", "spectra", "probes")
+    )
+    text = synthetic.labels(experiment.corpus, "valid")
+    new = text.count == 0
+    groups = gradients["group"].values.tolist()
+    assert groups[:2] == ["all", "new-tokens"]
+    for group, members in (("all", new | True), ("new-tokens", new)):
+        n = [members[: len(new) - delay].sum() for delay in range(4)]
+        np.testing.assert_array_equal(gradients["n_samples"].sel(group=group), n)
+    model = stages.build_model(experiment, weights)
+    means = engine.mean_state_gradients(
+        model, text.ids, max_delay=3, state=("hidden", "cell"), positions=new[None]
+    )
+    kept = gradients["state_gradient"].sel(group="new-tokens")
+    expected = means["state_gradient"].isel(group=0)
+    # kept in float32: 6e-8 of the largest, 1e-6 beside the sums' other order
+    atol = 1e-6 * float(abs(expected).max())
+    np.testing.assert_allclose(kept, expected, rtol=0, atol=atol)
+    # one-hot input: raw gradients only, and the probes see the same ones
+    assert list(found["normalization"].values) == ["raw"]
+    total = found["total"].sel(state_kind="cell", normalization="raw")
+    sums = probes["sum_singular_values"].sel(subspace="whole")
+    np.testing.assert_allclose(sums, total, rtol=1e-9)
+    # the probed network is the trained one, softmax included
+    perplexity = probes["perplexity"].sel(split="test", evaluation="1 x 1")
+    assert perplexity == pytest.approx(float(training["test_perplexity"]), rel=1e-5)
+    upstream = json.loads(probes.attrs["upstream"])
+    assert upstream["weights"]["content"] == weights.attrs["content"]
+    assert upstream["gradients"]["content"] == gradients.attrs["content"]
 
 
 def test_one_hot_input_is_never_whitened():

@@ -5,6 +5,7 @@ import http.server
 import threading
 import zipfile
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -155,6 +156,59 @@ def test_blank_lines_and_byte_order_marks(tmp_path):
     path = tmp_path / "text"
     path.write_bytes(b"\xef\xbb\xbfa\xe2\x80\xa8b\r\n\n c \n")
     assert list(read_lines(path)) == [["a", "b", "<eos>"], ["<eos>"], ["c", "<eos>"]]
+
+
+def at_stops(path, text, **options):
+    path.write_text(text)
+    return list(read_lines(path, eos_at_stops=True, **options))
+
+
+def test_a_stop_between_words_ends_a_line_and_is_no_word(tmp_path):
+    path = tmp_path / "text"
+    first, second = at_stops(path, "A . B .c d. @.@ .\tE\n")
+    assert first == ["A", "<eos>"]
+    assert second == ["B", ".c", "d.", "@.@", ".", "E", "<eos>"]
+    # each end of a line is doubled, whatever made it; clitics join within lines
+    lines = at_stops(path, "A . 's B 's\n", repeat_eos=2, join=True)
+    assert lines == [["A", "<eos>", "<eos>"], ["'s", "B's", "<eos>", "<eos>"]]
+    path.write_text("A . B\n")
+    assert list(read_lines(path)) == [["A", ".", "B", "<eos>"]]
+
+
+def test_a_stop_before_a_newline_ends_the_line_twice(tmp_path):
+    path, twice = tmp_path / "text", [["A", "<eos>"], ["<eos>"]]
+    for text in (" A . \n", "A .\n", "A .", "A .\r\n"):
+        assert at_stops(path, text) == twice
+    assert at_stops(path, "A\n . B\n") == [["A", "<eos>"], ["<eos>"], ["B", "<eos>"]]
+    with pytest.raises(ValueError, match="must hold words, received none"):
+        at_stops(path, " . \n . \n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " a . b . \n = c = \n \n",
+        " a . . b . . . c . . . . \n . d\n",
+        "a .  . b\n.\n. .\nc",
+    ],
+)
+def test_lines_end_where_the_released_reader_ends_them(tmp_path, text):
+    # newlines first and then stops, of the whole text: two string replacements
+    released = text.replace("\n", " <eos> ").replace(" . ", " <eos> ").split()
+    words = [word for line in at_stops(tmp_path / "text", text) for word in line]
+    assert words == released + ([] if text.endswith("\n") else ["<eos>"])
+
+
+def test_a_text_that_ends_lines_at_stops_becomes_ids(own, tmp_path):
+    (tmp_path / "train.txt").write_text("the cat . <unk> sat .\n")
+    text = load(dataclasses.replace(own, eos_at_stops=True))
+    assert text.vocabulary.tokens == ("<eos>", "<unk>", "cat", "sat", "the")
+    np.testing.assert_array_equal(text.vocabulary.counts, [3, 1, 1, 1, 1])
+    np.testing.assert_array_equal(text.splits["train"], [4, 2, 0, 1, 3, 0, 0])
+    lines = load(own)
+    assert "." in lines.vocabulary.tokens
+    assert lines.splits["train"].size == text.splits["train"].size
+    assert fingerprint(own) != fingerprint(dataclasses.replace(own, eos_at_stops=True))
 
 
 def test_missing_own_file_is_named(own, tmp_path):
@@ -308,6 +362,26 @@ def test_fingerprint_needs_no_files_and_sees_what_matters(monkeypatch):
     assert fingerprint(Corpus()) != seen[0]
 
 
+# As they were before `eos_at_stops`: every artifact records one of them.
+FINGERPRINTS = {
+    "ptb": "8ceded1097c94692b15bf352d84b6ed719ad223abe7b4dff8f2e977b0695a58e",
+    "ptb-split": "5f6679efd31b21b2d701185e45d53ef33fe9e2f4c8813d199f23f02a51e05517",
+    "wikitext-2": "d6c06d7b1f9026b6bb5a33a1db59f4454dda9fa575a4bd6a397d4d4dec5eb998",
+    "wikitext-103": "e97d35ccc10bac495d4e272b9c36236c2215b712cda9c8983a820df91c1d4348",
+    "synthetic": "45ba079f9ab586b73871321ab0ce064c656992ad57c69c4919fb8248bdd131cb",
+}
+DOUBLED = "24747526e3cf458d7c64a4346317ec9879aa401dc36fc8a88816bb908d8f6848"
+
+
+def test_fingerprints_know_of_stops_only_where_lines_end_at_them():
+    by_lines = {name: fingerprint(Corpus(name=name)) for name in FINGERPRINTS}
+    assert by_lines == FINGERPRINTS
+    assert fingerprint(Corpus(repeat_eos=2)) == DOUBLED
+    at_stops = {fingerprint(Corpus(name=name, eos_at_stops=True)) for name in REGISTRY}
+    assert len(at_stops) == len(REGISTRY)
+    assert not at_stops & set(by_lines.values())
+
+
 def test_fingerprint_sees_the_corpus_whose_types_are_shared(monkeypatch):
     first = fingerprint(Corpus(name="wikitext-103"))
     other = dataclasses.replace(REGISTRY["wikitext-2"], hashes={"wiki": "md5:0"})
@@ -377,5 +451,12 @@ def test_wikitext_without_its_training_file_says_so(corpora):
 @pytest.mark.parametrize("split", ["valid", "test"])
 def test_wikitext_has_the_published_size(corpora, split):
     source = REGISTRY["wikitext-2"]
-    tokens = sum(map(len, read_lines(module._find(source, split))))
+    path = module._find(source, split)
+    tokens = sum(map(len, read_lines(path)))
     assert tokens == source.tokens[split]
+    # as many where lines end at stops, and every one as in the released reader
+    with path.open("rb") as stream:
+        text = stream.read().decode("utf-8")
+    released = text.replace("\n", " <eos> ").replace(" . ", " <eos> ").split()
+    assert len(released) == tokens
+    assert [*chain.from_iterable(read_lines(path, eos_at_stops=True))] == released

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from state_gradients.foundation import settings as config
+from state_gradients.foundation import settings
 from state_gradients.text import corpora, synthetic
 
 
@@ -162,7 +162,7 @@ def test_ideal_log_probabilities_belong_to_distributions(rung):
 def test_load_gives_independent_splits_and_counts(monkeypatch):
     sizes = {"train": 20_000, "valid": 2_000, "test": 2_000}
     monkeypatch.setattr(synthetic, "SIZES", sizes)
-    corpus = config.Corpus(name="synthetic", vocabulary_size=None, seed=4)
+    corpus = settings.Corpus(name="synthetic", vocabulary_size=None, seed=4)
     text, again = corpora.load(corpus), corpora.load(corpus)
     assert text.vocabulary.tokens == (*"ABCDEFGHIJ", "<eos>")
     for split, size in sizes.items():
@@ -175,24 +175,26 @@ def test_load_gives_independent_splits_and_counts(monkeypatch):
         text.vocabulary.counts, [(text.splits["train"] == i).sum() for i in range(11)]
     )
     streams = [text.splits[s][:500].tolist() for s in sizes]
-    other = corpora.load(config.Corpus(name="synthetic", vocabulary_size=None, seed=5))
+    other = corpora.load(
+        settings.Corpus(name="synthetic", vocabulary_size=None, seed=5)
+    )
     streams.append(other.splits["train"][:500].tolist())
     assert len({tuple(stream) for stream in streams}) == 4
 
 
 def test_bad_settings_are_refused():
-    for settings in ({"vocabulary_size": 10}, {"repeat_eos": 2}):
+    for wrong in ({"vocabulary_size": 10}, {"repeat_eos": 2}, {"eos_at_stops": True}):
         with pytest.raises(ValueError, match="at least 11"):
-            synthetic.load(config.Corpus(name="synthetic", **settings))
+            synthetic.load(settings.Corpus(name="synthetic", **wrong))
     with pytest.raises(ValueError, match="`n_tokens` must be at least 1, received 0"):
         synthetic.generate(0, seed=1)
     with pytest.raises(ValueError, match="received 'dev'"):
-        synthetic.labels(config.Corpus(name="synthetic"), "dev")
+        synthetic.labels(settings.Corpus(name="synthetic"), "dev")
 
 
 def test_fingerprint_names_seed_and_sizes(monkeypatch):
-    def fingerprint(**settings):
-        return corpora.fingerprint(config.Corpus(name="synthetic", **settings))
+    def fingerprint(**changes):
+        return corpora.fingerprint(settings.Corpus(name="synthetic", **changes))
 
     first = fingerprint(seed=1)
     assert first == fingerprint(seed=1)

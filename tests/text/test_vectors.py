@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from state_gradients.foundation import settings as config
+from state_gradients.foundation import settings
 from state_gradients.models import checkpoints, training
 from state_gradients.project import freshness, kinds
 from state_gradients.text import corpora
@@ -104,8 +104,8 @@ def test_written_vectors_are_read_back_exactly(project, rng):
 
 
 def frozen(file):
-    model = config.Model(embedding="frozen", embedding_file=file, embedding_size=2)
-    return config.Experiment(name="own", model=dataclasses.replace(model, units=3))
+    model = settings.Model(embedding="frozen", embedding_file=file, embedding_size=2)
+    return settings.Experiment(name="own", model=dataclasses.replace(model, units=3))
 
 
 def test_a_file_that_changes_makes_another_checkpoint_and_a_stale_stage(project):
@@ -129,24 +129,13 @@ def test_a_file_that_changes_makes_another_checkpoint_and_a_stale_stage(project)
     assert freshness.changes(made, experiment, lambda kind: None) == []
 
 
-def test_other_settings_keep_the_hash_that_their_checkpoints_have():
-    # ptb-lstm-512 was trained so far by an earlier version: it must be found
-    experiment = config.Experiment(
-        name="ptb-lstm-512", model=config.Model(units=512), training=config.Training()
-    )
-    assert checkpoints.checkpoint_path(experiment, root="/").parts[-2:] == (
-        "ptb-lstm-512-54bec82b",
-        "checkpoint.h5",
-    )
-
-
 def test_a_training_counts_the_drawn_vectors_and_keeps_them_frozen(
     registered, tmp_path
 ):
     ids = np.random.default_rng(0).integers(3, size=60).astype(np.int32)
     text = Text(WORDS, dict.fromkeys(("train", "valid", "test"), ids))
-    settings = config.Training(batch_size=2, num_steps=5, max_epochs=2)
-    experiment = dataclasses.replace(frozen("small"), training=settings)
+    recipe = settings.Training(batch_size=2, num_steps=5, max_epochs=2)
+    experiment = dataclasses.replace(frozen("small"), training=recipe)
     model, curves = training.train(experiment, text=text, root=tmp_path, progress=False)
     assert int(curves["n_drawn_vectors"]) == 2
     table, _ = module.load("small", WORDS, corpus="ptb")
@@ -155,7 +144,7 @@ def test_a_training_counts_the_drawn_vectors_and_keeps_them_frozen(
 
 
 def test_glove_for_ptb_lacks_only_named_words(corpora):
-    text = config.Corpus(name="ptb")
+    text = settings.Corpus(name="ptb")
     vocabulary = module.corpora.load(text).vocabulary
     table, drawn = module.load("glove", vocabulary, corpus="ptb")
     assert table.shape == (10_000, 50)

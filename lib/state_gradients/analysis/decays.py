@@ -9,6 +9,8 @@ import contextlib
 import warnings
 
 import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeWarning, curve_fit, minimize_scalar
 
 from state_gradients.foundation.labels import RAW, apply, described, labelled
@@ -91,7 +93,7 @@ def _over_delays(function, sigma_1, n_least, outputs):
     return sigma_1.attrs.get("units", RAW), fit
 
 
-def fit_decay(sigma_1):
+def fit_decay(sigma_1: ArrayLike) -> xr.Dataset:
     """Fit sigma_1 = a exp(-b tau) by non-linear least squares (Eq. 13).
 
     The squared error is that of sigma_1, not of its logarithm: large values decide.
@@ -113,12 +115,19 @@ def fit_decay(sigma_1):
     ------
     ValueError
         If there are fewer than three delays, or some repeat or are negative.
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> fitted = sg.fit_decay([2.0, 1.0, 0.5, 0.25])  # halves at every token
+    >>> round(float(fitted["a"]), 3), round(float(fitted["b"]), 3)  # b is ln 2
+    (2.0, 0.693)
     """
     units, (a, b, r_squared, ok) = _over_delays(_fit_exponential, sigma_1, 3, [""] * 4)
     return described(units, a=a, b=b, r_squared=r_squared, converged=ok)
 
 
-def compare_decays(sigma_1):
+def compare_decays(sigma_1: ArrayLike) -> xr.Dataset:
     """Compare the three laws, fitted by least squares to ln sigma_1, by their AIC.
 
     The lowest AIC describes best. Residuals of neighbouring delays are alike, so that
@@ -140,6 +149,16 @@ def compare_decays(sigma_1):
     ------
     ValueError
         If there are fewer than five delays, or some repeat or are negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import state_gradients as sg
+    >>> compared = sg.compare_decays(1 / (1 + np.arange(20)))
+    >>> str(compared["aic"].idxmin("law").item())
+    'power'
+    >>> round(float(compared["b"].sel(law="power")), 3)
+    1.0
     """
     outputs = ["law"] * 4 + [""]
     units, fit = _over_delays(_compare_laws, sigma_1, 5, outputs)

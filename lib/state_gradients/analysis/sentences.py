@@ -5,13 +5,28 @@
 The one module of this room that needs the engine, which it loads when it is called.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
 
 from state_gradients.analysis import spectra
-from state_gradients.analysis.whitening import whiten_gradient
+from state_gradients.analysis.whitening import Whitening, whiten_gradient
+from state_gradients.foundation.loading import load_keras
+
+if TYPE_CHECKING:
+    import keras
 
 
-def sentence_memory(model, ids, *, max_delay=None, whitening=None, **options):
+def sentence_memory(
+    model: "keras.Model",
+    ids: ArrayLike,
+    *,
+    max_delay: int | None = None,
+    whitening: Whitening | None = None,
+    **options: Any,
+) -> xr.DataArray:
     """Return sigma_1 of each word's own state gradients: how long it is remembered.
 
     Parameters
@@ -30,10 +45,30 @@ def sentence_memory(model, ids, *, max_delay=None, whitening=None, **options):
     -------
     DataArray of shape (token, delay)
         sigma_1 of ds_{t+delay}/de_t for t = token; NaN beyond the end.
+
+    Examples
+    --------
+    A linear network whose state is halved at every token, s' = s / 2 + e:
+
+    >>> import keras
+    >>> import state_gradients as sg
+    >>> rnn = keras.layers.SimpleRNN(
+    ...     2,
+    ...     activation="linear",
+    ...     kernel_initializer="identity",
+    ...     recurrent_initializer=keras.initializers.Identity(0.5),
+    ... )
+    >>> embedding = keras.layers.Embedding(5, 2)
+    >>> model = keras.Sequential([keras.Input((None,)), embedding, rnn])
+    >>> sg.sentence_memory(model, [3, 1, 4]).values.round(3)
+    array([[1.  , 0.5 , 0.25],
+           [1.  , 0.5 ,  nan],
+           [1.  ,  nan,  nan]])
     """
     n_tokens = np.size(ids)
     max_delay = n_tokens - 1 if max_delay is None else max_delay
     alone = np.eye(n_tokens, dtype=bool)
+    load_keras()
     from state_gradients.engine.means import mean_state_gradients
 
     found = mean_state_gradients(

@@ -15,10 +15,12 @@ missing or a value is not finite. Decays: :mod:`state_gradients.analysis.decays`
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 from scipy.special import entr
 
 from state_gradients.analysis.decays import compare_decays as compare_decays
 from state_gradients.analysis.decays import fit_decay as fit_decay
+from state_gradients.analysis.whitening import Whitening
 from state_gradients.foundation.labels import RAW, apply, described, labelled
 
 
@@ -47,7 +49,7 @@ def _signed_svd(gradient):
     return u * np.swapaxes(sign, -1, -2), s, vt * sign
 
 
-def decompose(gradient):
+def decompose(gradient: ArrayLike) -> xr.Dataset:
     """Return the reduced singular value decomposition of each state gradient (Eq. 1).
 
     Parameters
@@ -60,6 +62,15 @@ def decompose(gradient):
         ``u`` (..., state, component), ``s`` (..., component) in the gradient's units,
         ``vt`` (..., component, embedding), its entry of largest magnitude in each row
         positive. The coordinate ``component`` counts from 1, as sigma_1 does.
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> svd = sg.decompose([[3.0, 0.0], [0.0, 4.0]])
+    >>> svd["s"].values.round(3).tolist()
+    [4.0, 3.0]
+    >>> svd["vt"].sel(component=1).values.round(3).tolist()  # the best remembered
+    [0.0, 1.0]
     """
     gradient = _gradient(gradient)
     outputs = ["state component", "component", "component embedding"]
@@ -79,7 +90,7 @@ def _singular_values(gradient):
     return s, s.attrs.get("units", RAW)
 
 
-def memory_curve(gradient):
+def memory_curve(gradient: ArrayLike | xr.Dataset) -> xr.Dataset:
     """Return how much, and how selectively, each gradient remembers.
 
     Parameters
@@ -93,6 +104,15 @@ def memory_curve(gradient):
         ``memory`` sigma_1 and ``total`` sum sigma, in the gradient's units;
         ``selectivity`` sigma_1 / sum, ``selectivity_5`` (sum of the first five) / sum,
         ``effective_rank``, from 1 to the number of components: NaN for a zero gradient.
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> curve = sg.memory_curve([[[3.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]])
+    >>> curve["memory"].values.round(3).tolist()  # at delays 0 and 1
+    [3.0, 1.0]
+    >>> curve["selectivity"].values.round(3).tolist()
+    [0.75, 0.5]
     """
     s, units = _singular_values(gradient)
     total = s.sum("component")
@@ -108,7 +128,7 @@ def memory_curve(gradient):
     )
 
 
-def coherence(gradient, second_moment):
+def coherence(gradient: ArrayLike, second_moment: ArrayLike) -> xr.Dataset:
     """Return how much of the memory averaging leaves: 1 if all agree, 0 if they cancel.
 
     With M = E[G^T G], no direction's mean response exceeds its root mean square,
@@ -128,6 +148,17 @@ def coherence(gradient, second_moment):
         ``rms_s`` (..., component), the root-mean-square singular values sqrt(lambda);
         ``rms_memory``, the largest; ``coherence`` sigma_1 / rms_memory, NaN where that
         is 0.
+
+    Examples
+    --------
+    Three positions agree, and one pulls the other way: half is left.
+
+    >>> import numpy as np
+    >>> import state_gradients as sg
+    >>> each = np.array([1.0, 1.0, 1.0, -1.0])[:, None, None] * np.eye(2)
+    >>> moment = (each.swapaxes(1, 2) @ each).mean(axis=0)
+    >>> round(float(sg.coherence(each.mean(axis=0), moment)["coherence"]), 3)
+    0.5
     """
     names = ("group", "delay", "embedding", "embedding_2")
     moment = labelled(second_moment, "second_moment", *names, n_core=2)
@@ -146,7 +177,9 @@ def coherence(gradient, second_moment):
     return described(units, rms_s=rms_s, rms_memory=rms_memory, coherence=share)
 
 
-def property_direction(a, b, whitening):
+def property_direction(
+    a: ArrayLike, b: ArrayLike, whitening: Whitening
+) -> xr.DataArray:
     """Return the unit direction from class b to class a in whitened space (Eq. 14).
 
     Parameters
@@ -160,6 +193,14 @@ def property_direction(a, b, whitening):
     DataArray of shape (embedding,)
         For whitened gradients. Length 1 after Z, as Eqs. 16 and 19 need and the
         released code has it; Eq. 14 as printed divides before Z.
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> plural, singular = [[1.0, 2.0], [1.0, 0.0]], [[-1.0, 2.0], [-1.0, 0.0]]
+    >>> whitening = sg.fit_whitening(plural + singular)
+    >>> sg.property_direction(plural, singular, whitening).values.round(3).tolist()
+    [1.0, 0.0]
     """
     classes = [labelled(x, "class", "token", "embedding", n_core=1) for x in (a, b)]
     a, b = (x.mean([name for name in x.dims if name != "embedding"]) for x in classes)
@@ -173,7 +214,7 @@ def property_direction(a, b, whitening):
     return described(direction=a.copy(data=step / np.linalg.norm(step)))["direction"]
 
 
-def relative_memory(gradient, direction):
+def relative_memory(gradient: ArrayLike, direction: ArrayLike) -> xr.DataArray:
     """Return m = ||G d|| / sigma_1, in 0..1 (Eq. 20); NaN for a zero gradient.
 
     Parameters
@@ -185,6 +226,12 @@ def relative_memory(gradient, direction):
     Returns
     -------
     DataArray of shape (...), the gradient's other axes before the direction's
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> round(float(sg.relative_memory([[4.0, 0.0], [0.0, 1.0]], [0.0, 1.0])), 3)
+    0.25
     """
     gradient = _gradient(gradient)
     axes = {"inputs": ["state embedding", "embedding"], "outputs": ["state"]}
@@ -195,7 +242,9 @@ def relative_memory(gradient, direction):
     return described(relative_memory=m)["relative_memory"]
 
 
-def subspace_cosine(gradient, direction, n):
+def subspace_cosine(
+    gradient: ArrayLike | xr.Dataset, direction: ArrayLike, n: int
+) -> xr.DataArray:
     """Return ||V_n^T d||, the cosine of d with H_n (Eq. 16); NaN where sigma_n is 0.
 
     Parameters
@@ -210,6 +259,13 @@ def subspace_cosine(gradient, direction, n):
     Returns
     -------
     DataArray of shape (...), the gradient's other axes before the direction's
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> svd = sg.decompose([[4.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> [round(float(sg.subspace_cosine(svd, [0.6, 0.8, 0], n)), 3) for n in (1, 2)]
+    [0.6, 1.0]
     """
     svd = gradient if isinstance(gradient, xr.Dataset) else decompose(gradient)
     if not 1 <= n <= svd.sizes["component"]:

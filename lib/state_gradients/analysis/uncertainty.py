@@ -9,8 +9,11 @@ draws or deletes blocks by their weights w; no denominator can vanish where few 
 hold a rare group's inputs.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
@@ -20,15 +23,15 @@ ROWS = 8  # means held at once: 8 x 51 x 256 x 64 float64 are 53 MB
 
 
 def block_bootstrap(
-    blocks,
-    statistic,
+    blocks: xr.Dataset,
+    statistic: Callable[..., xr.DataArray | xr.Dataset],
     *,
-    seed,
-    variables=("state_gradient",),
-    n_resamples=200,
-    level=0.95,
-    norms=("memory", "total"),
-):
+    seed: int,
+    variables: tuple[str, ...] = ("state_gradient",),
+    n_resamples: int = 200,
+    level: float = 0.95,
+    norms: tuple[str, ...] = ("memory", "total"),
+) -> xr.Dataset:
     """Return confidence intervals for a statistic of the mean gradient.
 
     Noise in the mean adds to every singular value: sigma_1 and the sum come out too
@@ -91,6 +94,22 @@ def block_bootstrap(
     ------
     ValueError
         If the blocks or options do not fit.
+
+    Examples
+    --------
+    Eight blocks of text, whose mean gradients scatter about 2 I:
+
+    >>> import numpy as np
+    >>> import state_gradients as sg
+    >>> import xarray as xr
+    >>> noise = np.random.default_rng(0).normal(size=(8, 1, 2, 2))
+    >>> dims = ("block", "delay", "state", "embedding")
+    >>> blocks = xr.Dataset({"state_gradient": (dims, 2 * np.eye(2) + 0.1 * noise)})
+    >>> blocks["n_samples"] = (("block", "delay"), np.full((8, 1), 500))
+    >>> interval = sg.block_bootstrap(blocks, sg.memory_curve, seed=1)
+    >>> memory = interval.sel(quantity="memory", delay=0)
+    >>> round(float(memory["lower"]), 2), round(float(memory["upper"]), 2)
+    (1.95, 2.05)
     """
     share = _checked_share(blocks, n_resamples, level)
     n_blocks = share.sizes["block"]
@@ -177,7 +196,7 @@ def _centred(values, n_blocks):
     return observed - bias, np.maximum(resampled.std(ddof=1, **along), jackknife)
 
 
-def shuffled(ids, *, seed, keep=None):
+def shuffled(ids: ArrayLike, *, seed: int, keep: ArrayLike | None = None) -> np.ndarray:
     """Return the text in random order: the null model for what order does.
 
     Frequencies stay, so that a gradient averaged over shuffled text shows what the
@@ -195,6 +214,12 @@ def shuffled(ids, *, seed, keep=None):
     Returns
     -------
     ndarray of the shape and dtype of `ids`
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> sg.shuffled([5, 6, 7, 0, 8, 9, 0], seed=1, keep=0)  # 0 ends a sentence
+    array([9, 5, 6, 0, 7, 8, 0])
     """
     rng, ids = np.random.default_rng(seed), np.array(ids)
     for stream in np.atleast_2d(ids):  # views

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
 from state_gradients.foundation.labels import about, labelled
@@ -31,6 +32,14 @@ class Whitening:
         Lower Cholesky factor of the covariance, in embedding units.
     Z : ndarray of shape (embedding, embedding)
         Inverse of D.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import state_gradients as sg
+    >>> half = sg.Whitening(mean=np.zeros(1), D=np.array([[2.0]]), Z=np.array([[0.5]]))
+    >>> half.Z @ [3.0]  # 3 is one and a half standard deviations of 2
+    array([1.5])
     """
 
     mean: np.ndarray
@@ -38,12 +47,12 @@ class Whitening:
     Z: np.ndarray
 
     @property
-    def condition_number(self):
+    def condition_number(self) -> float:
         """Largest over smallest singular value of Z; 1 if all directions vary alike."""
         return float(np.linalg.cond(self.Z))
 
 
-def fit_whitening(embeddings):
+def fit_whitening(embeddings: ArrayLike) -> Whitening:
     """Return the :class:`Whitening` of an embedding matrix, computed in float64.
 
     Parameters
@@ -56,6 +65,17 @@ def fit_whitening(embeddings):
     ValueError
         If the matrix is not two-dimensional and finite, or if its covariance is
         singular to working precision: too few rows, dependent columns, one-hot input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import state_gradients as sg
+    >>> table = np.random.default_rng(0).normal(size=(50, 3)) * [1, 2, 5]
+    >>> whitening = sg.fit_whitening(table)
+    >>> np.cov((table - whitening.mean) @ whitening.Z.T, rowvar=False).round(6) + 0.0
+    array([[1., 0., 0.],
+           [0., 1., 0.],
+           [0., 0., 1.]])
     """
     if isinstance(embeddings, xr.DataArray) and "embedding" in embeddings.dims:
         embeddings = embeddings.transpose(..., "embedding")
@@ -86,7 +106,9 @@ def fit_whitening(embeddings):
     return Whitening(mean=mean, D=D, Z=Z)
 
 
-def whiten_gradient(gradient, whitening):
+def whiten_gradient(
+    gradient: ArrayLike, whitening: Whitening
+) -> np.ndarray | xr.DataArray:
     """Express a state gradient with respect to the whitened embedding, G D (Eq. 10).
 
     Parameters
@@ -105,6 +127,16 @@ def whiten_gradient(gradient, whitening):
     ------
     ValueError
         If the embedding axis is missing or does not match the whitening.
+
+    Examples
+    --------
+    An embedding of standard deviation 2: a step of one deviation moves the state twice
+    as far as a step of 1.
+
+    >>> import state_gradients as sg
+    >>> whitening = sg.fit_whitening([[-2.0], [0.0], [2.0]])
+    >>> sg.whiten_gradient([[0.5]], whitening)
+    array([[1.]])
     """
     is_labelled = isinstance(gradient, xr.DataArray)
     gradient = gradient if is_labelled else np.asarray(gradient)
@@ -125,7 +157,7 @@ def whiten_gradient(gradient, whitening):
     return whitened
 
 
-def whiten_moment(second_moment, whitening):
+def whiten_moment(second_moment: ArrayLike, whitening: Whitening) -> xr.DataArray:
     """Express M = E[G^T G] with respect to the whitened embedding, D^T M D.
 
     Parameters
@@ -137,6 +169,13 @@ def whiten_moment(second_moment, whitening):
     Returns
     -------
     DataArray of shape (..., embedding, embedding_2)
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> whitening = sg.fit_whitening([[-2.0], [0.0], [2.0]])
+    >>> sg.whiten_moment([[0.25]], whitening).values  # as the gradient 0.5, squared
+    array([[1.]])
     """
     axes = ("group", "delay", "embedding", "embedding_2")
     moment = labelled(second_moment, "second_moment", *axes, n_core=2)

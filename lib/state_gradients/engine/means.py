@@ -7,33 +7,40 @@ runs in :mod:`state_gradients.engine.tiles`, on an accelerator in
 :mod:`state_gradients.engine.sweep`.
 """
 
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
-from state_gradients.engine import jobs as jobs
-from state_gradients.engine import network as networks
+from state_gradients.engine import jobs
+from state_gradients.engine.network import read_network
 from state_gradients.foundation.labels import described
+
+if TYPE_CHECKING:
+    import keras
 
 
 def mean_state_gradients(
-    model,
-    ids,
+    model: "keras.Model",
+    ids: ArrayLike,
     *,
-    max_delay,
-    state=None,
-    layer=1,
-    wrt=0,
-    groups=None,
-    positions=None,
-    window=None,
-    dtype=None,
-    second_moment=False,
-    blocks=None,
-    executor=None,
-    engine=None,
-    progress=False,
-):
+    max_delay: int,
+    state: str | tuple[str, ...] | None = None,
+    layer: int = 1,
+    wrt: int = 0,
+    groups: ArrayLike | None = None,
+    positions: ArrayLike | None = None,
+    window: int | None = None,
+    dtype: Literal["float32", "float64"] | None = None,
+    second_moment: bool = False,
+    blocks: int | None = None,
+    executor: Executor | None = None,
+    engine: Literal["tiles", "sweep"] | None = None,
+    progress: bool = False,
+) -> xr.Dataset:
     """Average ds_t/de_{t-tau} over a text, for every delay tau from 0 to `max_delay`.
 
     Delay tau averages over every t >= tau of a stream. Each stream starts from the zero
@@ -89,8 +96,31 @@ def mean_state_gradients(
         If an argument does not fit the model.
     FloatingPointError
         If a gradient is not finite.
+
+    Examples
+    --------
+    A linear network whose state is halved at every token, s' = s / 2 + e:
+
+    >>> import keras
+    >>> import state_gradients as sg
+    >>> rnn = keras.layers.SimpleRNN(
+    ...     2,
+    ...     activation="linear",
+    ...     kernel_initializer="identity",
+    ...     recurrent_initializer=keras.initializers.Identity(0.5),
+    ... )
+    >>> embedding = keras.layers.Embedding(5, 2)
+    >>> model = keras.Sequential([keras.Input((None,)), embedding, rnn])
+    >>> means = sg.mean_state_gradients(model, [3, 1, 4, 1, 2], max_delay=2)
+    >>> means["state_gradient"].sel(delay=2).values.round(3) + 0.0
+    array([[0.25, 0.  ],
+           [0.  , 0.25]])
+    >>> means["n_samples"].values.tolist()
+    [5, 4, 3]
     """
-    network, kinds, picked = read(model, state=state, layer=layer, wrt=wrt, dtype=dtype)
+    network, kinds, state_indices = read(
+        model, state=state, layer=layer, wrt=wrt, dtype=dtype
+    )
     streams = checked_ids(ids, len(network.table), max_delay, window)
     members, labels = _members(streams, groups, positions, len(network.table))
     n_groups = 1 if labels is None else len(labels)
@@ -99,27 +129,27 @@ def mean_state_gradients(
             f"mean_state_gradients: `blocks` must be in 1..{streams.size}, the number "
             f"of tokens, received {blocks}."
         )
-    stretch = np.arange(streams.size).reshape(streams.shape) * (blocks or 1)
-    cut = jobs.cut(
-        network,
-        streams,
-        stretch // streams.size,
-        members,
+    request = jobs.Request(
+        max_delay=max_delay,
+        state_indices=state_indices,
         wrt=wrt,
         window=window,
         n_groups=n_groups,
-        max_delay=max_delay,
-        picked=picked,
         second_moment=second_moment,
     )
-    counts = np.zeros((blocks or 1, n_groups, max_delay + 1), int)
-    sums, bar = None, tqdm(total=streams.size, unit="token", disable=not progress)
-    for place, block, found in jobs.run(cut, executor=executor, engine=engine):
-        bar.update(len(block.sources))
-        sums = sums or [np.zeros((len(counts), *part.shape)) for part in found]
-        counts[place] += jobs.n_samples(block)
-        for total, part in zip(sums, found, strict=True):
-            total[place] += part
+    n_stretches = blocks or 1
+    stretches = np.arange(streams.size) * n_stretches // streams.size
+    stretches = stretches.reshape(streams.shape)
+    cut = jobs.cut(network, streams, stretches, members, request)
+    counts = np.zeros((n_stretches, n_groups, max_delay + 1), int)
+    sums = None
+    bar = tqdm(total=streams.size, unit="token", disable=not progress)
+    for stretch, job, job_sums in jobs.run(cut, executor=executor, engine=engine):
+        bar.update(len(job.sources))
+        sums = sums or [np.zeros((n_stretches, *part.shape)) for part in job_sums]
+        counts[stretch] += jobs.n_samples(job)
+        for total, part in zip(sums, job_sums, strict=True):
+            total[stretch] += part
     bar.close()
     result = means(sums, counts, kinds, labels)
     result = result if blocks else result.isel(block=0)
@@ -150,7 +180,7 @@ def checked_ids(ids, vocabulary_size, max_delay, window=None):
 
 
 def read(model, *, state=None, layer=1, wrt=0, dtype=None):
-    """Return a model's network, the states asked for, and their places in its cell.
+    """Return a model's network, the states asked for, and their indices in its cell.
 
     Raises
     ------
@@ -162,7 +192,7 @@ def read(model, *, state=None, layer=1, wrt=0, dtype=None):
             "mean_state_gradients: `wrt` must be 0 (the embedding) or a layer below "
             f"`layer` = {layer}, received {wrt}."
         )
-    network = networks.read_network(model, n_layers=layer, dtype=dtype or "float32")
+    network = read_network(model, n_layers=layer, dtype=dtype or "float32")
     names = network.cells[-1].names
     default = "cell" if "cell" in names else names[0]
     kinds = state if isinstance(state, tuple) else (state or default,)
@@ -172,14 +202,14 @@ def read(model, *, state=None, layer=1, wrt=0, dtype=None):
                 f"mean_state_gradients: `state` must be among {names}, received "
                 f"{kind!r}."
             )
-    picked = tuple(names.index(kind) for kind in kinds)
-    sizes = {network.cells[-1].sizes[k] for k in picked}
+    state_indices = tuple(names.index(kind) for kind in kinds)
+    sizes = {network.cells[-1].sizes[k] for k in state_indices}
     if len(sizes) > 1:
         raise ValueError(
             "mean_state_gradients: states asked for together must have one size, "
             f"received {kinds} of sizes {sorted(sizes)}; ask for one at a time."
         )
-    return network, kinds, picked
+    return network, kinds, state_indices
 
 
 def _members(streams, groups, positions, vocabulary_size):
@@ -199,8 +229,10 @@ def _members(streams, groups, positions, vocabulary_size):
     if positions is not None and given.ndim == 2:
         given = given[:, None]
     if positions is not None and given.shape[1:] == streams.shape:
-        by_place = np.moveaxis(given, 0, -1)  # (stream, time, group)
-        return [[tuple(np.flatnonzero(p)) for p in s] for s in by_place], labels
+        by_input = np.moveaxis(given, 0, -1)  # (stream, time, group)
+        return [
+            [tuple(np.flatnonzero(t)) for t in stream] for stream in by_input
+        ], labels
     raise ValueError(
         f"mean_state_gradients: `groups` must have shape (group, {vocabulary_size}), "
         f"`positions` (group, *{streams.shape}); received {given.shape}."
@@ -214,19 +246,21 @@ def means(sums, counts, kinds, labels):
             "mean_state_gradients: the gradients must be finite; the model's weights "
             "or states are not, or its gradients overflow."
         )
-    by = counts[:, None, :, :, None, None]
+    n_samples = counts[:, None, :, :, None, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         for total in sums:
-            total /= by.astype(total.dtype)
+            total /= n_samples.astype(total.dtype)
     dims = ("block", "state_kind", "group", "delay")
     first = xr.DataArray(sums[0], dims=(*dims, "embedding", "state"))
-    found = {"state_gradient": first.transpose(..., "state", "embedding")}
-    found["n_samples"] = xr.DataArray(counts, dims=("block", "group", "delay"))
+    variables = {
+        "state_gradient": first.transpose(..., "state", "embedding"),
+        "n_samples": xr.DataArray(counts, dims=("block", "group", "delay")),
+    }
     if len(sums) > 1:
         axes = (*dims, "embedding", "embedding_2")
-        found["second_moment"] = xr.DataArray(sums[1], dims=axes)
+        variables["second_moment"] = xr.DataArray(sums[1], dims=axes)
     labels = {} if labels is None else {"group": labels}
-    result = described(**found).assign_coords(
+    result = described(**variables).assign_coords(
         delay=np.arange(counts.shape[-1]), state_kind=list(kinds), **labels
     )
     result["delay"].attrs = {"long_name": "delay", "units": "tokens"}

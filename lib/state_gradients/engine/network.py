@@ -14,6 +14,7 @@ from keras import ops
 
 from state_gradients.engine import readers
 
+RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
 TRANSPARENT = (
     keras.layers.Dropout,
     keras.layers.SpatialDropout1D,
@@ -48,11 +49,14 @@ class Network:
         """
         x, trace, after = self.table[ids], [], []
         for cell, first in zip(self.cells, states, strict=True):
-            found = cell.run(x, first)
-            pairs = zip(first, found, strict=True)
-            trace.append([x, *(np.concatenate([s[None], f])[:-1] for s, f in pairs)])
-            after.append(tuple(f[-1] for f in found))
-            x = found[cell.output]
+            states_after = cell.run(x, first)  # each token
+            states_before = [
+                np.concatenate([start[None], state[:-1]])
+                for start, state in zip(first, states_after, strict=True)
+            ]
+            trace.append([x, *states_before])
+            after.append(tuple(state[-1] for state in states_after))
+            x = states_after[cell.output]
         return trace, after
 
 
@@ -77,37 +81,53 @@ def read_network(model, *, n_layers=1, dtype="float32"):
         _refuse("begin with an Embedding", layers[:2])
     if layers[0].mask_zero:
         _refuse("not mask (`mask_zero=True`)", layers[:1])
-    stack, below = [], layers[0]
-    for layer in layers[1:]:
-        if not _reads(layer, below) or not isinstance(
-            layer, (keras.layers.RNN, keras.layers.Bidirectional, *TRANSPARENT)
-        ):
-            break
-        if isinstance(layer, keras.layers.Bidirectional) or layer in stack:
-            _refuse("read forwards only, each layer once", [layer])
-        if isinstance(layer, keras.layers.RNN):
-            if layer.go_backwards or layer.stateful:
-                _refuse("have neither `go_backwards` nor `stateful` layers", [layer])
-            stack.append(layer)
-            if not layer.return_sequences:
-                break
-        below = layer
-    if not stack:
+    chain = _recurrent_chain(layers)
+    for layer in chain:
+        _refuse_unless_readable(layer)
+    if not chain:
         _refuse("begin Embedding -> recurrent layer", layers[:2])
-    if not 1 <= n_layers <= len(stack):
+    if not 1 <= n_layers <= len(chain):
         raise ValueError(
             "read_network: `layer` must be one of the recurrent layers 1.."
-            f"{len(stack)} that follow the embedding one by one, received {n_layers}."
+            f"{len(chain)} that follow the embedding one by one, received {n_layers}."
         )
     table = ops.convert_to_numpy(layers[0].embeddings).astype(dtype)
-    found, size = [], table.shape[1]
-    for layer in stack[:n_layers]:
+    return Network(table, _cells(chain[:n_layers], table.shape[1], dtype))
+
+
+def _recurrent_chain(layers):
+    """Return the recurrent layers that follow the first layer one by one."""
+    below, *rest = layers
+    chain = []
+    for layer in rest:
+        if not _reads(layer, below) or not isinstance(layer, RECURRENT + TRANSPARENT):
+            break
+        below = layer
+        if isinstance(layer, RECURRENT):
+            chain.append(layer)
+            if not layer.return_sequences:
+                break
+    return chain
+
+
+def _refuse_unless_readable(layer):
+    """Refuse a recurrent layer whose states are not those of a text read forwards."""
+    if isinstance(layer, keras.layers.Bidirectional):
+        _refuse("read forwards only", [layer])
+    if layer.go_backwards or layer.stateful:
+        _refuse("have neither `go_backwards` nor `stateful` layers", [layer])
+
+
+def _cells(chain, n_inputs, dtype):
+    """Return the layers' cells, each reading the output of the one below."""
+    cells = []
+    for layer in chain:
         cell = getattr(layer, "cell", None)
         if cell is None:
             _refuse("have layers with a cell (not ConvLSTM and the like)", [layer])
-        found.append(readers.read_cell(cell, n_inputs=size, dtype=dtype))
-        size = found[-1].sizes[found[-1].output]
-    return Network(table, tuple(found))
+        cells.append(readers.read_cell(cell, n_inputs=n_inputs, dtype=dtype))
+        n_inputs = cells[-1].sizes[cells[-1].output]
+    return tuple(cells)
 
 
 def _reads(layer, below):

@@ -1,19 +1,27 @@
 """Drawings: each function takes computed, labelled data, draws on an Axes, returns it.
 
-Read `curves` (memory, selectivity, training), then `engine` (coherence, one sentence).
+Read `style` (theme, sizes, axes), `lines` (curves from labelled data), `curves`
+(memory, selectivity, coherence, training), then `heatmaps` (one sentence, tables).
 """
 
 from state_gradients.figures.curves import (
+    plot_coherence,
     plot_memory,
+    plot_memory_and_selectivity,
     plot_selectivity,
     plot_training_curves,
 )
-from state_gradients.figures.engine import plot_coherence, plot_sentence
+from state_gradients.figures.heatmaps import plot_heatmap, plot_sentence
+from state_gradients.figures.style import set_theme, stacked_axes
 
 __all__ = [
     "plot_coherence",
+    "plot_heatmap",
     "plot_memory",
+    "plot_memory_and_selectivity",
     "plot_selectivity",
     "plot_sentence",
     "plot_training_curves",
+    "set_theme",
+    "stacked_axes",
 ]

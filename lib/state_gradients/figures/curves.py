@@ -1,76 +1,28 @@
-"""Figures: each function draws computed, labelled data on one Axes and returns it.
+"""Curves against the delay or the epoch: each function draws and returns one Axes.
 
-Lines differ in colour (Okabe and Ito's, safe for the colour-blind), in dash and in
-marker, so that a grey print tells them apart. Data have the axis that the figure runs
-along and at most one other, whose labels name the lines; the title is the experiment's.
+Data have the axis that the figure runs along and at most one other, whose labels name
+the lines; the title is the experiment's.
 """
 
-import matplotlib.pyplot as plt
-import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 
-COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00")
-DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1)))
-MARKERS = "os^Dv"
+from state_gradients.figures import style
+from state_gradients.figures.lines import draw_lines
 
-
-def _axes(ax, size=(7.0, 3.8)):
-    if ax is None:
-        ax = plt.subplots(figsize=size, dpi=160, layout="constrained")[1]
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def _draw(ax, data, along, who, *, band=None, dash=None, suffix=None, every=5):
-    """Draw `data` along one axis, a line for each entry of the other, if any."""
-    dims = getattr(data, "dims", ())
-    others = [dim for dim in dims if dim != along]
-    if len(others) > 1 or along not in dims:
-        raise ValueError(
-            f"{who}: the data must be a DataArray with the dimensions ({along}) or "
-            f"(line, {along}), received {getattr(data, 'sizes', type(data))}; select "
-            "one entry of every other dimension first."
-        )
-    lines = data.transpose(*others, along) if others else [data]
-    if band is not None:
-        band = xr.align(data, band[["lower", "upper"]], join="exact")[1]
-    for number, line in enumerate(lines):
-        names = [str(line[dim].values) for dim in others if dim in line.coords]
-        colour = COLOURS[number % len(COLOURS)]
-        if band is not None:
-            ends = band.isel({dim: number for dim in others})
-            look = {"color": colour, "alpha": 0.2, "linewidth": 0}
-            ax.fill_between(line[along], ends["lower"], ends["upper"], **look)
-        ax.plot(
-            line[along],
-            line,
-            label=" ".join([*names, suffix] if suffix else names) or None,
-            color=colour,
-            linestyle=DASHES[number % len(DASHES)] if dash is None else dash,
-            marker=MARKERS[number % len(MARKERS)],
-            markevery=(number % every, every),
-            markersize=4.5,
-        )
-    return ax
+_SHARES = {"selectivity": ("", "largest"), "selectivity_5": ((4, 2), "five largest")}
+_SPLITS = {
+    "valid_perplexity": ("", "validation"),
+    "train_perplexity": ((4, 2), "training"),
+}
 
 
-def _interval_of(interval, name):
-    """Return one quantity's interval from the result of a block bootstrap, if any."""
-    several = interval is not None and "quantity" in interval.dims
-    return interval.sel(quantity=name, drop=True) if several else interval
-
-
-def _finish(ax, data, *, x, y, legend="best", **settings):
-    named = data.coords.get("experiment", data.attrs.get("experiment"))
-    ax.set(xlabel=x, ylabel=y, **settings)
-    if named is not None and np.ndim(named) == 0:
-        ax.set_title(str(getattr(named, "values", named)), loc="left", fontsize=10)
-    if ax.get_legend_handles_labels()[1]:
-        ax.legend(frameon=False, fontsize=9, loc=legend)
-    return ax
-
-
-def plot_memory(data, *, interval=None, ax=None):
+def plot_memory(
+    data: xr.Dataset | xr.DataArray,
+    *,
+    interval: xr.Dataset | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw sigma_1 against the delay, logarithmically.
 
     Parameters
@@ -79,15 +31,33 @@ def plot_memory(data, *, interval=None, ax=None):
         For instance ``spectra``, selected to one state and one group.
     interval : Dataset with ``lower`` and ``upper`` of shape ([quantity], [line], delay)
         Of a block bootstrap, drawn as a band: without an end where it reaches to zero.
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> curve = sg.memory_curve([[[3.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]])
+    >>> ax = sg.plot_memory(curve)
+    >>> ax.get_xlabel(), ax.get_yscale()
+    ('delay (tokens)', 'log')
     """
     memory = data["memory"] if isinstance(data, xr.Dataset) else data
+    ax = style.axes_or_new(ax)
     band = _interval_of(interval, "memory")
-    ax = _draw(_axes(ax), memory, "delay", "plot_memory", band=band)
+    draw_lines(ax, memory, "delay", "plot_memory", band=band)
+    style.whole_numbers(ax.xaxis)
     x, y = "delay (tokens)", r"memory $\sigma_1$"
-    return _finish(ax, data, x=x, y=y, yscale="log")
+    return style.finish(ax, data, x=x, y=y, yscale="log")
 
 
-def plot_selectivity(data, *, interval=None, ax=None):
+def plot_selectivity(
+    data: xr.Dataset, *, interval: xr.Dataset | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw the shares of the largest (solid) and the five largest (dashed) of sigma.
 
     Parameters
@@ -95,15 +65,73 @@ def plot_selectivity(data, *, interval=None, ax=None):
     data : Dataset with ``selectivity`` and ``selectivity_5`` of shape ([line], delay)
     interval : Dataset with ``lower``, ``upper`` of shape (quantity, [line], delay)
         Of a block bootstrap, drawn as bands.
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> curve = sg.memory_curve([[[3.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]])
+    >>> ax = sg.plot_selectivity(curve)
+    >>> ax.get_xlabel(), ax.get_yscale()
+    ('delay (tokens)', 'linear')
     """
-    ax, who = _axes(ax), "plot_selectivity"
-    one, five = r"$\sigma_1 / \Sigma\sigma$", r"$\Sigma_5\sigma / \Sigma\sigma$"
-    looks = {"selectivity": ("-", one), "selectivity_5": ((0, (4, 2)), five)}
-    for name, (dash, suffix) in looks.items():
-        band = _interval_of(interval, name)
-        _draw(ax, data[name], "delay", who, band=band, dash=dash, suffix=suffix)
-    x, y = "delay (tokens)", "share of all singular values"
-    return _finish(ax, data, x=x, y=y, ylim=(0, 1.02))
+    return _draw_shares(data, interval, ax, "plot_selectivity", named=True)
+
+
+def plot_memory_and_selectivity(data, *, interval=None, axes=None):
+    """Draw memory and, below it, selectivity, with one legend for the lines of both.
+
+    Parameters
+    ----------
+    data : Dataset with ``memory``, ``selectivity``, ``selectivity_5``
+        Each of shape ([line], delay).
+    interval : Dataset with ``lower``, ``upper`` of shape (quantity, [line], delay)
+        Of a block bootstrap, drawn as bands.
+    axes : two matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    two matplotlib.axes.Axes
+        The upper and the lower.
+    """
+    upper, lower = style.stacked_axes() if axes is None else axes
+    plot_memory(data, interval=interval, ax=upper).set_xlabel("")
+    _draw_shares(data, interval, lower, "plot_memory_and_selectivity", named=False)
+    return upper, lower
+
+
+def plot_coherence(data: xr.Dataset | xr.DataArray, *, ax: Axes | None = None) -> Axes:
+    """Draw against the delay how much of the memory averaging leaves, from 0 to 1.
+
+    Parameters
+    ----------
+    data : Dataset with ``coherence``, or DataArray, of shape ([line], delay)
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import state_gradients as sg
+    >>> import xarray as xr
+    >>> ax = sg.plot_coherence(xr.DataArray([1.0, 0.8, 0.5], dims="delay"))
+    >>> ax.get_xlabel()
+    'delay (tokens)'
+    """
+    share = data["coherence"] if isinstance(data, xr.Dataset) else data
+    ax = draw_lines(style.axes_or_new(ax), share, "delay", "plot_coherence")
+    style.whole_numbers(ax.xaxis)
+    x, y = "delay (tokens)", "coherence"
+    return style.finish(ax, data, x=x, y=y, ylim=(0, 1.02), legend="center right")
 
 
 def plot_training_curves(data, *, ax=None):
@@ -112,11 +140,46 @@ def plot_training_curves(data, *, ax=None):
     Parameters
     ----------
     data : Dataset with ``valid_perplexity`` and ``train_perplexity``, ([line], epoch)
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
     """
-    ax, who = _axes(ax), "plot_training_curves"
-    curves = {"valid": ("-", "validation"), "train": ((0, (4, 2)), "training")}
-    for split, (dash, suffix) in curves.items():
-        curve = data[f"{split}_perplexity"]
-        _draw(ax, curve, "epoch", who, dash=dash, suffix=suffix, every=1)
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    return _finish(ax, data, x="epoch", y="perplexity", yscale="log")
+    ax, caller = style.axes_or_new(ax), "plot_training_curves"
+    for name, (dash, _) in _SPLITS.items():
+        named = name == "valid_perplexity"
+        every = 1 if data.sizes.get("epoch", 0) <= 15 else 3
+        draw_lines(ax, data[name], "epoch", caller, dash=dash, every=every, named=named)
+    _name_dashes(ax, _SPLITS)
+    style.whole_numbers(ax.xaxis)
+    return style.finish(ax, data, x="epoch", y="perplexity", yscale="log")
+
+
+def _draw_shares(data, interval, ax, caller, *, named):
+    """Draw both shares; `named` if title and legend shall tell whose they are."""
+    ax = style.axes_or_new(ax)
+    for name, (dash, _) in _SHARES.items():
+        band = _interval_of(interval, name)
+        first = named and name == "selectivity"
+        draw_lines(ax, data[name], "delay", caller, band=band, dash=dash, named=first)
+    _name_dashes(ax, _SHARES)
+    style.whole_numbers(ax.xaxis)
+    x, y = "delay (tokens)", "share of all singular values"
+    titled = data if named else xr.Dataset()
+    return style.finish(ax, titled, x=x, y=y, ylim=(0, 1.02), legend="above")
+
+
+def _name_dashes(ax, looks):
+    """Say in the legend what each dash stands for, whatever the line."""
+    for dash, name in looks.values():
+        [line] = ax.plot([], [], color=style.MUTED, label=name)
+        if dash:
+            line.set_dashes(dash)
+
+
+def _interval_of(interval, name):
+    """Return one quantity's interval from the result of a block bootstrap, if any."""
+    several = interval is not None and "quantity" in interval.dims
+    return interval.sel(quantity=name, drop=True) if several else interval

@@ -1,6 +1,6 @@
 """The ground floor: what every room may import, and what imports none.
 
 Read `settings` (what an experiment is, from params.yaml), then `labels` (names and
-meanings of axes and variables), `atomic` (files that are whole or absent) and
-`backends` (the few places where TensorFlow and JAX differ).
+meanings of axes and variables), `atomic` (files that are whole or absent), `backends`
+(the few places where TensorFlow and JAX differ) and `loading` (that Keras has one).
 """

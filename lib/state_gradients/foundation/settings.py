@@ -4,95 +4,245 @@ The file gives the baseline in full under ``baseline`` and every other experimen
 what differs from it under ``experiments``; a reader's own experiments stand in
 ``params.local.yaml`` beside it, with an ``experiments`` key only. The project's root
 is the nearest parent folder that holds ``params.yaml``.
+
+Whoever builds a group, from the file or in Python, is refused unknown names and wrong
+values. Each setting's reason stands beside its default, its bounds in its type.
 """
 
 import dataclasses
 import difflib
+import functools
+import json
 import os
-import re
-import types
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Annotated, Literal, dataclass_transform
 
 import yaml
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+# Nothing is coerced, but a whole number where a number is declared.
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]  # 1 would drop everything
+FolderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 
 
-@dataclass(frozen=True, kw_only=True)
+def _as_tuple(value):
+    return tuple(value) if isinstance(value, list) else value  # YAML has no tuples
+
+
+States = Annotated[tuple[Literal["hidden", "cell"], ...], BeforeValidator(_as_tuple)]
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def _checked(cls):
+    """Make a class a frozen dataclass that is built by name, of what its types allow.
+
+    It remains a dataclass to ``dataclasses.replace``, ``asdict`` and ``fields``; what
+    is refused, and by ``replace`` too, is a ValueError in this project's words.
+    """
+    cls = checked_dataclass(frozen=True, kw_only=True, config=STRICT)(cls)
+    check = cls.__init__
+
+    @functools.wraps(check)
+    def __init__(self, *positional, **values):
+        try:
+            check(self, *positional, **values)
+        except ValidationError as error:
+            raise ValueError(_in_words(error, cls)) from None
+
+    cls.__init__ = __init__
+    return cls
+
+
+@_checked
 class Corpus:
     """The text: a registered name, or a reader's own files."""
 
     name: str = "ptb"  # PTB with clitics joined, as the paper's normalisation
-    vocabulary_size: int | None = 10_000  # <eos> and <unk> included; None keeps all
-    seed: int = 1  # of generated corpora only
-    repeat_eos: int = 1  # 2 repeats the doubled end of line of the 2018 paper
+    vocabulary_size: NotNegative | None = 10_000  # <eos>, <unk> too; None keeps all
+    seed: NotNegative = 1  # of generated corpora only
+    repeat_eos: Positive = 1  # 2 repeats the doubled end of line of the 2018 paper
     train: str | None = None  # a reader's own text files, all three or none
     valid: str | None = None
     test: str | None = None
+    # As the released reader does with WikiText. Without, a line ends where the file's
+    # does, so that perplexities compare with the literature.
+    eos_at_stops: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@_checked
 class Model:
     """The language model: embedding, recurrent layers, dropout, softmax."""
 
     cell: Literal["lstm", "gru", "rnn"] = "lstm"
-    units: int = 256
-    layers: int = 1
+    units: Positive = 256
+    layers: Positive = 1
     embedding: Literal["trained", "frozen", "one-hot"] = "trained"
-    embedding_size: int = 64
+    embedding_size: Positive = 64
     embedding_file: str | None = None  # word2vec text, for "frozen"
-    dropout: float = 0.5  # on the recurrent output only: the input stays whole
-    embedding_dropout: float = 0.0  # the released code drops 0.5, the paper does not
-    initial_range: float = 0.05  # uniform(-r, r) for every matrix and softmax bias
+    dropout: Share = 0.5  # on the recurrent output only: the input stays whole
+    embedding_dropout: Share = 0.0  # the released code drops 0.5, the paper does not
+    initial_range: Amount = 0.05  # uniform(-r, r) for every matrix and softmax bias
 
 
-@dataclass(frozen=True, kw_only=True)
+@_checked
 class Training:
     """The recipe: summed loss, clipping, schedule, early stop."""
 
-    seed: int = 2  # the paper's best of three, its baseline
-    batch_size: int = 20
-    num_steps: int = 200  # delays up to 50 need windows well above 50
+    seed: NotNegative = 2  # the paper's best of three, its baseline
+    batch_size: Positive = 20
+    num_steps: Positive = 200  # delays up to 50 need windows well above 50
     optimizer: Literal["sgd", "adagrad"] = "sgd"
-    learning_rate: float = 1.0  # for the loss summed over steps, not averaged
-    decay: float = 0.8  # learning rate factor of every epoch after `decay_after`
-    decay_after: int = 6
-    max_epochs: int = 39  # as in the released configurations; 0 leaves the model random
-    clip_norm: float = 5.0  # global norm, per mini-batch
-    min_improvement: float = 0.001  # relative, of the validation perplexity ...
-    patience: int = 3  # ... in each of so many epochs, or training stops
+    learning_rate: Amount = 1.0  # for the loss summed over steps, not averaged
+    decay: Amount = 0.8  # learning rate factor of every epoch after `decay_after`
+    decay_after: NotNegative = 6
+    max_epochs: NotNegative = 39  # as in the released code; 0 leaves the model random
+    clip_norm: Amount = 5.0  # global norm, per mini-batch
+    min_improvement: Amount = 0.001  # relative, of the validation perplexity ...
+    patience: Positive = 3  # ... in each of so many epochs, or training stops
 
 
-@dataclass(frozen=True, kw_only=True)
+@_checked
 class Gradients:
     """What is averaged into state gradients."""
 
     split: Literal["train", "valid", "test"] = "valid"
-    max_delay: int = 50  # delays 0..50; the paper compares 0..49
-    states: tuple[Literal["hidden", "cell"], ...] = ()  # () means every one there is
+    max_delay: NotNegative = 50  # delays 0..50; the paper compares 0..49
+    states: States = ()  # () means every one there is
     groups: Literal["all", "new-tokens"] = "all"  # the latter: synthetic corpus only
-    window: int | None = None  # 200 cuts the chain as the released code does
-    blocks: int | None = 64  # stretches of text that intervals are drawn from
+    window: Positive | None = None  # 200 cuts the chain as the released code does
+    blocks: Positive | None = 64  # stretches of text that intervals are drawn from
     controls: bool = False  # also the text cut at 200 tokens, and shuffled
-
-
-@dataclass(frozen=True, kw_only=True)
-class Experiment:
-    """One row of Table 2: a name and its four groups of settings."""
-
-    name: str
-    corpus: Corpus = field(default_factory=Corpus)
-    model: Model = field(default_factory=Model)
-    training: Training = field(default_factory=Training)
-    gradients: Gradients = field(default_factory=Gradients)
 
 
 GROUPS = {
     group.__name__.lower(): group for group in (Corpus, Model, Training, Gradients)
 }
-AT_LEAST_ONE = {"repeat_eos", "units", "layers", "embedding_size", "batch_size"}
-AT_LEAST_ONE |= {"num_steps", "patience", "window", "blocks"}
-BELOW_ONE = {"dropout", "embedding_dropout"}
+
+
+@_checked
+class Experiment:
+    """One row of Table 2: a name and its four groups of settings."""
+
+    name: FolderName
+    corpus: Corpus = field(default_factory=Corpus)
+    model: Model = field(default_factory=Model)
+    training: Training = field(default_factory=Training)
+    gradients: Gradients = field(default_factory=Gradients)
+
+    @model_validator(mode="after")
+    def _only_the_synthetic_corpus_has_new_tokens(self):
+        if self.gradients.groups == "new-tokens" and self.corpus.name != "synthetic":
+            raise ValueError(
+                "gradients.groups must be 'all', received 'new-tokens', which only the "
+                "synthetic corpus has."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _only_an_lstm_has_a_cell_state(self):
+        if "cell" in self.gradients.states and self.model.cell != "lstm":
+            raise ValueError(
+                f"gradients.states must be ('hidden',) for a {self.model.cell}, "
+                f"received {self.gradients.states}."
+            )
+        return self
+
+
+# What each kind of fault violates, in terms of a params file; the names are pydantic's.
+MUST = {
+    "int_type": "be a whole number",
+    "float_type": "be a number",
+    "finite_number": "be finite",
+    "bool_type": "be true or false",
+    "string_type": "be text",
+    "tuple_type": "be a list",
+    "literal_error": "be {expected}",
+    "greater_than_equal": "be at least {ge:g}",
+    "less_than": "be below {lt:g}",
+    "string_pattern_mismatch": "be lower-case letters, digits, '-' and '.'",
+    "dataclass_exact_type": "be a {class_name}",
+}
+
+
+def _in_words(error, cls):
+    """Return the first fault of a ValidationError: where, what must hold, what came.
+
+    The place is ``group.setting``, so that the experiment's name can stand before it.
+    """
+    fault = error.errors(include_url=False)[0]
+    kind, context = fault["type"], fault.get("ctx", {})
+    if kind == "value_error":  # a validator's own words, above
+        return str(context["error"])
+    group = cls.__name__.lower()
+    if kind == "unexpected_positional_argument":
+        received = fault["input"]
+        return f"{group} must be given settings by name, received {received!r} alone."
+    setting = str(fault["loc"][0])
+    place = f"{group}.{setting}" if group in GROUPS else setting
+    if kind == "unexpected_keyword_argument":
+        known = [field.name for field in dataclasses.fields(cls)]
+        return f"{place} is no setting; {nearest(setting, known)}"
+    if kind == "missing":
+        return f"{place} must be given."
+    must = MUST.get(kind, "be valid").format(**context)
+    return f"{place} must {must}, received {fault['input']!r}."
+
+
+# The settings that were there from the first, and are in every hash that was ever
+# recorded. Never add to them: see `hashed`.
+FROM_THE_FIRST = {
+    "corpus": {
+        "name", "vocabulary_size", "seed", "repeat_eos", "train", "valid", "test",
+    },
+    "model": {
+        "cell", "units", "layers", "embedding", "embedding_size", "embedding_file",
+        "dropout", "embedding_dropout", "initial_range",
+    },
+    "training": {
+        "seed", "batch_size", "num_steps", "optimizer", "learning_rate", "decay",
+        "decay_after", "max_epochs", "clip_norm", "min_improvement", "patience",
+    },
+    "gradients": {
+        "split", "max_delay", "states", "groups", "window", "blocks", "controls",
+    },
+}  # fmt: skip
+
+
+def plain(group):
+    """Return the settings of a group as JSON gives them back: tuples are lists."""
+    return json.loads(json.dumps(dataclasses.asdict(group)))
+
+
+def hashed(group):
+    """Return the settings of a group by which hashes and records know it, a dict.
+
+    A setting that was added later enters only where it differs from its default, so
+    that whatever was made before there was such a setting keeps its hash.
+
+    Parameters
+    ----------
+    group : Corpus, Model, Training or Gradients
+    """
+    first = FROM_THE_FIRST[type(group).__name__.lower()]
+    default = plain(type(group)())
+    return {
+        name: value
+        for name, value in plain(group).items()
+        if name in first or value != default[name]
+    }
 
 
 def project_root(start=None):
@@ -136,46 +286,6 @@ def _mapping(values, where, known=None):
     return values
 
 
-def _fault(name, kind, value):
-    """Return what a setting declared as `kind` must be but is not, or None."""
-    if isinstance(kind, types.UnionType):  # int | None, say
-        if value is None:
-            return None
-        kind = get_args(kind)[0]
-    several = get_origin(kind) is tuple
-    if several and type(value) is not tuple:
-        return "be a tuple"
-    if allowed := get_args(get_args(kind)[0] if several else kind):
-        fits = all(one in allowed for one in (value if several else (value,)))
-        return None if fits else f"be one of {allowed}"
-    if type(value) is not kind:
-        return f"be a {kind.__name__}"
-    if kind is str:
-        return None
-    if not 0 <= value < float("inf"):
-        return "not be negative" if value < 0 else "be finite"
-    if name in AT_LEAST_ONE and value < 1:
-        return "be at least 1"
-    return "be below 1" if name in BELOW_ONE and value >= 1 else None
-
-
-def _checked(group, values, where):
-    """Build one frozen group of settings, refusing unknown names and wrong values."""
-    kinds = {f.name: f.type for f in dataclasses.fields(GROUPS[group])}
-    _refuse_unknown(values, kinds, f"{where}.{group}")
-    kept = dict(values)
-    for name, value in values.items():
-        if kinds[name] is float and type(value) is int:
-            kept[name] = float(value)
-        elif get_origin(kinds[name]) is tuple and type(value) is list:
-            kept[name] = tuple(value)
-        if must := _fault(name, kinds[name], kept[name]):
-            raise ValueError(
-                f"params: {where}.{group}.{name} must {must}, received {kept[name]!r}."
-            )
-    return GROUPS[group](**kept)
-
-
 def _read(path, known):
     try:
         values = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else None
@@ -215,28 +325,16 @@ def load_experiment(name, *, root=None):
     """
     baseline, experiments = read_params(root)
     _refuse_unknown([name], experiments, "experiments")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name):
-        raise ValueError(
-            "params: an experiment's name must be lower-case letters, digits, '-' and "
-            f"'.', received {name!r}."
-        )
     changes = _mapping(experiments[name], f"experiments.{name}", GROUPS)
-    groups = {}
+    values = {}
     for group in GROUPS:
         base, own = (
             _mapping(each.get(group), f"{name}.{group}") for each in (baseline, changes)
         )
-        groups[group] = _checked(group, base | own, name)
-    experiment = Experiment(name=name, **groups)
-    wanted, cell = experiment.gradients, experiment.model.cell
-    if wanted.groups == "new-tokens" and experiment.corpus.name != "synthetic":
-        raise ValueError(
-            f"params: {name}.gradients.groups must be 'all', received 'new-tokens', "
-            "which only the synthetic corpus has."
-        )
-    if "cell" in wanted.states and cell != "lstm":
-        raise ValueError(
-            f"params: {name}.gradients.states must be ('hidden',) for a {cell}, "
-            f"received {wanted.states}."
-        )
-    return experiment
+        # YAML reads a name such as `on` or `3` as no text
+        values[group] = {str(setting): value for setting, value in (base | own).items()}
+    try:
+        groups = {group: GROUPS[group](**values[group]) for group in GROUPS}
+        return Experiment(name=name, **groups)
+    except ValueError as error:
+        raise ValueError(f"params: {name}.{error}") from None

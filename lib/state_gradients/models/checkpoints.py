@@ -8,14 +8,13 @@ be asked to go on.
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from state_gradients.foundation.atomic import replacing
-from state_gradients.foundation.settings import project_root
+from state_gradients.foundation.settings import hashed, project_root
 from state_gradients.text import corpora, vectors
 
 STOPPING = ("max_epochs", "min_improvement", "patience")
@@ -23,15 +22,14 @@ STOPPING = ("max_epochs", "min_improvement", "patience")
 
 def checkpoint_path(experiment, *, root=None):
     """Return where the checkpoint of an experiment's training stands."""
-    corpus, recipe = experiment.corpus, asdict(experiment.training)
-    recipe = {name: value for name, value in recipe.items() if name not in STOPPING}
-    model = asdict(experiment.model)
+    corpus, model = hashed(experiment.corpus), hashed(experiment.model)
     if experiment.model.embedding == "frozen":
         model["embedding_hash"] = vectors.fingerprint(experiment.model.embedding_file)
-    made_by = [corpora.fingerprint(corpus), asdict(corpus), model]
-    settings = json.dumps([*made_by, recipe], sort_keys=True)
-    digest = hashlib.sha256(settings.encode()).hexdigest()[:8]
-    folder = Path(root or project_root()) / "_work" / f"{experiment.name}-{digest}"
+    recipe = hashed(experiment.training)
+    recipe = {name: value for name, value in recipe.items() if name not in STOPPING}
+    made_by = [corpora.fingerprint(experiment.corpus), corpus, model, recipe]
+    digest = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
+    folder = Path(root or project_root()) / "_work" / f"{experiment.name}-{digest[:8]}"
     return folder / "checkpoint.h5"
 
 

@@ -6,8 +6,16 @@ modules that the reader names. (A module is code, and is run.)
 
 import importlib.util
 import json
+import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from state_gradients.foundation.loading import load_keras
+
+if TYPE_CHECKING:
+    import keras
 
 
 def _run(module):
@@ -39,14 +47,16 @@ def _custom_classes(config):
             yield from _custom_classes(part)
 
 
-def load_model(path, *, imports=()):
+def load_model(
+    path: str | os.PathLike[str], *, imports: Sequence[str | os.PathLike[str]] = ()
+) -> "keras.Model":
     """Load a saved Keras model in safe mode, without its optimizer and losses.
 
     Parameters
     ----------
     path : path-like
         ``MODEL.keras``, as ``model.save`` writes it.
-    imports : sequence of str
+    imports : sequence of str or path-like
         Modules, by name or as ``.py`` files, that define the model's own classes with
         ``@keras.saving.register_keras_serializable()``. They are run.
 
@@ -59,6 +69,21 @@ def load_model(path, *, imports=()):
     ValueError
         If there is no such model, a module does not run, a class is registered by none
         of them (it is named), or loading would run code that the file brings along.
+    BackendError
+        If no backend is installed that is known to be right.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import keras
+    >>> import state_gradients as sg
+    >>> layers = [keras.layers.Embedding(5, 2), keras.layers.GRU(3)]
+    >>> model = keras.Sequential([keras.Input((None,)), *layers])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/small.keras")
+    ...     loaded = sg.load_model(f"{folder}/small.keras")
+    >>> [type(layer).__name__ for layer in loaded.layers]
+    ['Embedding', 'GRU']
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -74,8 +99,7 @@ def load_model(path, *, imports=()):
             "code only Keras's unsafe mode would run. Put a registered layer in its "
             "place, or save the layers up to the recurrent ones alone."
         )
-    import keras
-
+    keras = load_keras()
     from state_gradients.models import cells  # noqa: F401  registers our own cells
 
     for module in imports:

@@ -1,6 +1,15 @@
-"""Tables: every published number beside ours, with a verdict.
+"""The ledger: every published number beside ours, with a verdict.
 
 ``data/published.yaml`` lists them and where ours stand; its head explains the fields.
+Two kinds of row are not judged as they are listed, because their tolerance would let
+anything pass:
+
+- A perplexity near 1 belongs to a text of which most tokens are certain. It is compared
+  in nats a line of the synthetic corpus (121 tokens on average),
+  ``121 ln(ours / published)``, which is also the difference of the two excesses over
+  the optimum.
+- A rate whose numerator has a row of its own is that count once more, and takes its
+  difference and verdict.
 """
 
 import functools
@@ -15,9 +24,13 @@ from state_gradients.foundation import settings
 from state_gradients.project import artifacts
 from state_gradients.text import synthetic
 
+NEAR_1 = 2.0  # a perplexity below it is near 1
 TOLERANCES = {  # kind: (largest difference, its unit)
     "perplexity": (3.0, "%"),
+    # 3 % at each choice of a line, 7.5 new tokens and its end: 8.5 ln 1.03 = 0.25
+    "perplexity near 1": (0.25, "nats a line"),
     "percent": (3.0, "points"),
+    "rate": (10.0, "% of its count"),
     "other": (10.0, "%"),
     "range": (0.0, "inside"),
     "order": (0.0, "exact"),
@@ -79,9 +92,34 @@ def _order(text, values):
     return all(min(above) > max(below) for above, below in pairs), sign.join(ours)
 
 
-def _compare(row, load):
+def _kind(row, counts):
+    """Return the kind that a row is judged as."""
+    if row["kind"] == "perplexity" and row["published"] < NEAR_1:
+        return "perplexity near 1"
+    return "rate" if _numerator(row) in counts else row["kind"]
+
+
+def _numerator(row):
+    """Return what a rate counts, as a key; None where the row is no rate."""
+    spec = row.get("ours") or {}
+    if "over" not in spec:
+        return None
+    return _key(row | {"ours": {k: v for k, v in spec.items() if k != "over"}})
+
+
+def _key(row):
+    """Return what a row measures, and in which experiments, as a key."""
+    return repr((row.get("experiment"), sorted((row.get("ours") or {}).items())))
+
+
+def is_within(difference, kind):
+    """Return whether a difference is inside the tolerance of a kind of row."""
+    return abs(difference) <= TOLERANCES[kind][0] * (1 + 1e-12)  # round-off
+
+
+def _compare(row, kind, load):
     """Return ours, its difference, the verdict and the rest of one row."""
-    spec, kind, published = row.get("ours"), row["kind"], row["published"]
+    spec, published = row.get("ours"), row["published"]
     if spec is None:
         raise _NotRunError("no stage computes it yet")
     if kind == "order":
@@ -93,14 +131,10 @@ def _compare(row, load):
         undefined = np.isnan([*values.values()]).any()
     else:
         ours, spread, remark = _over_runs(spec, row.get("experiment"), load)
-        if kind == "percent":
+        if kind in ("percent", "rate"):
             ours, spread = 100 * ours, 100 * spread
-            difference = ours - published
-        elif kind == "range":
-            difference = ours - float(np.clip(ours, *published))
-        else:
-            difference = 100 * (ours / published - 1)
-        within = abs(difference) <= TOLERANCES[kind][0] * (1 + 1e-12)  # round-off
+        difference = _difference(ours, published, kind)
+        within = is_within(difference, kind)
         undefined = np.isnan(ours)
     why = row.get("why", "")
     verdict = "outside" if why else "outside, unexplained"
@@ -117,29 +151,92 @@ def _compare(row, load):
     }
 
 
-def ledger(root=None):
+def _difference(ours, published, kind):
+    """Return how far ours is from the published value, in the tolerance's unit."""
+    if kind == "percent":
+        return ours - published
+    if kind == "range":
+        return ours - float(np.clip(ours, *published))
+    if kind == "perplexity near 1":
+        return synthetic.LINE * float(np.log(ours / published))
+    return 100 * (ours / published - 1)
+
+
+def difference_in_words(difference, kind):
+    """Return a difference with its unit, in digits that do not belie the verdict.
+
+    Where rounding would carry it to the other side of its tolerance, it gets more
+    digits: 3.048 % is outside 3 % and becomes "+3.05 %", not "+3.0 %". For NaN, "".
+    """
+    limit, unit = TOLERANCES[kind]
+    if np.isnan(difference):
+        return ""
+    if not limit:
+        return f"{difference:.2g}"
+    for digits in range(1 if limit >= 1 else 2, 17):
+        text = f"{difference:+.{digits}f}"
+        if is_within(float(text), kind) == is_within(difference, kind):
+            break
+    return f"{text} {unit}"
+
+
+def loader(root=None):
+    """Return ``load(experiment, kind)``, which reads, or misses, each artifact once."""
+
+    @functools.cache
+    def result(experiment, kind):
+        try:
+            return artifacts.load(experiment, kind, root=root)
+        except artifacts.MissingArtifactError as error:
+            return error
+
+    def load(experiment, kind):
+        found = result(experiment, kind)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return load
+
+
+def table(root=None, *, load=None):
     """Return a row for every published number, beside ours.
+
+    Parameters
+    ----------
+    root : path-like, optional
+        The project's root; found from the working folder by default.
+    load : callable, optional
+        Of :func:`loader`, where the caller has one.
 
     Returns
     -------
     pandas.DataFrame
-        Columns id, claim, where, what, kind, published, ours (percentages in %),
-        uncertainty (standard deviation over the runs, NaN for one), difference (in the
-        tolerance's unit; from a range the distance; NaN for an order), tolerance,
-        verdict ("within", "outside", "outside, unexplained", "not comparable", "not
-        run") and why. A damaged artifact is an ArtifactError.
+        Columns id, claim, where, what, kind (the one that the row is judged as, of
+        `TOLERANCES`), published, ours (percentages in %), uncertainty (standard
+        deviation over the runs, NaN for one), difference (in the tolerance's unit; from
+        a range the distance; NaN for an order), tolerance, verdict ("within",
+        "outside", "outside, unexplained", "not comparable", "not run") and why. A
+        damaged artifact is an ArtifactError.
     """
-    load, rows = functools.cache(functools.partial(artifacts.load, root=root)), []
-    for row in read_published(root):
-        limit, unit = TOLERANCES[row["kind"]]
+    load = load or loader(root)
+    published = read_published(root)
+    counts = {_key(row): row for row in published if row["kind"] == "other"}
+    rows = []
+    for row in published:
+        kind = _kind(row, counts)
+        limit, unit = TOLERANCES[kind]
         found = {key: row.get(key, "") for key in ("id", "claim", "where", "what")}
-        found |= {"kind": row["kind"], "published": row["published"]}
-        if row["kind"] == "range":
+        found |= {"kind": kind, "published": row["published"]}
+        if kind == "range":
             found["published"] = "{:g} to {:g}".format(*row["published"])
         found |= {"ours": None, "uncertainty": np.nan, "difference": np.nan}
         found |= {"tolerance": f"{limit:g} {unit}" if limit else unit}
         try:
-            found |= _compare(row, load)
+            found |= _compare(row, kind, load)
+            if kind == "rate":
+                count = _compare(counts[_numerator(row)], "other", load)
+                found |= {k: count[k] for k in ("difference", "verdict", "why")}
         except _NotRunError as error:
             needs = f"; it needs {row['needs']}" if "needs" in row else ""
             found |= {"verdict": "not run", "why": f"{error}{needs}"}

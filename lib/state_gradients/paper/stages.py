@@ -14,8 +14,9 @@ import numpy as np
 import xarray as xr
 
 from state_gradients.analysis import summary, uncertainty
-from state_gradients.foundation import settings as config
+from state_gradients.foundation import settings
 from state_gradients.foundation.labels import described
+from state_gradients.foundation.loading import load_keras
 from state_gradients.project import artifacts
 from state_gradients.text import corpora, synthetic
 
@@ -32,6 +33,7 @@ def run_train(experiment, *, root=None, resume=True, progress=True):
     Validation perplexity is taken at batch_size x num_steps as in training, test
     perplexity on one stream, as the paper does.
     """
+    load_keras()
     from state_gradients.models import language_model, training
 
     started = time.monotonic()
@@ -39,8 +41,8 @@ def run_train(experiment, *, root=None, resume=True, progress=True):
     model, curves = training.train(
         experiment, text=text, root=root, resume=resume, progress=progress
     )
-    settings = experiment.training
-    sizes = {"batch_size": settings.batch_size, "num_steps": settings.num_steps}
+    recipe = experiment.training
+    sizes = {"batch_size": recipe.batch_size, "num_steps": recipe.num_steps}
     valid = training.perplexity(model, text.splits["valid"], **sizes)
     test = training.perplexity(model, text.splits["test"], batch_size=1, num_steps=1)
     final = {"valid_perplexity_final": valid, "test_perplexity": test}
@@ -88,6 +90,7 @@ def build_model(experiment, weights):
     weights : xarray.Dataset
         The ``encoder`` or ``weights`` artifact; the former leaves the softmax random.
     """
+    load_keras()
     from state_gradients.models import language_model
 
     model = language_model.build_language_model(
@@ -126,21 +129,22 @@ def run_extract(experiment, *, root=None):
     Beside them ``intervals`` from blocks of the text, and for an experiment with
     controls the curves of the text cut and of the text shuffled.
     """
-    from state_gradients.engine import means as gradients
-    from state_gradients.engine import network
+    load_keras()
+    from state_gradients.engine.means import mean_state_gradients
+    from state_gradients.engine.network import read_network
 
-    started, settings = time.monotonic(), experiment.gradients
+    started, wanted = time.monotonic(), experiment.gradients
     encoder = artifacts.load(experiment, "encoder", root=root)
     model = build_model(experiment, encoder)
-    ids = corpora.load(experiment.corpus).splits[settings.split]
+    ids = corpora.load(experiment.corpus).splits[wanted.split]
     options = {
-        "max_delay": settings.max_delay,
-        "state": settings.states or network.read_network(model).cells[0].names,
+        "max_delay": wanted.max_delay,
+        "state": wanted.states or read_network(model).cells[0].names,
     }
-    if settings.groups == "new-tokens":
+    if wanted.groups == "new-tokens":
         from state_gradients.paper.synthetic import study
 
-        labels = synthetic.labels(experiment.corpus, settings.split)
+        labels = synthetic.labels(experiment.corpus, wanted.split)
         options["positions"] = study.position_groups(labels)
 
     def save(data, kind):
@@ -150,11 +154,11 @@ def run_extract(experiment, *, root=None):
             data, experiment, kind, upstream=upstream, wall_time=seconds, root=root
         )
 
-    blocks = gradients.mean_state_gradients(
+    blocks = mean_state_gradients(
         model,
         ids,
-        window=settings.window,
-        blocks=n_blocks(settings.blocks, len(ids), settings.max_delay),
+        window=wanted.window,
+        blocks=n_blocks(wanted.blocks, len(ids), wanted.max_delay),
         second_moment=True,
         progress=True,
         **options,
@@ -163,16 +167,16 @@ def run_extract(experiment, *, root=None):
         blocks = blocks.expand_dims(group=["all"], axis=1)
     means = summary.pooled(blocks).transpose(*AXES, missing_dims="ignore")
     save(means.astype(np.float32).assign(n_samples=means["n_samples"]), "gradients")
-    if settings.blocks:
+    if wanted.blocks:
         save(summary.intervals(blocks, encoder["embedding"]), "intervals")
-    if settings.controls:
+    if wanted.controls:
         seed, table = experiment.training.seed, encoder["embedding"]
         save(_controls(model, ids, blocks, table, seed=seed, **options), "controls")
 
 
 def _controls(model, ids, blocks, embedding, *, seed, **options):
     """Return the curves of the text's first blocks as they are, cut, and shuffled."""
-    from state_gradients.engine import means as gradients
+    from state_gradients.engine.means import mean_state_gradients
 
     first = blocks.isel(block=slice(CONTROL_BLOCKS))
     share = first.sizes["block"] / blocks.sizes["block"]
@@ -180,10 +184,8 @@ def _controls(model, ids, blocks, embedding, *, seed, **options):
     other = uncertainty.shuffled(ids, seed=seed)
     means = {
         "text": summary.pooled(first).isel(group=0),
-        f"window {CUT}": gradients.mean_state_gradients(
-            model, ids, window=CUT, **options
-        ),
-        "shuffled text": gradients.mean_state_gradients(model, other, **options),
+        f"window {CUT}": mean_state_gradients(model, ids, window=CUT, **options),
+        "shuffled text": mean_state_gradients(model, other, **options),
     }
     found = [
         summary.spectra_of(mean["state_gradient"], embedding)[[*CONTROLLED]]
@@ -241,7 +243,7 @@ def reproduce(name, *, root=None, report=lambda line: None):
     list of str
         The stages that ran; empty if everything was fresh.
     """
-    experiment, ran = config.load_experiment(name, root=root), []
+    experiment, ran = settings.load_experiment(name, root=root), []
     for stage, run in RUN.items():
         why = artifacts.outdated(name, root=root).get(stage)
         if why:

@@ -7,22 +7,19 @@ that a file can be judged although an upstream file is too large to be kept.
 """
 
 import contextlib
-import dataclasses
 import json
 
-from state_gradients.foundation import settings as config
+from state_gradients.foundation import settings
 from state_gradients.project.kinds import KINDS, STAGES
 from state_gradients.text import corpora, vectors
 
 
-def _plain(settings):
-    # tuples as the lists they are read back as
-    return json.loads(json.dumps(dataclasses.asdict(settings)))
-
-
 def _settings(experiment, stage):
     """Return the settings of a stage by group, and the hash of a frozen embedding."""
-    found = {g: _plain(getattr(experiment, g)) for g in STAGES[stage].groups}
+    found = {
+        group: settings.hashed(getattr(experiment, group))
+        for group in STAGES[stage].groups
+    }
     model = found.get("model", {})
     if model.get("embedding") == "frozen":
         with contextlib.suppress(FileNotFoundError):  # on a machine without the vectors
@@ -78,8 +75,9 @@ def changes(made, experiment, current):
     has gone is ignored: neither may change results unless the recipe is raised.
     """
     stage, found = STAGES[made["stage"]], []
-    for group, now in _settings(experiment, made["stage"]).items():
-        then = _plain(config.GROUPS[group]()) | made["config"].get(group, {})
+    for group, recorded in _settings(experiment, made["stage"]).items():
+        default = settings.plain(settings.GROUPS[group]())
+        then, now = default | made["config"].get(group, {}), default | recorded
         found += [
             f"{group}.{key}: {then.get(key, 'unknown')} -> {value}"
             for key, value in now.items()

@@ -1,8 +1,9 @@
 """Finds, checks and reads text corpora, and gives them as ids.
 
 A text is one stream: white space separates its words, and every end of line becomes
-``<eos>``. (The released reader also turns WikiText's ``" . "`` into ``<eos>``; we do
-not, so that perplexities compare with the literature.)
+``<eos>``. The released reader also turns WikiText's ``" . "`` into ``<eos>``; the
+setting `eos_at_stops` does so for any text. Without it perplexities compare with the
+literature, with it they compare with the paper.
 
 `REGISTRY` names the known corpora. Their files are fetched into the user's cache, or
 taken from the folder that the environment variable ``STATE_GRADIENTS_CORPORA`` names;
@@ -27,6 +28,7 @@ from state_gradients.text.vocabulary import Text, Vocabulary, rank_types, read_l
 RECIPE = 1  # raise it when `load` gives other ids for the same settings
 FOLDER_VARIABLE = "STATE_GRADIENTS_CORPORA"
 SPLITS = ("train", "valid", "test")
+READING = ("vocabulary_size", "repeat_eos", "eos_at_stops")  # settings that decide ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +187,7 @@ def load(corpus):
 
     Parameters
     ----------
-    corpus : config.Corpus
+    corpus : settings.Corpus
         A name in `REGISTRY`, ``synthetic``, or a reader's own name and three files.
 
     Returns
@@ -212,7 +214,12 @@ def load(corpus):
     join = bool(source and source.join_clitics)
 
     def tokens(file):
-        lines = read_lines(file, join=join, repeat_eos=corpus.repeat_eos)
+        lines = read_lines(
+            file,
+            join=join,
+            repeat_eos=corpus.repeat_eos,
+            eos_at_stops=corpus.eos_at_stops,
+        )
         return chain.from_iterable(lines)
 
     vocabulary = Vocabulary(rank_types(Counter(tokens(types)), corpus.vocabulary_size))
@@ -239,12 +246,11 @@ def fingerprint(corpus):
         files, shared = source.hashes, source.vocabulary_of
     else:
         files, shared = {s: _file_hash(_own(corpus, s)) for s in SPLITS}, None
+    hashed = settings.hashed(corpus)
     made_by = {
         "recipe": RECIPE,
         "files": files,
         "vocabulary_of": shared and REGISTRY[shared].hashes,
         "join_clitics": bool(source and source.join_clitics),
-        "vocabulary_size": corpus.vocabulary_size,
-        "repeat_eos": corpus.repeat_eos,
-    }
+    } | {name: hashed[name] for name in READING if name in hashed}
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()

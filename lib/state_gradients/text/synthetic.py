@@ -22,6 +22,7 @@ RECIPE = 1  # raise it when the same seed gives other ids
 TOKENS = (*"ABCDEFGHIJ", EOS)
 N_TOKENS = 10  # the id of EOS
 REPEATS, FEWEST, MOST = 15, 5, 10  # copies a cycle, cycles a line
+LINE = (FEWEST + MOST) / 2 * (REPEATS + 1) + 1  # tokens of a line, on average
 COUNT_EOS = REPEATS + 1  # the label that EOS has where cycles have 0..15
 SIZES = {"train": 16_000_000, "valid": 160_000, "test": 160_000}  # at least, tokens
 
@@ -106,11 +107,13 @@ def labels(corpus, split):
 
 def load(corpus):
     """Return the :class:`Text`, its splits from independent streams of the seed."""
-    size = corpus.vocabulary_size
-    if (size is not None and size < len(TOKENS)) or corpus.repeat_eos != 1:
+    size, eos_at_stops = corpus.vocabulary_size, corpus.eos_at_stops
+    too_small = size is not None and size < len(TOKENS)
+    if too_small or corpus.repeat_eos != 1 or eos_at_stops:
         raise ValueError(
-            "synthetic: `vocabulary_size` must be null or at least 11 and `repeat_eos` "
-            f"must be 1, received {size} and {corpus.repeat_eos}."
+            "synthetic: `vocabulary_size` must be null or at least 11, `repeat_eos` 1 "
+            f"and `eos_at_stops` false, received {size}, {corpus.repeat_eos} and "
+            f"{eos_at_stops}."
         )
     splits = {split: labels(corpus, split).ids for split in SIZES}
     counts = np.bincount(splits["train"], minlength=len(TOKENS))

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 EOS, UNK = "<eos>", "<unk>"
+STOP = " . "  # where the released reader of WikiText ends a line, too
 # The paper writes genitives as one word; n't, 're, 've, 'll, 'm and 'd stay split.
 CLITICS = ("'s", "'")
 NO_HOSTS = (UNK, "N", "$", *CLITICS)  # no words, so that nothing joins them
@@ -27,8 +28,14 @@ def join_clitics(words):
     return joined
 
 
-def read_lines(path, *, join=False, repeat_eos=1):
+def read_lines(path, *, join=False, repeat_eos=1, eos_at_stops=False):
     """Yield each line's words and then its ``<eos>``, a list of str.
+
+    With `eos_at_stops` a line ends at each full stop between spaces as well, which is
+    dropped: every ``" . "`` becomes ``<eos>``. As in the released reader of WikiText,
+    newlines are replaced first. So a line that ends with a stop has two ends, one for
+    the stop and one for the newline, and holds as many tokens as without the setting;
+    of stops in a row every second one stays a word, for two share a space.
 
     Parameters
     ----------
@@ -38,6 +45,8 @@ def read_lines(path, *, join=False, repeat_eos=1):
         Whether to join clitics.
     repeat_eos : int, default 1
         How many ``<eos>`` to write for an end of line.
+    eos_at_stops : bool, default False
+        Whether ``" . "`` ends a line.
 
     Raises
     ------
@@ -48,14 +57,16 @@ def read_lines(path, *, join=False, repeat_eos=1):
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:  # a byte order mark is no part of the first word
-                words = line.decode("utf-8-sig" if number == 1 else "utf-8").split()
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise ValueError(
                     f"corpora: {path} must be UTF-8, received {error.reason} at byte "
                     f"{error.start} of line {number}; convert it (see `iconv`)."
                 ) from None
-            empty = empty and not words
-            yield (join_clitics(words) if join else words) + [EOS] * repeat_eos
+            lines = f" {text.strip()} ".split(STOP) if eos_at_stops else [text]
+            for words in map(str.split, lines):
+                empty = empty and not words
+                yield (join_clitics(words) if join else words) + [EOS] * repeat_eos
     if empty:
         raise ValueError(
             f"corpora: {path} must hold words, received none; a split that is trained "

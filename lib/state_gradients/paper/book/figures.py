@@ -1,38 +1,63 @@
 """Figures of single pages; drawn as in :mod:`state_gradients.figures.curves`."""
 
 import numpy as np
+import seaborn as sns
+from IPython.display import Markdown
 
-from state_gradients.figures.curves import (
-    COLOURS,
-    DASHES,
-    MARKERS,
-    _axes,
-    _draw,
-    _finish,
-)
+from state_gradients import figures
+from state_gradients.figures import style
+from state_gradients.figures.lines import draw_lines
 
 
 def plot_embedding_variance(data, *, ax=None):
     """Draw the embeddings' variance along their principal axes, ([line], axis)."""
     ranked = data.assign_coords(axis=np.arange(1, data.sizes.get("axis", 0) + 1))
-    ax = _draw(_axes(ax), ranked, "axis", "plot_embedding_variance", every=7)
+    ax = style.axes_or_new(ax)
+    draw_lines(ax, ranked, "axis", "plot_embedding_variance", every=7)
+    style.whole_numbers(ax.xaxis)
     x, y = "principal axis, by rank", "variance / mean variance"
-    return _finish(ax, data, x=x, y=y, yscale="log")
+    return style.finish(ax, data, x=x, y=y, yscale="log")
 
 
 def plot_whitening(data, *, ax=None):
     """Draw singular values of several embedding spaces, ([line], component)."""
-    ax = _draw(_axes(ax), data, "component", "plot_whitening", every=7)
+    ax = draw_lines(style.axes_or_new(ax), data, "component", "plot_whitening", every=7)
+    style.whole_numbers(ax.xaxis)
     x, y = "singular value, by rank", r"$\sigma$ / largest"
-    return _finish(ax, data, x=x, y=y, yscale="log")
+    return style.finish(ax, data, x=x, y=y, yscale="log")
 
 
 def plot_linearization(data, *, ax=None):
     """Draw the relative error of first order by the step's length, ([line], step)."""
-    ax = _draw(_axes(ax), data, "step", "plot_linearization", every=1)
+    ax = draw_lines(style.axes_or_new(ax), data, "step", "plot_linearization", every=1)
     x = r"length of the step $\|\Delta e\|$"
     y = r"$\|\Delta s - G\,\Delta e\| \;/\; \|G\,\Delta e\|$"
-    return _finish(ax, data, x=x, y=y, xscale="log", yscale="log")
+    return style.finish(ax, data, x=x, y=y, xscale="log", yscale="log")
+
+
+def compare(data, *, interval=None, title=""):
+    """Draw the curves of several experiments, or say that there is nothing to compare.
+
+    Parameters
+    ----------
+    data : Dataset, as :func:`state_gradients.figures.plot_memory_and_selectivity` takes
+        Of those of several experiments that have been run; None or empty for none.
+    interval : Dataset, optional
+        Drawn as bands.
+    title : str
+
+    Returns
+    -------
+    IPython.display.Markdown or None
+        What stands in the figure's place while there are less than two lines.
+    """
+    if not data or data.sizes["experiment"] < 2:
+        return Markdown(
+            "*A comparison needs two of these; they have not been run yet.*"
+        )
+    upper, _ = figures.plot_memory_and_selectivity(data, interval=interval)
+    upper.set_title(title, loc="left")
+    return None
 
 
 def plot_perplexity_ladder(data, *, ax=None):
@@ -45,21 +70,30 @@ def plot_perplexity_ladder(data, *, ax=None):
     """
     lowest = data["perplexity"].groupby("rung").min().sortby(lambda x: x)
     height = {name: row for row, name in enumerate(lowest["rung"].values)}
-    ax = _axes(ax, size=(7.0, 0.8 + 0.36 * len(height)))
-    ax.set_yticks(range(len(height)), height)
-    ax.grid(axis="y", color="0.85", linewidth=0.8)
-    for number, (kind, part) in enumerate(data.groupby("kind")):
+    ax = _rungs(ax, list(height))
+    kinds = data.groupby("kind")
+    colours, markers = style.colours(len(kinds)), style.markers(len(kinds))
+    for number, (kind, part) in enumerate(kinds):
         ax.errorbar(
             part["perplexity"],
             [height[name] for name in part["rung"].values],
             xerr=part["error"],
-            fmt=MARKERS[number],
-            color=COLOURS[number],
+            fmt=markers[number],
+            color=colours[number],
             fillstyle="full" if number % 2 else "none",
             markersize=6 + 3 * (number == 0),
             label=kind,
         )
-    return _finish(ax, data, x="perplexity", y="", legend="lower right")
+    return style.finish(ax, data, x="perplexity", y="", legend="lower right")
+
+
+def _rungs(ax, names):
+    """Return axes with a named, horizontal rung for each name."""
+    ax = style.axes_or_new(ax, height=1.1 + 0.3 * len(names))
+    ax.set_yticks(range(len(names)), names)
+    ax.grid(axis="y", linewidth=0.8)
+    ax.set_axisbelow(True)
+    return ax
 
 
 def plot_concept(data, *, ax=None):
@@ -72,27 +106,32 @@ def plot_concept(data, *, ax=None):
         ``first_order`` (angle, state) G times it, ``change`` what the network does;
         ``property`` and ``image`` (name, ...), likewise; ``u``, ``s``, ``vt`` of G.
     """
-    ax = _axes(ax, size=(7.0, 3.4))
+    ax = style.axes_or_new(ax, height=2.5)
+    ink, *hues = style.colours(1 + data.sizes["name"])
     gap = 2.0 + float(abs(data["first_order"]).max())
 
-    def arrow(origin, tip, label, colour, dash="-"):
+    def arrow(origin, tip, label, colour, dash=""):
         tip, at = np.asarray(tip), np.array([origin, 0.0])
-        look = {"arrowstyle": "-|>", "color": colour, "lw": 1.6, "linestyle": dash}
+        look = {"arrowstyle": "-|>", "color": colour, "lw": 1.6}
+        look["linestyle"] = (0, dash) if dash else "-"
         ax.annotate("", at + tip, at, arrowprops=look | {"shrinkA": 0, "shrinkB": 0})
-        far = at + tip + 0.2 * tip / np.linalg.norm(tip)
-        ax.annotate(label, far, color=colour, ha="center", va="center")
+        along = tip / np.linalg.norm(tip)
+        side = "left" if along[0] > 0.3 else "right" if along[0] < -0.3 else "center"
+        beyond = 0.1 if side != "center" else 0.22
+        far = at + tip + beyond * along
+        ax.annotate(label, far, color=colour, ha=side, va="center")
 
     for name, origin in (("step", 0), ("first_order", gap), ("change", gap)):
         x, y = data[name].values.T
         look = {"marker": "o", "ls": ""} if name == "change" else {}
         ax.plot(x + origin, y, color="0.5", linewidth=1, markersize=2, **look)
     for i, (u, v) in enumerate(zip(data["u"].values.T, data["vt"].values, strict=True)):
-        arrow(0, v, f"$v_{i + 1}$", COLOURS[0], DASHES[i])
+        arrow(0, v, f"$v_{i + 1}$", ink, style.DASHES[i])
         tip = float(data["s"][i]) * u
-        arrow(gap, tip, rf"$\sigma_{i + 1} u_{i + 1}$", COLOURS[0], DASHES[i])
+        arrow(gap, tip, rf"$\sigma_{i + 1} u_{i + 1}$", ink, style.DASHES[i])
     for i, name in enumerate(data["name"].values):
-        arrow(0, data["property"][i], name, COLOURS[1 + i])
-        arrow(gap, data["image"][i], f"{name}$'$", COLOURS[1 + i])
+        arrow(0, data["property"][i], name, hues[i])
+        arrow(gap, data["image"][i], f"{name}$'$", hues[i])
     ax.text(0, 1.5, "embedding space, then", ha="center")
     ax.text(gap, 1.5, "state space, now", ha="center")
     look = {"arrowstyle": "->", "color": "0.4", "connectionstyle": "arc3,rad=-0.2"}
@@ -111,18 +150,24 @@ def plot_speed(data, *, ax=None):
     data : DataArray of shape (machine, way)
         Milliseconds a token; NaN where a way was not measured.
     """
-    ax = _axes(ax, size=(7.0, 0.9 + 0.36 * data.sizes["way"]))
-    ax.set_yticks(range(data.sizes["way"]), data["way"].values)
-    ax.grid(axis="y", color="0.85", linewidth=0.8)
-    for number, line in enumerate(data.transpose("machine", "way")):
-        ax.plot(
-            line,
-            range(line.size),
-            color=COLOURS[number % len(COLOURS)],
-            linestyle="",
-            marker=MARKERS[number % len(MARKERS)],
-            markersize=7,
-            label=str(line["machine"].values),
-        )
+    ax = _rungs(ax, data["way"].values)
+    n_machines = data.sizes["machine"]
+    rung = data["way"].copy(data=range(data.sizes["way"]))
+    table = data.rename("time").to_dataset().assign(rung=rung).to_dataframe()
+    sns.scatterplot(
+        table.reset_index(),
+        x="time",
+        y="rung",
+        hue="machine",
+        style="machine",
+        palette=style.colours(n_machines),
+        markers=style.markers(n_machines),
+        s=50,
+        legend="full" if n_machines > 1 else False,
+        ax=ax,
+    )
     ax.invert_yaxis()
-    return _finish(ax, data, x="milliseconds a token", y="", xscale="log")
+    if n_machines == 1:
+        ax.set_title(str(data["machine"].values[0]), loc="left")
+    x = "milliseconds a token"
+    return style.finish(ax, data, x=x, y="", xscale="log", legend="above")

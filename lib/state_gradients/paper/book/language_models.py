@@ -11,7 +11,7 @@ from state_gradients.paper.book.pages import DASH
 
 def published_perplexities():
     """Return the ledger's rows of Table 2, with model, split and experiment (name)."""
-    rows = ledger.ledger().query("where == 'Table 2' and kind == 'perplexity'")
+    rows = ledger.table().query("where == 'Table 2' and kind == 'perplexity'")
     names = {row["id"]: row.get("experiment") for row in ledger.read_published()}
     return rows.assign(
         model=rows["what"].str.split(", ", n=1).str[1],
@@ -44,7 +44,9 @@ def table_2(rows):
     for split, title in (("valid", "validation"), ("test", "test")):
         table[title, "published"] = _shown(wide["published", split])
         table[title, "ours"] = _shown(wide["ours", split])
-    table["test", "difference"] = _shown(wide["difference", "test"], "{:+.1f} %")
+    differences = pd.to_numeric(wide["difference", "test"])
+    in_words = partial(ledger.difference_in_words, kind="perplexity")
+    table["test", "difference"] = differences.map(in_words).replace("", DASH)
     table["test", "verdict"] = wide["verdict", "test"]
     trained = {"epochs": "epochs_run", "parameters": "n_parameters"}
     for title, variable in trained.items():

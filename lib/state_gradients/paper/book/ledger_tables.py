@@ -22,12 +22,11 @@ SECTIONS = {  # title: which places of the paper it holds
     "Classes and word types": r"4\.3\.4|Fig [89].*",
     "Syntactic properties": r"5.*|Figs? 1[01].*|Table 3",
 }
-UNITS = {"perplexity": " %", "other": " %", "percent": " points"}
 
 
 def by_section(root=None):
     """Return the ledger with a column ``section``, one of `SECTIONS`."""
-    rows = ledger.ledger(root)
+    rows = ledger.table(root)
     for title, pattern in SECTIONS.items():
         rows.loc[rows["where"].str.fullmatch(pattern), "section"] = title
     return rows
@@ -52,10 +51,7 @@ def _number(value):
 
 def _signed(value, kind):
     """Format a difference with its unit."""
-    if pd.isna(value):
-        return pages.DASH
-    unit = UNITS.get(kind)
-    return f"{value:+.1f}{unit}" if unit else f"{value:.2g}"
+    return ledger.difference_in_words(value, kind) or pages.DASH
 
 
 def _tint(verdict):

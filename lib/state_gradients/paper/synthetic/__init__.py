@@ -1,5 +1,6 @@
 """The study of Section 4.2: what an LSTM holds that has learnt the synthetic corpus.
 
 Read `probes` (linear readers of a state), `readout` (what the network predicts, by
-place in the cycle), `study` (the artifact `probes`), then `claims` and `figures`.
+place in the cycle), `study` (the artifact `probes`), then `figures`. What the paper
+claims of it stands in `paper.claims`.
 """

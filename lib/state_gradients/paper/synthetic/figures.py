@@ -1,64 +1,98 @@
 """Figures of the synthetic study; drawn as in :mod:`state_gradients.figures.curves`."""
 
-import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+import xarray as xr
 
-from state_gradients.figures.curves import (
-    COLOURS,
-    DASHES,
-    MARKERS,
-    _axes,
-    _draw,
-    _finish,
-)
+from state_gradients.figures import style
+from state_gradients.figures.lines import draw_lines
 
 CYCLE = (16, 32, 48)  # delays at which a cycle ends, where no <eos> comes between
 
 
 def plot_counting_plane(data, *, ax=None):
-    """Draw Fig. 2: cells on two LDA directions, grey by count, and their class means.
+    """Draw Fig. 2: cells on two LDA directions, lighter by count, and class means.
 
     Parameters
     ----------
     data : Dataset
         ``plane_states`` (sample, axis), ``plane_count`` (sample,), ``plane_means``
         (label, axis).
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
     """
-    ax = _axes(ax, size=(7.0, 5.2))
+    ax = style.axes_or_new(ax, height=4.4)
+    n_labels = data.sizes["label"]
     x, y = data["plane_states"].transpose("axis", "sample").values
-    colours = plt.get_cmap("cividis", data.sizes["label"])(data["plane_count"].values)
-    ax.scatter(x, y, s=5, c=colours, alpha=0.6, linewidths=0)
+    # The light third of the palette is too pale for dots on white.
+    palette = sns.color_palette("rocket", 3 * n_labels // 2)[:n_labels]
+    sns.scatterplot(
+        x=x,
+        y=y,
+        hue=data["plane_count"].values,
+        hue_order=range(n_labels),
+        palette=dict(enumerate(palette)),
+        s=9,
+        alpha=0.6,
+        linewidth=0,
+        legend=False,
+        ax=ax,
+    )
     means = data["plane_means"].transpose("label", "axis")
-    ax.plot(*means.values[:-1].T, color="0.4", linewidth=0.8)
-    for label, place in zip(means["label"].values, means.values, strict=True):
-        box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "0.6", "lw": 0.5}
-        ax.annotate(label, place, ha="center", va="center", fontsize=8, bbox=box)
-    return _finish(ax, data, x="LDA direction 1", y="LDA direction 2")
+    ax.plot(*means.values[:-1].T, color=style.MUTED, linewidth=0.8)
+    box = {"boxstyle": "round,pad=0.1", "fc": "white", "ec": "0.6", "lw": 0.5}
+    look = {"ha": "center", "va": "center", "color": "black", "bbox": box}
+    for label, mean in zip(means["label"].values[:-1], means.values, strict=False):
+        ax.annotate(str(label), mean, **look)
+    # The end of line comes after 15 and lies near it: its name stands beside.
+    ax.annotate(
+        str(means["label"].values[-1]),
+        means.values[-1],
+        xytext=(-26, -12),
+        textcoords="offset points",
+        arrowprops={"arrowstyle": "-", "color": style.MUTED},
+        **look,
+    )
+    return style.finish(ax, data, x="LDA direction 1", y="LDA direction 2")
 
 
-def plot_singular_sums(data, *, ax=None):
+def plot_singular_sums(data, *, interval=None, ax=None):
     """Draw Fig. 3, left axis: sums of singular values against the delay.
 
     Parameters
     ----------
-    data : DataArray of shape ([run], group, [subspace], delay)
-        Lines are means over the runs, a colour for each group and a dash for each
-        subspace (without subspaces, for each group); the band spans the runs.
+    data : DataArray of shape (group, [subspace], delay)
+        For instance the mean over several runs.
+    interval : Dataset with ``lower`` and ``upper`` of the same shape, optional
+        Drawn as bands: for instance the least and the largest of the runs.
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
     """
-    ax = _axes(ax, size=(7.0, 4.2))
-    runs = data if "run" in data.dims else data.expand_dims("run")
-    several = "subspace" in runs.dims
-    runs = runs if several else runs.expand_dims(subspace=[""])
-    for i, group in enumerate(runs["group"].values):
-        for j, space in enumerate(runs["subspace"].values):
-            part = runs.sel(group=group, subspace=space)
-            style = {"color": COLOURS[i], "linestyle": DASHES[j if several else i]}
-            label = f"{group}, {space}" if several else group
-            ax.plot(part["delay"], part.mean("run"), label=label, **style)
-            band = {"color": COLOURS[i], "alpha": 0.12, "linewidth": 0}
-            ax.fill_between(part["delay"], part.min("run"), part.max("run"), **band)
+    ax = style.axes_or_new(ax, height=3.4)
+    if "subspace" in data.dims:
+        data, interval = _by_group_and_subspace(data), _by_group_and_subspace(interval)
+    draw_lines(ax, data, "delay", "plot_singular_sums", band=interval, every=6)
     _mark_cycles(ax)
-    ax.set_yscale("log")
-    return _finish(ax, data, x="delay (tokens)", y=r"$\Sigma\sigma$")
+    style.whole_numbers(ax.xaxis)
+    x, y = "delay (tokens)", r"$\Sigma\sigma$"
+    return style.finish(ax, data, x=x, y=y, yscale="log")
+
+
+def _by_group_and_subspace(data):
+    """Put groups and subspaces on one dimension, named after both."""
+    if data is None:
+        return None
+    lines = data.stack(line=("group", "subspace"))
+    names = [", ".join(map(str, pair)) for pair in lines["line"].values]
+    return lines.drop_vars(("line", "group", "subspace")).assign_coords(line=names)
 
 
 def plot_delay_accuracy(data, *, ax=None):
@@ -67,15 +101,27 @@ def plot_delay_accuracy(data, *, ax=None):
     Parameters
     ----------
     data : DataArray of shape (representation, delay)
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
     """
-    ax = _draw(_axes(ax), data, "delay", "plot_delay_accuracy")
+    ax = draw_lines(style.axes_or_new(ax), data, "delay", "plot_delay_accuracy")
     for chance, name, side in ((1 / 8, "1/8", "bottom"), (1 / 10, "1/10", "top")):
-        ax.axhline(chance, color="0.6", linewidth=0.8, linestyle=DASHES[2])
-        place = {"xycoords": ax.get_yaxis_transform(), "va": side, "ha": "right"}
-        ax.annotate(name, (1, chance), fontsize=8, color="0.4", **place)
+        ax.axhline(chance, color="0.6", linewidth=0.8, linestyle=":")
+        ax.annotate(
+            name,
+            (1.01, chance),
+            xycoords=ax.get_yaxis_transform(),
+            va=side,
+            color=style.MUTED,
+        )
     _mark_cycles(ax)
-    ax.set_ylim(0, 1.02)
-    return _finish(ax, data, x="delay (tokens)", y="accuracy")
+    style.whole_numbers(ax.xaxis)
+    x, y = "delay (tokens)", "accuracy"
+    return style.finish(ax, data, x=x, y=y, ylim=(0, 1.02), legend="above")
 
 
 def _mark_cycles(ax):
@@ -84,21 +130,67 @@ def _mark_cycles(ax):
 
 
 def plot_mistakes(data, *, ax=None):
-    """Draw the share of wrong predictions by the label predicted, ([run], label)."""
-    ax = _axes(ax)
+    """Draw the share of wrong predictions by the label predicted, runs side by side.
+
+    Parameters
+    ----------
+    data : DataArray of shape ([run], label)
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = style.axes_or_new(ax)
     runs = data if "run" in data.dims else data.expand_dims("run")
-    for number, run in enumerate(runs.transpose("run", "label").values):
-        style = {"color": COLOURS[number], "fillstyle": "none", "linestyle": ""}
-        name = str(runs["run"].values[number]) if "run" in runs.coords else None
-        ax.plot(runs["label"], run, MARKERS[number], label=name, **style)
+    n_runs, n_labels = runs.sizes["run"], runs.sizes["label"]
+    runs = runs.reset_coords(drop=True).transpose("run", "label")
+    beside = 0.5 * ((np.arange(n_runs) + 0.5) / n_runs - 0.5)  # in labels
+    labels = runs["label"].values
+    positions = runs.copy(data=np.arange(n_labels) + beside[:, None])
+    both = xr.Dataset({"share": runs, "position": positions})
+    table = both.to_dataframe().reset_index().astype({"run": str})
+    sns.scatterplot(
+        table,
+        x="position",
+        y="share",
+        hue="run",
+        style="run",
+        palette=style.colours(n_runs),
+        markers=style.markers(n_runs),
+        s=36,
+        legend="full" if "run" in data.coords else False,
+        clip_on=False,
+        ax=ax,
+    )
+    # A long name stands a line lower, where its neighbours leave it room.
+    names = [f"\n{name}" if len(name) > 2 else name for name in map(str, labels)]
+    ax.set_xticks(range(n_labels), names)
     # From the smallest share that one mistake can be: zero stands on the axis.
     ax.set_yscale("symlog", linthresh=1e-4)
+    ticks = [0, 1e-4, 1e-3, 1e-2, 1e-1, 1]
+    ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_ylim(0, 1.3)
-    return _finish(ax, data, x="what is to be predicted", y="share of wrong guesses")
+    x, y = "what is to be predicted", "share of wrong guesses"
+    return style.finish(ax, data, x=x, y=y, legend="upper center")
 
 
 def plot_end_of_line(data, *, ax=None):
-    """Draw p(<eos>) after each number of cycles, (line, cycles)."""
-    ax = _draw(_axes(ax), data, "cycles", "plot_end_of_line", every=1)
+    """Draw p(<eos>) after each number of cycles.
+
+    Parameters
+    ----------
+    data : DataArray of shape (line, cycles)
+        Lines that coincide have their markers at different numbers.
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = style.axes_or_new(ax)
+    draw_lines(ax, data, "cycles", "plot_end_of_line", every=3)
     ax.set_xticks(data["cycles"])
-    return _finish(ax, data, x="cycles that the line has had", y="p(<eos>)")
+    return style.finish(ax, data, x="cycles that the line has had", y="p(<eos>)")

@@ -95,7 +95,7 @@ def analyse(experiment, model, gradients, *, texts=None, n_train=N_TRAIN):
 
     Parameters
     ----------
-    experiment : config.Experiment
+    experiment : settings.Experiment
     model : keras.Model
         A one-layer LSTM.
     gradients : xarray.Dataset

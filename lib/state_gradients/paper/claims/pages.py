@@ -1,0 +1,97 @@
+"""What pages show of the claims: a table of verdicts, or why there is none."""
+
+import pandas as pd
+
+from state_gradients.paper.claims.judging import NOT_JUDGED
+from state_gradients.paper.claims.registry import REGISTERED
+
+MARKS = {  # verdict: symbol
+    "supported": "●",
+    "not supported": "▲",
+    "undecided": "○",
+    "not run": "□",
+    NOT_JUDGED: "□",
+}
+
+
+class Sentence(str):
+    """A text that a notebook shows as Markdown."""
+
+    __slots__ = ()
+
+    def _repr_markdown_(self):
+        return str(self)
+
+
+def between(first, last):
+    """Return the names of the claims from one to another, both included."""
+    return [name for name in sorted(REGISTERED) if first <= name <= last]
+
+
+def experiments_of(names):
+    """Return the experiments that the tests of claims are about, in their order."""
+    of_each = (REGISTERED[name].experiments for name in names)
+    return list(dict.fromkeys(name for group in of_each for name in group))
+
+
+def of_paper(names, experiments):
+    """Return whether a page that shows `experiments` can judge claims of the paper.
+
+    It can if these are just the experiments that the claims' tests are about.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Such as ``between("C013", "C053")``.
+    experiments : iterable of str
+    """
+    return set(experiments) == set(experiments_of(names))
+
+
+def counts(names, experiments, judged):
+    """Return how many claims have which verdict, in words; see :func:`verdicts`."""
+    if not of_paper(names, experiments):
+        return "none is judged on this page"
+    rows = judged.set_index("id").loc[names]
+    found = rows["verdict"].value_counts()
+    return ", ".join(f"{n} {verdict}" for verdict, n in found.items())
+
+
+def verdicts(names, experiments, judged):
+    """Return what a page shows of claims: their verdicts, or why it does not judge.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Claims, such as ``between("C013", "C053")``.
+    experiments : iterable of str
+        Those that the page shows.
+    judged : pandas.DataFrame
+        What :func:`state_gradients.paper.claims.table` returned.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler or Sentence
+        A row for each claim; a sentence where the page shows other experiments than the
+        paper's claims are about.
+    """
+    names, experiments = list(names), list(experiments)
+    if not of_paper(names, experiments):
+        return Sentence(
+            f"*This page shows {', '.join(experiments)}. The paper's claims "
+            f"{names[0]} to {names[-1]} are about {', '.join(experiments_of(names))}, "
+            "and are not judged here; `state-gradients claims` judges them.*"
+        )
+    rows = judged.set_index("id").loc[names]
+    shown = pd.DataFrame(
+        {
+            "claim": rows.index + " " + rows["kind"],
+            "in our words": rows["claim"],
+            "measured": rows["value"],
+            "holds if": rows["holds_if"],
+            "verdict": [f"{MARKS[verdict]} {verdict}" for verdict in rows["verdict"]],
+        }
+    )
+    style = shown.style.hide(axis="index").format(escape="html")
+    style = style.set_uuid(f"claims-{names[0]}")
+    return style.set_table_attributes('class="dataframe wide"')

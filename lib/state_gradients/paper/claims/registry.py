@@ -1,0 +1,159 @@
+"""Every claim of the paper once, with what judges it.
+
+A claim has a name, a kind, our words for it and the quantity that tests it. A function
+judges it (:func:`claim`), or its rows of the ledger (:func:`by_ledger`), or nothing yet
+(:func:`not_judged`); each of the three registers it.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+KINDS = {
+    "N": "a published number",
+    "O": "an order or a sign",
+    "S": "the shape of a curve",
+    "I": "an identity",
+    "H": "an explanation that the authors offer",
+}
+REGISTERED = {}  # name: Claim, filled by the modules of the sections
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A sentence of the paper that can be tested.
+
+    Attributes
+    ----------
+    name : str
+        C001 to C196, in the order of the paper.
+    kind : str
+        One of `KINDS`.
+    text : str
+        The claim in our words.
+    quantity : str
+        What tests it.
+    where : str
+        Section, figure, table or equation of the paper.
+    test : callable or None
+        Takes ``artifact(kind, of=None)``, which loads what the claim may look at, and
+        returns ``({what: value}, whether it holds or None)``.
+    experiments : tuple of str
+        The runs that `test` is called on, one at a time. They are runs of one setting,
+        which differ in nothing but their seed.
+    beside : tuple of str
+        Other experiments that `test` may load by name, for comparison.
+    holds_if : str
+        The bound of `test`, in words.
+    in_ledger : bool
+        Whether rows of the ledger judge it.
+    whole : bool
+        Whether these rows say all that the claim says. Rows that cover a part of it can
+        refute it, but not support it.
+    """
+
+    name: str
+    kind: str
+    text: str
+    quantity: str
+    where: str
+    test: Callable | None = None
+    experiments: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    holds_if: str = ""
+    in_ledger: bool = False
+    whole: bool = True
+
+
+def _register(entry):
+    if not re.fullmatch(r"C\d{3}", entry.name):
+        raise ValueError(
+            "claims: a claim's name must be C and three digits, received "
+            f"{entry.name!r}."
+        )
+    if entry.name in REGISTERED:
+        raise ValueError(
+            f"claims: {entry.name} must be registered once, but stands here already: "
+            f"{REGISTERED[entry.name].text!r}; received {entry.text!r}."
+        )
+    if entry.kind not in KINDS:
+        raise ValueError(
+            f"claims: the kind of {entry.name} must be one of {[*KINDS]}, received "
+            f"{entry.kind!r}."
+        )
+    for field in ("experiments", "beside"):
+        if isinstance(getattr(entry, field), str):
+            raise ValueError(
+                f"claims: `{field}` of {entry.name} must be a tuple of names, received "
+                f"the text {getattr(entry, field)!r}; put a comma behind it."
+            )
+    if entry.test and not (entry.experiments and entry.holds_if):
+        raise ValueError(
+            f"claims: {entry.name} has a test, so that it must say on which "
+            f"`experiments` and what it `holds_if`, received {entry.experiments!r} and "
+            f"{entry.holds_if!r}."
+        )
+    REGISTERED[entry.name] = entry
+
+
+def claim(name, kind, text, quantity, *, where, experiments, holds_if, beside=()):
+    """Register a function as the test of a claim; the function stays what it is.
+
+    Parameters
+    ----------
+    name, kind, text, quantity, where, experiments, holds_if, beside
+        As in :class:`Claim`.
+
+    Raises
+    ------
+    ValueError
+        If the name is not C and three digits or was registered before, the kind is
+        unknown, or experiments or bound are missing.
+    """
+
+    def register(test):
+        _register(
+            Claim(
+                name=name,
+                kind=kind,
+                text=text,
+                quantity=quantity,
+                where=where,
+                test=test,
+                experiments=experiments,
+                beside=beside,
+                holds_if=holds_if,
+            )
+        )
+        return test
+
+    return register
+
+
+def by_ledger(name, kind, text, quantity, *, where, whole=True):
+    """Register a claim that its rows of ``data/published.yaml`` judge.
+
+    These are the rows whose field ``claim`` has its name: its numbers, or, where it has
+    none, its orders. See :func:`claim` for the parameters and errors.
+
+    Parameters
+    ----------
+    whole : bool, default True
+        False where the rows cover a part of the claim only.
+    """
+    _register(
+        Claim(
+            name=name,
+            kind=kind,
+            text=text,
+            quantity=quantity,
+            where=where,
+            in_ledger=True,
+            whole=whole,
+        )
+    )
+
+
+def not_judged(name, kind, text, quantity, *, where):
+    """Register a claim that nothing judges yet; see :func:`claim`."""
+    _register(Claim(name=name, kind=kind, text=text, quantity=quantity, where=where))

@@ -1,0 +1,255 @@
+"""The synthetic corpus: delays (Section 4.2.2, Figure 3), and Appendix 8."""
+
+import numpy as np
+
+from state_gradients.paper.claims.registry import by_ledger, claim
+from state_gradients.paper.claims.synthetic import N_CHOICES, STATES, WITHOUT_DROPOUT
+from state_gradients.text import synthetic
+
+
+def _accuracy_of_the_cell(artifact):
+    """Return how well a new token is read from the cell, by delay."""
+    return artifact("probes")["delay_accuracy"].sel(representation="cell")
+
+
+def _sums_of(artifact, group, subspace="whole"):
+    """Return the sums of singular values of a group of inputs, by delay."""
+    sums = artifact("probes")["sum_singular_values"]
+    return sums.sel(group=group, subspace=subspace)
+
+
+def _mean(sums, first, last):
+    """Return the mean over the delays from `first` to `last`, both included."""
+    return sums.sel(delay=slice(first, last)).mean().item()
+
+
+@claim(
+    "C039",
+    "S",
+    "A new token is read until its copies end.",
+    "accuracy, mean over delays 0-31",
+    where="Fig 3",
+    experiments=WITHOUT_DROPOUT,
+    holds_if="≥ 0.9",
+)
+def token_is_read_until_its_copies_end(artifact):
+    """Average the accuracy over the delays at which a token is needed."""
+    used = _accuracy_of_the_cell(artifact).sel(delay=slice(31)).mean().item()
+    return {"accuracy": used}, used >= 0.9
+
+
+@claim(
+    "C040",
+    "O",
+    "After its copies a new token is read just above chance.",
+    "accuracy, mean over delays 33-49",
+    where="Fig 3",
+    experiments=WITHOUT_DROPOUT,
+    holds_if="0.1 < accuracy ≤ 0.2",
+)
+def then_just_above_chance(artifact):
+    """Average the accuracy over the delays at which a token is of no use."""
+    after = _accuracy_of_the_cell(artifact).sel(delay=slice(33, 49)).mean().item()
+    chances = {"all tokens alike": 0.1, "two current tokens known": 1 / N_CHOICES}
+    return {"accuracy": after} | chances, 0.1 < after <= 0.2
+
+
+@claim(
+    "C041",
+    "O",
+    "The hidden state forgets a step earlier.",
+    "delay at which the accuracy falls below half-way",
+    where="Fig 3",
+    experiments=WITHOUT_DROPOUT,
+    holds_if="cell = hidden + 1",
+)
+def hidden_forgets_a_step_earlier(artifact):
+    """Compare the delays at which the two accuracies fall."""
+    falls = artifact("probes")["accuracy_falls_at"]
+    at = {state: falls.sel(representation=state).item() for state in STATES}
+    return at, at["cell"] - at["hidden"] == 1
+
+
+@claim(
+    "C042",
+    "O",
+    "Needed inputs have far larger singular values.",
+    "sum of singular values, 0-16 over 33-49; new over all tokens",
+    where="4.2.2",
+    experiments=WITHOUT_DROPOUT,
+    holds_if="first ≥ 3, second > 1",
+)
+def needed_inputs_have_larger_singular_values(artifact):
+    """Compare new tokens with themselves later, and with all tokens."""
+    new, everything = _sums_of(artifact, "new-tokens"), _sums_of(artifact, "all")
+    unneeded = _mean(new, 0, 16) / _mean(new, 33, 49)
+    ordinary = _mean(new, 0, 16) / _mean(everything, 0, 16)
+    values = {"0-16 over 33-49": unneeded, "new over all tokens": ordinary}
+    return values, unneeded >= 3 and ordinary > 1
+
+
+@claim(
+    "C043",
+    "S",
+    "Averaged over all tokens the sum of singular values falls.",
+    "share of delays at which it falls, each subspace",
+    where="Fig 3",
+    experiments=WITHOUT_DROPOUT,
+    holds_if="both ≥ 0.9",
+)
+def sum_falls_over_all_tokens(artifact):
+    """Count the delays at which the sum falls, in each subspace."""
+    shares = {}
+    for subspace in ("counting", "identity"):
+        sums = _sums_of(artifact, "all", subspace).sel(delay=slice(0, 49))
+        shares[subspace] = (sums.diff("delay") < 0).mean("delay").item()
+    return shares, min(shares.values()) >= 0.9
+
+
+@claim(
+    "C044",
+    "S",
+    "Averaged over new tokens it drops at multiples of 16.",
+    "delays of the largest drops, new tokens of earlier cycles",
+    where="Fig 3",
+    experiments=WITHOUT_DROPOUT,
+    holds_if="each at most one step away",
+)
+def sum_drops_at_multiples_of_16(artifact):
+    """Locate the largest drop near each end of a cycle, where no EOS shifts it."""
+    earlier = _sums_of(artifact, "new-tokens, earlier").values
+    falls = -np.diff(np.log(earlier))  # from delay d to d + 1
+    searched = {16: (8, 24), 32: (24, 40), 48: (40, 50)}
+    at = {f"near {n}": a + falls[a:b].argmax() for n, (a, b) in searched.items()}
+    near = [abs(d - n) <= 1 for d, n in zip(at.values(), searched, strict=True)]
+    return at, all(near)
+
+
+@claim(
+    "C045",
+    "S",
+    "Before the first drop it falls, and rises again as the use comes near.",
+    "delay of the least sum within 0-15; sum at 15 over it",
+    where="Fig 3",
+    experiments=WITHOUT_DROPOUT,
+    holds_if="least at a delay of 1 to 14",
+)
+def sum_rises_before_the_use(artifact):
+    """Locate the least sum before the copies begin."""
+    sums = _sums_of(artifact, "new-tokens").values
+    least = int(sums[:16].argmin())
+    return {"at": least, "15 over it": sums[15] / sums[least]}, 0 < least < 15
+
+
+@claim(
+    "C046",
+    "O",
+    "While it is being copied, a token matters less.",
+    "mean over delays 17-31 over that of 0-15",
+    where="4.2.2",
+    experiments=WITHOUT_DROPOUT,
+    holds_if="< 1",
+)
+def token_matters_less_while_copied(artifact):
+    """Compare the delays of the copies with those before."""
+    new = _sums_of(artifact, "new-tokens")
+    ratio = _mean(new, 17, 31) / _mean(new, 0, 15)
+    return {"ratio": ratio}, ratio < 1
+
+
+@claim(
+    "C047",
+    "O",
+    "After delay 32 little is left of a new token.",
+    "sum at delay 33 over that at 31",
+    where="Fig 3",
+    experiments=WITHOUT_DROPOUT,
+    holds_if="≤ 0.2",
+)
+def little_is_left_after_32(artifact):
+    """Compare the sums on either side of the end of the copies."""
+    new = _sums_of(artifact, "new-tokens")
+    ratio = _mean(new, 33, 33) / _mean(new, 31, 31)
+    return {"ratio": ratio}, ratio <= 0.2
+
+
+@claim(
+    "C048",
+    "O",
+    "What is left after delay 32 is identity rather than count.",
+    "sum over delays 33-49, identity over counting",
+    where="Fig 3",
+    experiments=WITHOUT_DROPOUT,
+    holds_if="> 1",
+)
+def identity_is_what_is_left(artifact):
+    """Compare what is left in the two subspaces."""
+    identity, counting = (
+        _mean(_sums_of(artifact, "new-tokens", subspace), 33, 49)
+        for subspace in ("identity", "counting")
+    )
+    return {"ratio": identity / counting}, identity > counting
+
+
+@claim(
+    "C049",
+    "H",
+    "Counting lowers the loss.",
+    "loss added at 15, 0 and EOS, in nats",
+    where="4.2.2",
+    experiments=WITHOUT_DROPOUT,
+    holds_if="first > second, and > 0",
+)
+def counting_lowers_the_loss(artifact):
+    """Compare what taking the counting subspace away costs with random ones."""
+    end = artifact("probes").sel(label=["15", "0", "EOS"])
+    loss = end["ablated_nll_at"].weighted(end["predictions_at"]).mean("label")
+    added = loss - loss.sel(removed="nothing")
+    counting, random = (added.sel(removed=r).item() for r in ("counting", "random"))
+    values = {"without counting": counting, "without random directions": random}
+    return values, counting > max(random, 0)
+
+
+by_ledger(
+    "C050",
+    "N",
+    "Lowest perplexity of a cycle: 1.1388.",
+    "8^(1/16)",
+    where="App 8 Eq 24",
+)
+by_ledger(
+    "C051",
+    "N",
+    "Lowest perplexity of a five-cycle line: 1.1369 (1.13696, so 1.1370 rounded).",
+    "8^(5/81)",
+    where="App 8 Eq 25",
+)
+by_ledger(
+    "C052",
+    "N",
+    "Lowest perplexity of the corpus: 1.1375.",
+    "mean of the six line values; token-weighted with free EOS 1.1376; with EOS "
+    "uncertain 1.1545",
+    where="App 8 Eq 26",
+)
+
+
+@claim(
+    "C053",
+    "H",
+    "The end of line costs nothing.",
+    "p(<eos>) after so many cycles",
+    where="App 8",
+    experiments=WITHOUT_DROPOUT,
+    holds_if="≥ 0.9 after five cycles or more",
+)
+def end_of_line_is_free(artifact):
+    """Look at how sure the network is of an end of line that may come."""
+    stops = artifact("probes")["eos_probability"]
+    due = stops.sel(cycles=slice(synthetic.FEWEST, None))
+    values = {}
+    for n in due["cycles"].values:
+        ideal = 1 / (synthetic.MOST + 1 - n)
+        values[f"{n} cycles (ideal {ideal:.2f}):"] = due.sel(cycles=n)
+    early = stops.sel(cycles=slice(None, synthetic.FEWEST - 1)).mean()
+    return values | {"fewer (ideal 0):": early}, due.min() >= 0.9
