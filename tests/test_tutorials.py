@@ -182,7 +182,7 @@ def test_the_whole_book_is_made_for_an_experiment_of_ones_own(walk):
     shown = re.sub(r'"(source|made_from)":.*?\]', "", coherence, flags=re.DOTALL)
     assert "ptb-lstm-256" not in shown
     memory = (folder / "book" / "sections" / "04-3-2-average-memory.ipynb").read_text()
-    assert memory.count("and does not judge them") == 2
+    assert memory.count("and are not judged here") == 2
     run(["bash", "-c", build], folder)
 
 
