@@ -92,12 +92,6 @@ def test_control_texts_that_are_not_there_are_asked_for(project):
     assert pages.about_controls("ptb-lstm-256") is None
 
 
-def test_claims_are_judged_on_the_baseline_only():
-    table = object()
-    assert pages.judged(table, "ptb-lstm-256") is table
-    assert "`tiny`, and does not judge them" in pages.judged(table, "tiny").data
-
-
 def test_results_of_scripts_are_read_from_the_root_or_asked_for(project, monkeypatch):
     (project / "notebooks").mkdir()
     monkeypatch.chdir(project / "notebooks")

@@ -12,7 +12,6 @@ from myst_nb import glue
 
 from state_gradients.foundation import settings
 from state_gradients.project import artifacts
-from state_gradients.project.kinds import BASELINE
 
 DASH = "\N{EN DASH}"  # stands in tables for what is not known
 
@@ -127,27 +126,6 @@ def about_controls(name, *, root=None):
         f"**`{name}` has no control texts.** There is no figure here, and the text's "
         "numbers are missing. To have them, set `gradients: {controls: true}` and run "
         f"`state-gradients reproduce {name}`."
-    )
-
-
-def judged(verdicts, experiment):
-    """Return verdicts on the paper's claims, or say why there are none.
-
-    The claims are about the paper's networks; a page that shows another one does not
-    judge them.
-
-    Parameters
-    ----------
-    verdicts : object
-        What the page shows where it shows the paper's baseline.
-    experiment : str
-        What the page shows.
-    """
-    if experiment == BASELINE:
-        return verdicts
-    return Markdown(
-        f"The paper's claims are about its own networks. This page shows "
-        f"`{experiment}`, and does not judge them."
     )
 
 
