@@ -53,7 +53,8 @@ def compare(data, *, interval=None, title=""):
     """
     if not data or data.sizes["experiment"] < 2:
         return Markdown(
-            "*A comparison needs two of these; they have not been run yet.*"
+            "*No figure yet: a comparison needs two of them. "
+            "The list above says what to run.*"
         )
     upper, _ = figures.plot_memory_and_selectivity(data, interval=interval)
     upper.set_title(title, loc="left")
