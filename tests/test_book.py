@@ -33,8 +33,9 @@ each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 
 def pages_of_toc():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    chapters = [c["file"] for part in toc["parts"] for c in part["chapters"]]
-    return [toc["root"], *chapters]
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    sections = [section for c in chapters for section in c.get("sections", [])]
+    return [toc["root"], *(page["file"] for page in [*chapters, *sections])]
 
 
 def code_of(page):
@@ -69,8 +70,9 @@ def test_every_published_figure_and_table_has_a_page(item):
     assert re.search(rf"{mark}\b", text), f"{page} must hold {item} as `{mark}`"
 
 
-def test_the_api_page_names_every_module():
-    text = (ROOT / "book" / "api.md").read_text()
+def test_the_pages_of_the_library_name_every_module():
+    pages = (ROOT / "book" / "api").glob("*.md")
+    text = "\n".join(page.read_text() for page in pages)
     named = re.findall(r"automodule:: ([\w.]+)", text)
     paths = (ROOT / "lib" / "state_gradients").rglob("[!_]*.py")
     modules = [p.relative_to(ROOT / "lib").with_suffix("") for p in paths]
