@@ -36,10 +36,10 @@ book: $(READY) ## run the notebooks, build the book: _build/html/index.html
 
 test: $(READY) ## lint, tests, then the whole book with warnings as errors
 	$(MAKE) lint
-	$(BIN)/python -m pytest --ignore tests/test_book.py
+	$(BIN)/python -m pytest --ignore tests/test_book.py --ignore tests/test_browser.py
 	$(BIN)/state-gradients render
 	$(BUILD)
-	$(BIN)/python -m pytest tests/test_book.py
+	$(BIN)/python -m pytest tests/test_book.py tests/test_browser.py
 
 extras: $(EXTRAS) ## JAX and Dask into .venv
 

@@ -7,6 +7,10 @@ document.addEventListener("DOMContentLoaded", () => {
       if (isEmpty(cell)) replaceByPlainCell(cell);
     }
   }
+  // A number and its deviation stay on one line.
+  for (const cell of document.querySelectorAll(".cell_output td")) {
+    cell.classList.toggle("number", /^[-+−–±≈\d.,%\s]+$/.test(cell.textContent));
+  }
 });
 
 function isEmpty(cell) {
