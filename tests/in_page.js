@@ -123,11 +123,20 @@ window.book = (() => {
     return (light + 0.05) / (dark + 0.05);
   }
 
+  function hasText(element) {
+    const isText = (node) => node.nodeType === Node.TEXT_NODE && node.data.trim();
+    return [...element.childNodes].some(isText);
+  }
+
+  // Code that is folded away counts: a reader may open it.
+  function canBeSeen(element) {
+    return element.checkVisibility() || element.closest("details:not([open])");
+  }
+
   // 4.5 is WCAG's AA for text of this size.
   function unreadable() {
-    const texts = all("p, li, h1, h2, h3, figcaption, th, td, td *, pre, dt, dd, summary");
-    return texts
-      .filter((element) => element.textContent.trim() && element.checkVisibility())
+    return all("*:not(script, style, svg *, mjx-assistive-mml *)")
+      .filter((element) => hasText(element) && canBeSeen(element))
       .map((element) => [element, contrast(element)])
       .filter(([, ratio]) => ratio < 4.5)
       .map(([element, ratio]) => named(element, `contrast ${ratio.toFixed(1)}`));
