@@ -35,7 +35,7 @@ book: $(READY) ## run the notebooks, build the book: _build/html/index.html
 	@echo "The book: _build/html/index.html"
 
 # What reads the executed pages, or makes the book again from them
-OF_THE_BOOK := tests/test_book.py tests/test_tutorials.py
+OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py)
 
 test: $(READY) ## lint, tests, then the whole book with warnings as errors
 	$(MAKE) lint

@@ -9,6 +9,7 @@ import yaml
 from bs4 import BeautifulSoup
 from conftest import ROOT
 
+import state_gradients as public
 from state_gradients.paper.book.rendering import read_page
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.md"))
@@ -33,8 +34,9 @@ each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 
 def pages_of_toc():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    chapters = [c["file"] for part in toc["parts"] for c in part["chapters"]]
-    return [toc["root"], *chapters]
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    sections = [section for c in chapters for section in c.get("sections", [])]
+    return [toc["root"], *(page["file"] for page in [*chapters, *sections])]
 
 
 def code_of(page):
@@ -69,14 +71,26 @@ def test_every_published_figure_and_table_has_a_page(item):
     assert re.search(rf"{mark}\b", text), f"{page} must hold {item} as `{mark}`"
 
 
-def test_the_api_page_names_every_module():
-    text = (ROOT / "book" / "api.md").read_text()
+def test_the_pages_of_the_library_name_every_module():
+    pages = (ROOT / "book" / "api").glob("*.md")
+    text = "\n".join(page.read_text() for page in pages)
     named = re.findall(r"automodule:: ([\w.]+)", text)
-    paths = (ROOT / "lib" / "state_gradients").rglob("[!_]*.py")
+    paths = (ROOT / "lib" / "state_gradients").rglob("*.py")
     modules = [p.relative_to(ROOT / "lib").with_suffix("") for p in paths]
-    names = {".".join(m.parts) for m in modules}
-    assert len(named) == len(set(named))
-    assert names - set(named) == set()
+    names = [".".join(m.parts).removesuffix(".__init__") for m in modules]
+    assert sorted(named) == sorted(set(names) - {"state_gradients"})
+
+
+def test_the_overview_of_the_library_links_every_public_name():
+    text = (ROOT / "book" / "api.md").read_text()
+    assert sorted(re.findall(r"{py:\w+}`\.(\w+)`", text)) == sorted(public.__all__)
+
+
+@pytest.mark.skipif(not PAGES, reason="the book is not built: make book")
+def test_the_links_of_the_overview_lead_to_the_rooms():
+    table = BeautifulSoup((HTML / "book" / "api.html").read_text(), "html.parser")
+    names = table.select("td code.xref")
+    assert [str(code) for code in names if not code.find_parent("a")] == []
 
 
 @each_source
