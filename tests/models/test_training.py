@@ -110,7 +110,7 @@ FROZEN = {"embedding": "frozen"}
         ("adagrad", 0.05, {}),
         ("sgd", 0.05, DROPPED),
         ("adagrad", 1e3, DROPPED),
-        ("sgd", 0.05, FROZEN),
+        ("sgd", 0.5, FROZEN),
         ("adagrad", 0.05, FROZEN | DROPPED),
     ],
 )
@@ -124,8 +124,10 @@ def test_one_step_equals_central_differences_clipped_and_applied(
     model = language_model.build_language_model(
         experiment.model, V, seed=5, embeddings=table
     )
+    # gates that curve; an input whose gradient, were it counted, would show in the norm
+    factor = 40 if is_frozen else 10
     for variable in model.trainable_variables:
-        variable.assign(variable.value * 10)  # gates that curve
+        variable.assign(variable.value * factor)
     # three words, repeated: the norm per occurrence is another one than the summed
     ids, targets = np.random.default_rng(0).integers(3, size=(2, 2, 4), dtype=np.int32)
     masks = training.dropout_masks(experiment, 1, 0)
@@ -137,7 +139,7 @@ def test_one_step_equals_central_differences_clipped_and_applied(
     # the embedding's part of the norm is per occurrence, before repeated words add up
     norm = np.sqrt(sum((g**2).sum() for k, g in gradients.items() if k != "embedding"))
     scale = min(1, clip_norm / norm)
-    assert (scale < 1) == (clip_norm == 0.05)
+    assert (scale < 1) == (clip_norm < 1)
     values = [v.value for v in model.trainable_variables]
     squares = [ops.full_like(v, 0.1) for v in values if optimizer == "adagrad"]
     run = training._training_step(model, experiment.training)

@@ -174,6 +174,7 @@ def test_untrained_twin_shares_the_initial_weights(project):
     assert float(artifacts.load("mine-untrained", "training")["epochs_run"]) == 0
 
 
+@pytest.mark.slow
 def test_the_synthetic_corpus_is_averaged_by_its_new_tokens_and_probed(
     project, monkeypatch
 ):
@@ -233,6 +234,20 @@ def test_one_hot_input_is_never_whitened():
     # Centred, I - 1/3 is a projection on 2 of the 3 dimensions; divided by V - 1 = 2.
     np.testing.assert_allclose(spread["embedding_variance"], [0.5, 0.5, 0], atol=1e-15)
     assert list(spread) == ["embedding_variance"]
+
+
+def test_a_state_of_fewer_units_than_the_embedding_is_analysed(rng):
+    each = rng.normal(size=(9, 1, 1, 2, 3, 5))  # 3 units, 5 components
+    axes = ("state_kind", "group", "delay", "state", "embedding", "embedding_2")
+    gradient = xr.DataArray(each.mean(axis=0), dims=axes[:5])
+    moment = np.einsum("n...se,n...sf->...ef", each, each) / 9
+    moment = xr.DataArray(moment, dims=axes[:3] + axes[4:])
+    table = xr.DataArray(rng.normal(size=(20, 5)), dims=("vocabulary", "embedding"))
+    found = summary.spectra_of(gradient, table, moment).sel(normalization="raw")
+    rows = each.transpose(1, 2, 3, 0, 4, 5).reshape(1, 1, 2, 27, 5)
+    expected = np.linalg.svdvals(rows)[..., :3] / 3  # of the nine stacked, beside s
+    np.testing.assert_allclose(found["rms_s"], expected, rtol=1e-9)
+    assert found["s"].shape == found["rms_s"].shape
 
 
 def test_other_embeddings_must_be_whitened_to_be_analysed():

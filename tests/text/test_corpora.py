@@ -211,6 +211,17 @@ def test_a_text_that_ends_lines_at_stops_becomes_ids(own, tmp_path):
     assert fingerprint(own) != fingerprint(dataclasses.replace(own, eos_at_stops=True))
 
 
+def test_a_mark_within_the_text_stays_and_a_blank_end_is_no_empty_text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("a\n\ufeffb\n\n", "utf-8")
+    assert [*read_lines(path)] == [["a", "<eos>"], ["\ufeffb", "<eos>"], ["<eos>"]]
+
+
+def test_a_text_with_no_more_types_than_are_kept_is_not_cut():
+    frequencies = {"b": 1, "<eos>": 1, "a": 2}
+    assert rank_types(frequencies, 3) == ("a", "<eos>", "b")
+
+
 def test_missing_own_file_is_named(own, tmp_path):
     (tmp_path / "test.txt").unlink()
     for function in (load, fingerprint):
