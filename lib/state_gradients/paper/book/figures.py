@@ -40,8 +40,10 @@ def compare(data, *, interval=None, title=""):
 
     Parameters
     ----------
-    data : Dataset, as :func:`state_gradients.figures.plot_memory_and_selectivity` takes
-        Of those of several experiments that have been run; None or empty for none.
+    data : Dataset or None
+        Of those of several experiments that have been run, as
+        :func:`state_gradients.figures.curves.plot_memory_and_selectivity` takes them;
+        None or empty for none.
     interval : Dataset, optional
         Drawn as bands.
     title : str

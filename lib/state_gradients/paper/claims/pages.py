@@ -67,7 +67,7 @@ def verdicts(names, experiments, judged):
     experiments : iterable of str
         Those that the page shows.
     judged : pandas.DataFrame
-        What :func:`state_gradients.paper.claims.table` returned.
+        What :func:`state_gradients.paper.claims.judging.table` returned.
 
     Returns
     -------
