@@ -2,5 +2,6 @@
 
 Read `settings` (what an experiment is, from params.yaml), then `labels` (names and
 meanings of axes and variables), `atomic` (files that are whole or absent) and
-`backends` (the few places where TensorFlow and JAX differ).
+`backends` (the few places where TensorFlow and JAX differ); `checks` refuses what looks
+like an argument and is none.
 """
