@@ -92,8 +92,8 @@ def fit_whitening(embeddings):
     mean, D, Z = (np.ldexp(x, e * exponent) for x, e in ((mean, 1), (D, 1), (Z, -1)))
     if not np.isfinite(Z).all() or not D.diagonal().all():
         raise ValueError(
-            "fit_whitening: the scale of `embeddings` must leave their whitening within "
-            f"float64, received values up to 2^{exponent}; give them in other units."
+            "fit_whitening: the scale of `embeddings` must leave D and Z in float64, "
+            f"received values up to 2^{exponent}; give them in other units."
         )
     return Whitening(mean=mean, D=D, Z=Z)
 

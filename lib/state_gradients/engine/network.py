@@ -8,18 +8,10 @@ them does nothing here, and what stands above the stack is never run.
 
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 from keras import ops
 
-from state_gradients.engine import readers
-
-TRANSPARENT = (
-    keras.layers.Dropout,
-    keras.layers.SpatialDropout1D,
-    keras.layers.GaussianNoise,
-    keras.layers.GaussianDropout,
-)
+from state_gradients.engine import readers, trust
 
 
 @dataclass(frozen=True)
@@ -72,53 +64,20 @@ def read_network(model, *, n_layers=1, dtype="float32"):
         If the model does not begin so, masks, is stateful, goes backwards, or has fewer
         such layers.
     """
-    layers = [x for x in model.layers if not isinstance(x, keras.layers.InputLayer)]
-    if not layers or not isinstance(layers[0], keras.layers.Embedding):
-        _refuse("begin with an Embedding", layers[:2])
-    if layers[0].mask_zero:
-        _refuse("not mask (`mask_zero=True`)", layers[:1])
-    stack, below = [], layers[0]
-    for layer in layers[1:]:
-        if not _reads(layer, below) or not isinstance(
-            layer, (keras.layers.RNN, keras.layers.Bidirectional, *TRANSPARENT)
-        ):
-            break
-        if isinstance(layer, keras.layers.Bidirectional) or layer in stack:
-            _refuse("read forwards only, each layer once", [layer])
-        if isinstance(layer, keras.layers.RNN):
-            if layer.go_backwards or layer.stateful:
-                _refuse("have neither `go_backwards` nor `stateful` layers", [layer])
-            stack.append(layer)
-            if not layer.return_sequences:
-                break
-        below = layer
-    if not stack:
-        _refuse("begin Embedding -> recurrent layer", layers[:2])
-    if not 1 <= n_layers <= len(stack):
+    embedding, path = trust.chain(model)
+    places = [k for k, layer in enumerate(path) if trust.is_recurrent(layer)]
+    if not 1 <= n_layers <= len(places):
         raise ValueError(
-            "read_network: `layer` must be one of the recurrent layers 1.."
-            f"{len(stack)} that follow the embedding one by one, received {n_layers}."
+            "mean_state_gradients: `layer` must be one of the recurrent layers 1.."
+            f"{len(places)} that follow the embedding one by one, received {n_layers}."
         )
-    table = ops.convert_to_numpy(layers[0].embeddings).astype(dtype)
-    found, size = [], table.shape[1]
-    for layer in stack[:n_layers]:
-        cell = getattr(layer, "cell", None)
-        if cell is None:
-            _refuse("have layers with a cell (not ConvLSTM and the like)", [layer])
-        found.append(readers.read_cell(cell, n_inputs=size, dtype=dtype))
-        size = found[-1].sizes[found[-1].output]
-    return Network(table, tuple(found))
-
-
-def _reads(layer, below):
-    """Return whether a layer's input is the output of the layer `below`."""
-    source = keras.tree.flatten(layer.input)[0]._keras_history.operation
-    return source is below
-
-
-def _refuse(must, layers):
-    raise ValueError(
-        f"read_network: the model must {must}; received "
-        f"{[f'{layer.name} ({type(layer).__name__})' for layer in layers]}. Build such "
-        "a model with the same weights."
-    )
+    path = path[: places[n_layers - 1] + 1]
+    table = ops.convert_to_numpy(embedding.embeddings).astype(dtype)
+    trust.require_rows(embedding, table)
+    cells, size = [], table.shape[1]
+    for layer in filter(trust.is_recurrent, path):
+        cells.append(readers.read_cell(layer.cell, n_inputs=size, dtype=dtype))
+        size = cells[-1].sizes[cells[-1].output]
+    network = Network(table, tuple(cells))
+    trust.require_same_first_steps(embedding, path, network)
+    return network
