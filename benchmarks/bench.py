@@ -39,8 +39,8 @@ import tensorflow as tf
 from state_gradients.engine import means, words
 from state_gradients.foundation import settings as config
 from state_gradients.models import batching, training
-from state_gradients.models import cells as recurrences
 from state_gradients.models import language_model as models
+from state_gradients.models.cells import DiagonalCell, MinGRUCell
 
 V, E, H, DELAY = 10_000, 64, 256, 50
 TOKENS = 2_048
@@ -140,8 +140,8 @@ def extensions(model, ids):
     cells = {
         "gru": language_model(cell="gru"),
         "rnn": language_model(cell="rnn"),
-        "min_gru": of_cell(recurrences.MinGRUCell(H)),
-        "diagonal": of_cell(recurrences.DiagonalCell(H)),
+        "min_gru": of_cell(MinGRUCell(H)),
+        "diagonal": of_cell(DiagonalCell(H)),
     }
 
     def every_type():

@@ -103,10 +103,10 @@ def inspect(model, ids, *, max_delay=50, state=None, layer=1, dtype=None, **opti
     ValueError, FloatingPointError
         As mean_state_gradients.
     """
-    from state_gradients.engine import means as gradients
+    from state_gradients.engine import means
 
-    network, *_ = gradients.read(model, state=state, layer=layer, dtype=dtype)
-    means = gradients.mean_state_gradients(
+    network, *_ = means.read(model, state=state, layer=layer, dtype=dtype)
+    gradients = means.mean_state_gradients(
         model,
         ids,
         max_delay=max_delay,
@@ -115,8 +115,8 @@ def inspect(model, ids, *, max_delay=50, state=None, layer=1, dtype=None, **opti
         dtype=dtype,
         **options,
     )
-    found = spectra_of(means["state_gradient"], network.table).drop_dims("direction")
-    return found.assign(n_samples=means["n_samples"])
+    curves = spectra_of(gradients["state_gradient"], network.table)
+    return curves.drop_dims("direction").assign(n_samples=gradients["n_samples"])
 
 
 def inspect_files(
@@ -158,9 +158,9 @@ def inspect_files(
         )
     report(f"loading {model}")
     loaded = saved.load_model(model, imports=imports)
-    from state_gradients.engine import means as gradients
+    from state_gradients.engine import means
 
-    network, (state,), _ = gradients.read(loaded, state=state, layer=layer)
+    network, (state,), _ = means.read(loaded, state=state, layer=layer)
     rows = len(network.table)
     if len(types) != rows:
         raise ValueError(

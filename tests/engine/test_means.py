@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from keras import ops
 
 from state_gradients.analysis import sentences, whitening
-from state_gradients.engine import jobs, network, readers, sums, tiles, words
-from state_gradients.engine import means as gradients
+from state_gradients.engine import jobs, readers, sums, tiles, words
+from state_gradients.engine.means import mean_state_gradients
+from state_gradients.engine.network import read_network
 from state_gradients.foundation import backends
 from state_gradients.foundation import settings as config
-from state_gradients.models import cells as recurrences
 from state_gradients.models import language_model
+from state_gradients.models.cells import DiagonalCell, MinGRUCell
 
 V, E, H, T = 7, 3, 4, 9
 double = pytest.mark.skipif(
@@ -70,8 +71,8 @@ def make_cell(name, units):
         "gru": lambda: layers.GRUCell(units, reset_after=False),
         "gru reset after": lambda: layers.GRUCell(units),
         "rnn": lambda: layers.SimpleRNNCell(units),
-        "mingru": lambda: recurrences.MinGRUCell(units),
-        "diagonal": lambda: recurrences.DiagonalCell(units),
+        "mingru": lambda: MinGRUCell(units),
+        "diagonal": lambda: DiagonalCell(units),
         "leaky": lambda: LeakyCell(units),
         "plain": lambda: PlainCell(units),
         "stacked": lambda: layers.StackedRNNCells(
@@ -201,7 +202,7 @@ def test_mean_equals_central_differences_of_the_unrolled_cell(cell, names, engin
     ids = np.random.default_rng(0).integers(V, size=T)
     reference = central_differences(model, ids)
     for name, jacobians in zip(names, reference, strict=False):
-        result = gradients.mean_state_gradients(
+        result = mean_state_gradients(
             model, ids, max_delay=4, state=name, dtype="float64", engine=engine
         )
         mean, numbers = averaged(jacobians, 4)
@@ -233,7 +234,7 @@ def test_any_layer_with_respect_to_any_lower_one(cells, layer, wrt, engine):
     reference = central_differences(model, ids, layer=layer, wrt=wrt)
     names = dict(CELLS)[cells[layer - 1]]
     for name, jacobians in zip(names, reference, strict=False):
-        result = gradients.mean_state_gradients(
+        result = mean_state_gradients(
             model,
             ids,
             max_delay=4,
@@ -270,7 +271,7 @@ def test_random_shapes_equal_central_differences(
         max_delay,
         lambda t, p: t // span == p // span,
     )
-    result = gradients.mean_state_gradients(
+    result = mean_state_gradients(
         model,
         ids,
         max_delay=max_delay,
@@ -295,7 +296,7 @@ def test_groups_positions_and_windows_choose_the_input_that_counts(engine):
     )
     positions = np.arange(T)[None] % 3 == 1
     options = {"max_delay": 4, "dtype": "float64", "engine": engine}
-    by_type = gradients.mean_state_gradients(model, ids, groups=groups, **options)
+    by_type = mean_state_gradients(model, ids, groups=groups, **options)
     assert list(by_type.group.values) == ["even", "low", "all"]
     assert by_type.state_gradient.dims == ("group", "delay", "state", "embedding")
     for name, members in zip(groups.group.values, groups.values, strict=True):
@@ -303,13 +304,11 @@ def test_groups_positions_and_windows_choose_the_input_that_counts(engine):
         found = by_type.sel(group=name)
         np.testing.assert_allclose(found.state_gradient, mean, **DIFFERENCES)
         np.testing.assert_array_equal(found.n_samples, numbers)
-    by_place = gradients.mean_state_gradients(
-        model, ids, positions=positions, **options
-    )
+    by_place = mean_state_gradients(model, ids, positions=positions, **options)
     mean, numbers = averaged(jacobians, 4, lambda t, p: positions[0, p])
     np.testing.assert_allclose(by_place.state_gradient[0], mean, **DIFFERENCES)
     np.testing.assert_array_equal(by_place.n_samples[0], numbers)
-    cut = gradients.mean_state_gradients(model, ids, window=5, **options)
+    cut = mean_state_gradients(model, ids, window=5, **options)
     mean, numbers = averaged(jacobians, 4, lambda t, p: t // 5 == p // 5)
     np.testing.assert_allclose(cut.state_gradient, mean, **DIFFERENCES)
     np.testing.assert_array_equal(cut.n_samples, numbers)
@@ -323,7 +322,7 @@ def test_the_second_moment_is_the_mean_gram_matrix(engine):
     groups = np.array([np.arange(V) < 4, np.ones(V, bool)])
     for kind, jacobians in enumerate(central_differences(model, ids)[:2]):
         gram = jacobians.swapaxes(-1, -2) @ jacobians
-        result = gradients.mean_state_gradients(
+        result = mean_state_gradients(
             model,
             ids,
             max_delay=4,
@@ -345,13 +344,13 @@ def test_blocks_are_means_over_stretches_of_inputs():
     ids = np.random.default_rng(8).integers(V, size=T)
     jacobians = central_differences(model, ids)[0]
     options = {"max_delay": 3, "dtype": "float64"}
-    result = gradients.mean_state_gradients(model, ids, blocks=2, **options)
+    result = mean_state_gradients(model, ids, blocks=2, **options)
     assert result.state_gradient.dims == ("block", "delay", "state", "embedding")
     for block in (0, 1):  # input p of 9 is in block p * 2 // 9
         mean, numbers = averaged(jacobians, 3, lambda t, p, b=block: p * 2 // T == b)
         np.testing.assert_allclose(result.state_gradient[block], mean, **DIFFERENCES)
         np.testing.assert_array_equal(result.n_samples[block], numbers)
-    whole = gradients.mean_state_gradients(model, ids, **options)
+    whole = mean_state_gradients(model, ids, **options)
     pooled = result.state_gradient.weighted(result.n_samples).mean("block")
     # the same float64 sums in another order
     np.testing.assert_allclose(pooled, whole.state_gradient, rtol=0, atol=1e-15)
@@ -361,7 +360,7 @@ def test_blocks_are_means_over_stretches_of_inputs():
 def test_streams_start_from_zero_and_are_pooled():
     model = build("gru")
     ids = np.random.default_rng(2).integers(V, size=(2, T))
-    both = gradients.mean_state_gradients(model, ids, max_delay=3, dtype="float64")
+    both = mean_state_gradients(model, ids, max_delay=3, dtype="float64")
     parts = [averaged(central_differences(model, row)[0], 3) for row in ids]
     expected = (parts[0][0] + parts[1][0]) / 2
     np.testing.assert_allclose(both.state_gradient, expected, **DIFFERENCES)
@@ -404,7 +403,7 @@ def test_delay_ten_equals_batch_jacobian_of_the_unrolled_cell():
         tape.watch(embedded)
         cell = layer(embedded)[2]
     reference = tape.batch_jacobian(cell, embedded)[0, :, 0]  # only t = 10 has delay 10
-    result = gradients.mean_state_gradients(model, ids, max_delay=10)
+    result = mean_state_gradients(model, ids, max_delay=10)
     # float32 products over ten steps: 10 * sqrt(H) * 2^-24 relative, to entries <= 1
     np.testing.assert_allclose(
         result.state_gradient.sel(delay=10), reference, rtol=1e-4, atol=1e-6
@@ -420,14 +419,14 @@ def test_float32_over_many_jobs_agrees_with_one_float64_job(cell, engine, monkey
     names = dict(CELLS)[cell][:1]
     options = {"max_delay": 6, "state": names, "second_moment": True}
     if backends.supports("float64"):
-        reference = gradients.mean_state_gradients(
+        reference = mean_state_gradients(
             model, ids, dtype="float64", engine="tiles", **options
         )
     else:
-        reference = gradients.mean_state_gradients(model, ids, **options)
+        reference = mean_state_gradients(model, ids, **options)
     monkeypatch.setattr(jobs, "LENGTH", 70)
     monkeypatch.setattr(tiles, "TILE", 5 * E * H)
-    found = gradients.mean_state_gradients(model, ids, engine=engine, **options)
+    found = mean_state_gradients(model, ids, engine=engine, **options)
     assert found.state_gradient.dims[0] == "state_kind"
     assert found.state_gradient.dtype == np.float64
     for name in ("state_gradient", "second_moment"):
@@ -442,21 +441,19 @@ def test_float32_over_many_jobs_agrees_with_one_float64_job(cell, engine, monkey
 def test_reruns_are_the_same_to_the_bit():
     model = build("lstm")
     ids = np.random.default_rng(5).integers(V, size=600)
-    first, second = (
-        gradients.mean_state_gradients(model, ids, max_delay=6) for _ in range(2)
-    )
+    first, second = (mean_state_gradients(model, ids, max_delay=6) for _ in range(2))
     xr.testing.assert_identical(first, second)
 
 
-@pytest.mark.parametrize("memory", [1.0, 4e9])
-def test_every_type_has_the_mean_of_its_group(memory, monkeypatch):
+@pytest.mark.parametrize("max_bytes", [1.0, 4e9])
+def test_every_type_has_the_mean_of_its_group(max_bytes, monkeypatch):
     monkeypatch.setattr(tiles, "LONGEST", 50)  # and none of a type more than 64 times
     model = build("lstm")
     ids = np.random.default_rng(9).integers(V - 1, size=(2, 200))  # type 6 is absent
-    found = list(words.type_gradients(model, ids, max_delay=5, memory=memory))
+    found = list(words.type_gradients(model, ids, max_delay=5, max_bytes=max_bytes))
     found = xr.concat(found, "group").sortby("group")
     assert found.group.values.tolist() == list(range(V - 1))
-    whole = gradients.mean_state_gradients(model, ids, max_delay=5, groups=np.eye(V))
+    whole = mean_state_gradients(model, ids, max_delay=5, groups=np.eye(V))
     # float32 sums of at most 64 inputs in another order
     scale = float(abs(whole.state_gradient[: V - 1]).max())
     np.testing.assert_allclose(
@@ -492,7 +489,7 @@ ONE = 6 * E * H * 4  # bytes of a type's sums: delays, embedding, units, float32
 
 
 @pytest.mark.parametrize(
-    ("ids", "memory", "at_most"),
+    ("ids", "max_bytes", "at_most"),
     [
         (np.tile(np.arange(V), 8), 1e9, V),  # all are open to the end
         (np.tile(np.arange(V), 8), 4 * ONE, 4),
@@ -501,8 +498,8 @@ ONE = 6 * E * H * 4  # bytes of a type's sums: delays, embedding, units, float32
         (np.tile(np.arange(V), 80), 6 * ONE, 2),  # frequent: in float64 as well
     ],
 )
-def test_the_sums_of_open_types_stay_within_the_memory(
-    ids, memory, at_most, short_tiles, monkeypatch
+def test_the_sums_of_open_types_stay_within_the_bytes(
+    ids, max_bytes, at_most, short_tiles, monkeypatch
 ):
     short_tiles(1)
     opened, took = [], sums.Sums.expect
@@ -512,7 +509,9 @@ def test_the_sums_of_open_types_stay_within_the_memory(
         opened.append(len(kept.running))
 
     monkeypatch.setattr(sums.Sums, "expect", expect)
-    found = list(words.type_gradients(build("lstm"), ids, max_delay=5, memory=memory))
+    found = list(
+        words.type_gradients(build("lstm"), ids, max_delay=5, max_bytes=max_bytes)
+    )
     assert len(found) == V
     assert max(opened) == at_most
 
@@ -522,7 +521,7 @@ def test_types_that_follow_each_other_share_a_shard(short_tiles, monkeypatch):
     shards, dealt = [], words._dealt
     monkeypatch.setattr(words, "_dealt", lambda *a: shards.extend(dealt(*a)) or shards)
     ids = np.repeat(np.arange(V), 8)
-    list(words.type_gradients(build("lstm"), ids, max_delay=5, memory=1.5 * ONE))
+    list(words.type_gradients(build("lstm"), ids, max_delay=5, max_bytes=1.5 * ONE))
     assert len(shards) == 1
 
 
@@ -538,37 +537,32 @@ def test_no_float32_sum_runs_over_more_inputs_than_is_safe(monkeypatch):
     ids[::20] = np.arange(50) % V
     list(words.type_gradients(build("lstm"), ids, max_delay=5))
     positions = np.arange(1000)[None] % 10 == 0
-    gradients.mean_state_gradients(build("lstm"), ids, max_delay=5, positions=positions)
+    mean_state_gradients(build("lstm"), ids, max_delay=5, positions=positions)
     assert sums.FLUSH // 2 < max(added) <= sums.FLUSH
 
 
 def test_inputs_far_apart_share_long_tiles(monkeypatch):
     monkeypatch.setattr(tiles, "TILE", 40 * E * H)
-    block = tiles.Block(
-        cells=network.read_network(build("lstm")).cells,
+    job = jobs.Job(
+        request=jobs.Request(max_delay=5, state_indices=(0,), n_groups=500),
+        cells=read_network(build("lstm")).cells,
         trace=[[np.zeros((5000, E), np.float32)]],
         sources=np.arange(0, 5000, 10),
         ends=np.arange(0, 5000, 10) + 5,
         members=[(k,) for k in range(500)],
-        n_groups=500,
-        max_delay=5,
-        picked=(0,),
-        second_moment=False,
     )
-    n = [tile.stop - tile.start for tile in tiles._tiles(block)]
+    n = [tile.stop - tile.start for tile in tiles._tiles(job)]
     assert n[:-1] == [tiles.LONGEST] * (len(n) - 1)
 
 
 def test_a_mean_over_nothing_is_nan_with_no_samples():
     model = build("rnn")
     groups = np.array([np.zeros(V, bool), np.ones(V, bool)])
-    result = gradients.mean_state_gradients(
-        model, np.zeros(T, int), max_delay=2, groups=groups
-    )
+    result = mean_state_gradients(model, np.zeros(T, int), max_delay=2, groups=groups)
     assert np.isnan(result.state_gradient[0]).all()
     assert (result.n_samples[0] == 0).all()
     assert np.isfinite(result.state_gradient[1]).all()
-    alone = gradients.mean_state_gradients(
+    alone = mean_state_gradients(
         model, np.zeros(T, int), max_delay=2, groups=groups[:1]
     )
     assert np.isnan(alone.state_gradient).all()
@@ -578,9 +572,7 @@ def test_built_language_model_is_accepted():
     for cell in ("lstm", "gru", "rnn"):
         options = config.Model(units=H, embedding_size=E, cell=cell, layers=2)
         model = language_model.build_language_model(options, V, seed=1)
-        result = gradients.mean_state_gradients(
-            model, np.arange(V), max_delay=2, layer=2
-        )
+        result = mean_state_gradients(model, np.arange(V), max_delay=2, layer=2)
         assert result.state_gradient.shape == (3, H, E)
         assert float(abs(result.state_gradient).max()) > 0
 
@@ -607,12 +599,12 @@ def test_built_language_model_is_accepted():
 def test_bad_input_is_refused(change, message):
     arguments = {"ids": np.zeros(T, int), "max_delay": 3} | change
     with pytest.raises(ValueError, match=message):
-        gradients.mean_state_gradients(build("lstm"), **arguments)
+        mean_state_gradients(build("lstm"), **arguments)
 
 
 def test_states_of_different_sizes_are_asked_for_one_by_one():
     with pytest.raises(ValueError, match="must have one size"):
-        gradients.mean_state_gradients(
+        mean_state_gradients(
             build("leaky"), np.zeros(T, int), max_delay=1, state=("state_1", "state_2")
         )
 
@@ -621,16 +613,16 @@ def test_weights_that_are_not_finite_are_named():
     model = build("rnn")
     model.layers[1].cell.kernel.assign(np.full((E, H), np.nan))
     with pytest.raises(FloatingPointError, match="must be finite"):
-        gradients.mean_state_gradients(model, np.zeros(T, int), max_delay=1)
+        mean_state_gradients(model, np.zeros(T, int), max_delay=1)
 
 
 def test_dropout_and_backend_state_do_not_enter():
     options = config.Model(units=H, embedding_size=E, dropout=0.9)
     model = language_model.build_language_model(options, V, seed=1)
     ids = np.arange(V)
-    first = gradients.mean_state_gradients(model, ids, max_delay=2)
+    first = mean_state_gradients(model, ids, max_delay=2)
     model(ops.convert_to_tensor(ids[None]), training=True)
-    second = gradients.mean_state_gradients(model, ids, max_delay=2)
+    second = mean_state_gradients(model, ids, max_delay=2)
     xr.testing.assert_identical(first, second)
 
 
@@ -640,9 +632,9 @@ def test_differentials_of_a_long_text_are_forgotten(monkeypatch):
 
     class Watched(tiles._Differentials):
         def at(self, t):
-            found = super().at(t)
-            held.append(len(self.kept))
-            return found
+            differentials = super().at(t)
+            held.append(len(self))
+            return differentials
 
     monkeypatch.setattr(tiles, "_Differentials", Watched)
     monkeypatch.setattr(tiles, "TILE", E * H)  # a tile for every input or few
@@ -650,7 +642,5 @@ def test_differentials_of_a_long_text_are_forgotten(monkeypatch):
     monkeypatch.setattr(jobs, "LENGTH", 10**6)
     positions = np.arange(800)[None] % 40 == 0
     ids = np.random.default_rng(0).integers(V, size=800)
-    gradients.mean_state_gradients(
-        build("plain"), ids, max_delay=3, positions=positions
-    )
+    mean_state_gradients(build("plain"), ids, max_delay=3, positions=positions)
     assert max(held) <= 2 * readers.BATCH

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_means import E, H, V, build
 
-from state_gradients.engine import network as networks
+from state_gradients.engine.network import read_network
 
 L = keras.layers
 
@@ -27,10 +27,10 @@ def test_dropout_is_transparent_and_the_head_is_not_read():
         L.Dense(V),
         L.LSTM(H),
     )
-    network = networks.read_network(model, n_layers=2)
+    network = read_network(model, n_layers=2)
     assert [cell.names for cell in network.cells] == [("hidden", "cell"), ("hidden",)]
     with pytest.raises(ValueError, match=r"layers 1\.\.2 .* received 3"):
-        networks.read_network(model, n_layers=3)
+        read_network(model, n_layers=3)
 
 
 def test_a_functional_model_is_followed_along_its_graph():
@@ -40,7 +40,7 @@ def test_a_functional_model_is_followed_along_its_graph():
     beside = L.GRU(H, return_sequences=True)(embedded)  # does not read the first
     model = keras.Model(ids, [first, beside])
     with pytest.raises(ValueError, match=r"recurrent layers 1\.\.1"):
-        networks.read_network(model, n_layers=2)
+        read_network(model, n_layers=2)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_functional_model_is_followed_along_its_graph():
 )
 def test_other_models_are_refused(layers, message):
     with pytest.raises(ValueError, match=message):
-        networks.read_network(sequential(*layers))
+        read_network(sequential(*layers))
 
 
 def test_stateful_layers_are_refused():
@@ -67,18 +67,18 @@ def test_stateful_layers_are_refused():
         ]
     )
     with pytest.raises(ValueError, match="nor `stateful`"):
-        networks.read_network(model)
+        read_network(model)
 
 
 def test_a_model_without_embedding_is_refused():
     model = keras.Sequential([keras.Input((None, E)), L.LSTM(H)])
     with pytest.raises(ValueError, match="begin with an Embedding"):
-        networks.read_network(model)
+        read_network(model)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "leaky"])
 def test_a_network_survives_pickling_and_runs_in_stretches(cell):
-    network = networks.read_network(build(cell))
+    network = read_network(build(cell))
     other = pickle.loads(pickle.dumps(network))
     ids = np.random.default_rng(0).integers(V, size=12)
     trace, states = network.run(ids, network.zero_states())

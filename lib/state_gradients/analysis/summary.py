@@ -20,14 +20,21 @@ def pooled(blocks):
     blocks : Dataset
         ``state_gradient``, ``second_moment`` (block, ..), ``n_samples`` (block, ..).
     """
-    n_samples = blocks["n_samples"]
-    share = n_samples / n_samples.sum("block")
-    found = {"n_samples": n_samples.sum("block")}
-    for name in ("state_gradient", "second_moment"):
-        part = blocks[name]
-        part = part if (n_samples > 0).all() else part.fillna(0)  # no samples, share 0
-        found[name] = xr.dot(part, share, dim="block").transpose(*part.dims[1:])
-    return described(**found)
+    in_block = blocks["n_samples"]
+    in_text = in_block.sum("block")
+    share = in_block / in_text
+
+    def over_text(means):
+        if (in_block == 0).any():
+            means = means.fillna(0)  # a block without samples has no mean, and share 0
+        weighted = xr.dot(means, share, dim="block")
+        return weighted.transpose(*(dim for dim in means.dims if dim != "block"))
+
+    return described(
+        n_samples=in_text,
+        state_gradient=over_text(blocks["state_gradient"]),
+        second_moment=over_text(blocks["second_moment"]),
+    )
 
 
 def _versions(embedding):
@@ -63,7 +70,8 @@ def spectra_of(gradient, embedding, second_moment=None):
         With a ``normalization`` axis, "raw" and "whitened"; raw alone where the
         embedding's covariance is singular, as the attribute ``note`` then says.
     """
-    (versions, note), parts = _versions(embedding), {}
+    versions, note = _versions(embedding)
+    parts = {}
     for name, fitted in versions.items():
         one, moment = gradient, second_moment
         if fitted is not None:
@@ -126,7 +134,6 @@ def intervals(blocks, embedding, *, seed=0):
             return spectra.memory_curve(gradient)
 
         parts[name] = uncertainty.block_bootstrap(blocks, statistic, seed=seed)
+    without_units = {name: part.drop_vars("units") for name, part in parts.items()}
     units = "of its quantity; raw per embedding unit, whitened per deviation"
-    return _joined({k: v.drop_vars("units") for k, v in parts.items()}).assign_attrs(
-        units=units
-    )
+    return _joined(without_units).assign_attrs(units=units)

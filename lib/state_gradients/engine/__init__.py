@@ -2,6 +2,6 @@
 
 Read `means` (what is asked for), `network` (a Keras model as a stack of cells),
 `readers` and `formulas` (what a cell is, how it differentiates), `jobs` (a text in
-blocks), then `tiles` with `sums` (how a block is carried), `sweep` (the same on an
+parts), then `tiles` with `sums` (how a job is carried), `sweep` (the same on an
 accelerator) and `words` (every word type on its own).
 """

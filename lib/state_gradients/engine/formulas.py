@@ -6,7 +6,7 @@ follows) as Keras lays out its kernels, tangents X before the step become
 
     X J  of the older inputs,  and  B  of the input that the step has read.
 
-J consists of dense blocks and diagonals between states (an LSTM's has two dense blocks,
+J consists of dense matrices and diagonals between states (an LSTM's has two matrices,
 from h, and two diagonals, from c) and is never formed as a whole.
 States stand in Keras's order: ``(hidden, cell)`` for an LSTM, ``(hidden,)`` otherwise.
 Each form is written once, for NumPy and for ``keras.ops`` (the argument `xp`) and for
@@ -17,6 +17,7 @@ are known by then: for all tokens of `x`, or for one of them from its own slopes
 
 from functools import cached_property
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 from keras import ops
@@ -34,11 +35,16 @@ BACKEND = SimpleNamespace(
 
 
 class Differential:
-    """B, and J in blocks; leading axes are the tokens'.
+    """B, and J in parts; leading axes are the tokens'.
 
-    States are advanced from the last to the first: a state's diagonal scales itself, or
-    a later state that is already advanced. An LSTM's dh thus adds a dc, and neither its
-    dense block nor its `inputs` hold what comes by way of c.
+    Tangents are advanced by a token as
+
+        X_i  <-  driven_i + X_j diagonal_i,   from the last state i to the first,
+
+    where `driven` comes by the dense matrices, and at an input's own token from B. The
+    j of a diagonal is i itself, or a later state, which is advanced already. An LSTM's
+    dh thus adds a dc, and neither its dense matrix nor its `inputs` hold what comes by
+    way of c. Tangents of an input begin as zeros.
     """
 
     def __init__(self, inputs, dense, diagonal):
@@ -51,39 +57,101 @@ class Differential:
         """To each state i: (in, units_i). Made when asked for: not all inputs count."""
         return self._inputs()
 
+    def _last_to_first(self):
+        """Yield ``(i, j, diagonal)`` in the order in which states are advanced.
 
-def lstm_weights(kernel, recurrent, bias):
-    """Return them, then both kernels' gates i, f, g (n, 3, units) and o (n, units)."""
-    by_gate = [matrix.reshape(len(matrix), 4, -1) for matrix in (kernel, recurrent)]
-    parts = [part for matrix in by_gate for part in (matrix[:, :3], matrix[:, 3])]
-    return kernel, recurrent, bias, *parts
+        Whoever replaces X_i at each turn finds in X_j what the equation asks for.
+        """
+        for i in reversed(range(len(self.diagonal))):
+            j, vector = self.diagonal[i] or (i, None)
+            yield i, j, vector
+
+    def advance(self, tangents, driven):
+        """Return the tangents after the token, new arrays or tensors (.., units_i)."""
+        tangents = list(tangents)
+        for i, j, vector in self._last_to_first():
+            if vector is None:
+                tangents[i] = driven[i]
+            else:
+                tangents[i] = driven[i] + vector * tangents[j]
+        return tangents
+
+    def advance_in_place(self, tangents, driven):
+        """As :meth:`advance`, in NumPy arrays; what nothing drives is None."""
+        for i, j, vector in self._last_to_first():
+            if vector is None:
+                tangents[i][:] = 0 if driven[i] is None else driven[i]
+            else:
+                np.multiply(tangents[j], vector, out=tangents[i])
+                if driven[i] is not None:
+                    tangents[i] += driven[i]
+
+    def by_token(self):
+        """Return a function from a token, on the leading axis, to its differential."""
+        inputs = self.inputs  # of all tokens, before a compiled loop asks for one
+
+        def at(t):
+            return Differential(
+                lambda: [matrix[t] for matrix in inputs],
+                {states: matrix[t] for states, matrix in self.dense.items()},
+                [None if d is None else (d[0], d[1][t]) for d in self.diagonal],
+            )
+
+        return at
+
+
+class LSTMWeights(NamedTuple):
+    """Keras's weights, gates i, f, c, o; and its kernels cut after the cell's gates."""
+
+    kernel: np.ndarray  # (in, 4 units)
+    recurrent_kernel: np.ndarray  # (units, 4 units)
+    bias: np.ndarray  # (4 units,)
+    kernel_ifc: np.ndarray  # (in, 3, units)
+    kernel_o: np.ndarray  # (in, units)
+    recurrent_kernel_ifc: np.ndarray  # (units, 3, units)
+    recurrent_kernel_o: np.ndarray  # (units, units)
+
+
+def lstm_weights(kernel, recurrent_kernel, bias):
+    """Return Keras's weights of an LSTM as the formula takes them."""
+    of_input = kernel.reshape(len(kernel), 4, -1)
+    of_state = recurrent_kernel.reshape(len(recurrent_kernel), 4, -1)
+    return LSTMWeights(
+        kernel,
+        recurrent_kernel,
+        bias,
+        kernel_ifc=of_input[:, :3],
+        kernel_o=of_input[:, 3],
+        recurrent_kernel_ifc=of_state[:, :3],
+        recurrent_kernel_o=of_state[:, 3],
+    )
 
 
 def lstm(xp, weights, x, states):
-    """Gates i, f, g, o; c = f c' + i g; h = o tanh(c).
+    """Gates i, f, o, candidate a; c = f c' + i a; h = o tanh(c).
 
-    dc = f dc' + dh' (U_i [g i(1-i)] + U_f [c' f(1-f)] + U_g [i (1-g^2)])
+    With U the recurrent kernel, whose part for a Keras calls that of its gate c,
+
+    dc = f dc' + dh' (U_i [a i(1-i)] + U_f [c' f(1-f)] + U_c [i (1-a^2)])
     dh = o (1 - tanh^2 c) dc + dh' U_o [tanh(c) o(1-o)],  brackets scaling columns.
     """
-    kernel, recurrent, bias, *by_gate = weights
     h, c = states
-    z = xp.matmul(x, kernel) + xp.matmul(h, recurrent) + bias
-    i, f, g, o = xp.split(z, 4, axis=-1)
-    i, f, o, g = xp.sigmoid(i), xp.sigmoid(f), xp.sigmoid(o), xp.tanh(g)
-    after = f * c + i * g
+    z = xp.matmul(x, weights.kernel) + xp.matmul(h, weights.recurrent_kernel)
+    i, f, a, o = xp.split(z + weights.bias, 4, axis=-1)
+    i, f, o, a = xp.sigmoid(i), xp.sigmoid(f), xp.sigmoid(o), xp.tanh(a)
+    after = f * c + i * a
     squashed = xp.tanh(after)
-    gates = xp.stack([g * i * (1 - i), c * f * (1 - f), i * (1 - g * g)], axis=-2)
+    ifc = xp.stack([a * i * (1 - i), c * f * (1 - f), i * (1 - a * a)], axis=-2)
     output = (squashed * o * (1 - o))[..., None, :]
-    slopes = gates, output, o * (1 - squashed * squashed), f
+    slopes = ifc, output, o * (1 - squashed * squashed), f
 
-    def differential(gates, output, slope, f):
-        def followed(on_gates, on_output):  # (n, gate, units), (n, units)
-            on_cell = xp.einsum("ngu,...gu->...nu", on_gates, gates)
-            return on_output * output, on_cell
+    def differential(ifc, output, slope, f):
+        def on_states(kernel_ifc, kernel_o):
+            return kernel_o * output, xp.einsum("ngu,...gu->...nu", kernel_ifc, ifc)
 
-        to_h, to_c = followed(*by_gate[2:])
+        to_h, to_c = on_states(weights.recurrent_kernel_ifc, weights.recurrent_kernel_o)
         return Differential(
-            lambda: followed(*by_gate[:2]),
+            lambda: on_states(weights.kernel_ifc, weights.kernel_o),
             {(0, 0): to_h, (0, 1): to_c},
             ((1, slope), (1, f)),
         )
@@ -91,48 +159,63 @@ def lstm(xp, weights, x, states):
     return (o * squashed, after), slopes, differential
 
 
-def gru_weights(kernel, recurrent, bias):
-    """Return both kernels' gates, and the biases before and after the reset gate."""
+class Gates(NamedTuple):
+    """What a GRU holds for each gate: update z, reset r, candidate h, as Keras's."""
+
+    z: np.ndarray
+    r: np.ndarray
+    h: np.ndarray
+
+
+class GRUWeights(NamedTuple):
+    """Keras's weights by gate; `recurrent_bias` stands before the reset gate."""
+
+    kernel: Gates  # (in, units)
+    recurrent_kernel: Gates  # (units, units)
+    bias: Gates  # (units,)
+    recurrent_bias: Gates  # (units,)
+
+
+def gru_weights(kernel, recurrent_kernel, bias):
+    """Return Keras's weights of a GRU as the formula takes them."""
     outer, inner = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
-    gates = [*np.split(kernel, 3, axis=1), *np.split(recurrent, 3, axis=1)]
-    return *gates, outer.reshape(3, -1), inner.reshape(3, -1)
+    by_kind = kernel, recurrent_kernel, outer, inner
+    return GRUWeights(*(Gates(*np.split(one, 3, axis=-1)) for one in by_kind))
 
 
 def _gru(xp, weights, x, states, *, reset_after):
-    """Gates z, r; candidate k; h = z h' + (1 - z) k.
+    """Gates z, r; candidate a; h = z h' + (1 - z) a.
 
-    With the reset gate before the product, k = tanh(e W_k + (r h') U_k + b),
-        dk = [de W_k + (r dh' + h' r(1-r) dr) U_k] (1 - k^2),
-    and after it (``reset_after``), k = tanh(e W_k + r (h' U_k + b') + b),
-        dk = [de W_k + r dh' U_k + (h' U_k + b') r(1-r) dr] (1 - k^2),
+    With the reset gate before the product, a = tanh(e W_h + (r h') U_h + b),
+        da = [de W_h + (r dh' + h' r(1-r) dr) U_h] (1 - a^2),
+    and after it (``reset_after``), a = tanh(e W_h + r (h' U_h + b') + b),
+        da = [de W_h + r dh' U_h + (h' U_h + b') r(1-r) dr] (1 - a^2),
     dr = de W_r + dh' U_r before the gate's slope r(1-r).
     """
-    wz, wr, wk, uz, ur, uk, outer, inner = weights
+    kernel, recurrent, bias, recurrent_bias = weights
     (h,) = states
-    z, r, k = (xp.matmul(x, w) + outer[n] for n, w in enumerate((wz, wr, wk)))
-    z = xp.sigmoid(z + xp.matmul(h, uz) + inner[0])
-    r = xp.sigmoid(r + xp.matmul(h, ur) + inner[1])
-    recalled = xp.matmul(h if reset_after else r * h, uk) + inner[2]
-    k = xp.tanh(k + (r * recalled if reset_after else recalled))
-    update = ((h - k) * z * (1 - z))[..., None, :]
-    candidate = ((1 - z) * (1 - k * k))[..., None, :]
+    z, r, a = (xp.matmul(x, w) + b for w, b in zip(kernel, bias, strict=True))
+    z = xp.sigmoid(z + xp.matmul(h, recurrent.z) + recurrent_bias.z)
+    r = xp.sigmoid(r + xp.matmul(h, recurrent.r) + recurrent_bias.r)
+    read = h if reset_after else r * h
+    recalled = xp.matmul(read, recurrent.h) + recurrent_bias.h
+    a = xp.tanh(a + (r * recalled if reset_after else recalled))
+    update = ((h - a) * z * (1 - z))[..., None, :]
+    candidate = ((1 - z) * (1 - a * a))[..., None, :]
     reset = ((recalled if reset_after else h) * r * (1 - r))[..., None, :]
 
     def differential(update, candidate, reset, r, z):
-        def followed(on_z, on_r, direct):
+        def on_state(on_z, on_r, direct):
             through_r = on_r * reset
             if not reset_after:
-                through_r = xp.matmul(through_r, uk)
+                through_r = xp.matmul(through_r, recurrent.h)
             return update * on_z + candidate * (direct + through_r)
 
-        recur = uk * r[..., None, :] if reset_after else r[..., :, None] * uk
-        return Differential(
-            lambda: (followed(wz, wr, wk),),
-            {(0, 0): followed(uz, ur, recur)},
-            ((0, z),),
-        )
+        scale = r[..., None, :] if reset_after else r[..., :, None]
+        to_h = on_state(recurrent.z, recurrent.r, recurrent.h * scale)
+        return Differential(lambda: (on_state(*kernel),), {(0, 0): to_h}, ((0, z),))
 
-    return (z * h + (1 - z) * k,), (update, candidate, reset, r, z), differential
+    return (z * h + (1 - z) * a,), (update, candidate, reset, r, z), differential
 
 
 def gru_reset_after(xp, weights, x, states):
@@ -147,11 +230,11 @@ def gru_reset_before(xp, weights, x, states):
 
 def simple_rnn(xp, weights, x, states):
     """State h = tanh(e W + h' U + b); dh = (de W + dh' U) (1 - h^2)."""
-    kernel, recurrent, bias = weights
-    h = xp.tanh(xp.matmul(x, kernel) + xp.matmul(states[0], recurrent) + bias)
+    kernel, recurrent_kernel, bias = weights
+    h = xp.tanh(xp.matmul(x, kernel) + xp.matmul(states[0], recurrent_kernel) + bias)
 
     def differential(slope):
-        dense = {(0, 0): recurrent * slope}
+        dense = {(0, 0): recurrent_kernel * slope}
         return Differential(lambda: (kernel * slope,), dense, (None,))
 
     return (h,), ((1 - h * h)[..., None, :],), differential
@@ -179,7 +262,8 @@ def diagonal(xp, weights, x, states):
     """State h = a h' + e W + b, a = sigmoid(decay): J is a, and B is W."""
     kernel, bias, decay = weights
     (h,) = states
-    a, driven = xp.sigmoid(decay), xp.matmul(x, kernel) + bias
+    a = xp.sigmoid(decay)
+    driven = xp.matmul(x, kernel) + bias
     slope = a + 0 * driven  # the same for every token: 0 driven gives the leading axes
 
     def differential(slope):

@@ -1,16 +1,16 @@
 """Cutting a text into jobs, and running them: in threads, processes or on a cluster.
 
-A job is a block of consecutive inputs together with the tokens up to which they are
-followed; the forward pass runs here, once, and hands each job its states. Jobs are
-independent and their sums are added in the text's order, so that the result does not
-depend on who finished first. A job that is lost may simply be run again.
+A job is some consecutive inputs together with the tokens up to which they are followed;
+the forward pass runs here, once, and hands each job its states. Jobs are independent
+and their sums are added in the text's order, so that the result does not depend on who
+finished first. A job that is lost may simply be run again.
 """
 
-import contextlib
 import itertools
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -23,85 +23,131 @@ IN_FLIGHT = 64  # jobs handed to a caller's executor at a time: they bound the m
 ENGINES = ("tiles", "sweep")
 
 
-class _Walk:
-    """The forward pass over one stream, asked for stretch after stretch."""
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is averaged over a text, the same in all its jobs."""
+
+    max_delay: int
+    state_indices: tuple  # which states of the last cell
+    wrt: int = 0  # the layer whose output is differentiated against; 0: the embedding
+    window: int | None = None  # the chain is cut at its multiples
+    n_groups: int = 1
+    second_moment: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one job needs: a part of the text, and whose tangents to carry through it.
+
+    Tokens count from the part's first.
+    """
+
+    request: Request
+    cells: tuple  # readers, lowest first
+    trace: list  # of each cell: x, then the states before, arrays (time, size)
+    sources: np.ndarray  # tokens whose inputs are carried, increasing, (source,)
+    ends: np.ndarray  # the last token each source is carried to, (source,)
+    members: list | None  # groups of each source, tuples of int; None: all, in one
+
+    @property
+    def dtype(self):
+        """Of every array: float32, or float64 for the whole chain in double."""
+        return self.trace[0][0].dtype
+
+    @property
+    def n_inputs(self):
+        """Tangents that each source sends: the embedding's size."""
+        return self.trace[0][0].shape[1]
+
+
+class _ForwardPass:
+    """The trace of one stream, asked for part after part."""
 
     def __init__(self, network, ids):
-        self.network, self.ids = network, ids
-        self.states, self.trace, self.start, self.done = None, None, 0, 0
+        self.network = network
+        self.ids = ids
+        self.states = network.zero_states()  # after the last token that was run
+        self.trace = None  # of the tokens first..last - 1
+        self.first = 0
+        self.last = 0
 
     def between(self, first, last):
-        """Return the trace of the tokens first..last - 1."""
-        if last > self.done:
-            states = self.states or self.network.zero_states()
-            more = self.ids[self.done : last]
-            trace, self.states = self.network.run(more, states)
-            if self.trace:
-                trace = [
-                    [np.concatenate(pair) for pair in zip(*layers, strict=True)]
-                    for layers in zip(self.trace, trace, strict=True)
-                ]
-            self.trace, self.done = trace, last
-        self.trace = [[a[first - self.start :] for a in layer] for layer in self.trace]
-        self.start = first
-        return [[a[: last - first] for a in layer] for layer in self.trace]
+        """Return the trace of the tokens first..last - 1; `first` never falls."""
+        if last > self.last:
+            new, self.states = self.network.run(self.ids[self.last : last], self.states)
+            self.trace = new if self.trace is None else _joined(self.trace, new)
+            self.last = last
+        self.trace = _rows(self.trace, first - self.first, None)
+        self.first = first
+        return _rows(self.trace, 0, last - first)
 
 
-def cut(network, streams, stretches, members, *, wrt, window, length=None, **options):
-    """Yield ``(stretch, Block)``, the jobs of a text.
+def _joined(trace, following):
+    return [
+        [np.concatenate(arrays) for arrays in zip(*layers, strict=True)]
+        for layers in zip(trace, following, strict=True)
+    ]
+
+
+def _rows(trace, start, stop):
+    return [[array[start:stop] for array in layer] for layer in trace]
+
+
+def cut(network, streams, stretches, members, request, *, length=None):
+    """Yield ``(stretch, Job)``, the jobs of a text.
 
     Parameters
     ----------
-    network : networks.Network
+    network : network.Network
     streams : ndarray of int, shape (stream, time)
     stretches : ndarray of int, shape (stream, time)
         Which part of the result each input counts for.
     members : list of lists of tuples of int, or None
         The groups of each input of each stream; inputs without a group are left out.
-    wrt : int
-        The layer whose output is differentiated against; 0 is the embedding.
-    window : int or None
+    request : Request
     length : int, optional
         Inputs a job.
-    **options
-        Further fields of :class:`chains.Block`.
     """
     for number, ids in enumerate(streams):
-        places = np.arange(len(ids))
-        span = window or len(ids)
-        limit = np.minimum((places // span + 1) * span, len(ids))
-        ends = np.minimum(places + options["max_delay"], limit - 1)
-        new = np.flatnonzero(np.diff(stretches[number])) + 1
+        ends = _ends(len(ids), request)
+        new_stretch = np.flatnonzero(np.diff(stretches[number])) + 1
         regular = range(0, len(ids), length or LENGTH)
-        edges = sorted({*regular, *new.tolist(), len(ids)})
-        walk = _Walk(network, ids)
+        edges = sorted({*regular, *new_stretch.tolist(), len(ids)})
+        forward = _ForwardPass(network, ids)
         for first, last in itertools.pairwise(edges):
-            trace = walk.between(first, ends[last - 1] + 1)
-            groups, sources = None, places[first:last]
+            trace = forward.between(first, ends[last - 1] + 1)
+            sources = np.arange(first, last)
+            groups = None
             if members is not None:
-                sources = np.array([p for p in sources if members[number][p]], int)
-                groups = [members[number][p] for p in sources]
+                sources = np.array([t for t in sources if members[number][t]], int)
+                groups = [members[number][t] for t in sources]
             if len(sources) or last == len(ids):  # one at least, of zeros
-                yield (
-                    stretches[number, first],
-                    tiles.Block(
-                        cells=network.cells[wrt:],
-                        trace=trace[wrt:],
-                        sources=sources - first,
-                        ends=ends[sources] - first,
-                        members=groups,
-                        **options,
-                    ),
+                job = Job(
+                    request=request,
+                    cells=network.cells[request.wrt :],
+                    trace=trace[request.wrt :],
+                    sources=sources - first,
+                    ends=ends[sources] - first,
+                    members=groups,
                 )
+                yield stretches[number, first], job
 
 
-def n_samples(block):
-    """Return how many positions a block's sums are over, (group, delay)."""
-    counts = np.zeros((block.n_groups, block.max_delay + 1), int)
-    members = block.members or [(0,)] * len(block.sources)
-    for groups, carried in zip(members, block.ends - block.sources, strict=True):
+def _ends(n_tokens, request):
+    """Return up to which token each input of a stream is carried."""
+    tokens = np.arange(n_tokens)
+    window = request.window or n_tokens
+    next_window = (tokens // window + 1) * window
+    return np.minimum(tokens + request.max_delay, np.minimum(next_window, n_tokens) - 1)
+
+
+def n_samples(job):
+    """Return how many positions a job's sums are over, (group, delay)."""
+    counts = np.zeros((job.request.n_groups, job.request.max_delay + 1), int)
+    members = job.members or [(0,)] * len(job.sources)
+    for groups, delays in zip(members, job.ends - job.sources, strict=True):
         for group in groups:
-            counts[group, : carried + 1] += 1
+            counts[group, : delays + 1] += 1
     return counts
 
 
@@ -117,17 +163,17 @@ def n_cores():
     return os.cpu_count() or 1
 
 
-def _alone(block):
+def _in_one_thread(job):
     with one_thread():
-        return tiles.block_sums(block)
+        return tiles.job_sums(job)
 
 
 def run(jobs, *, executor=None, engine=None):
-    """Yield ``(stretch, block, sums)`` of each job, in order.
+    """Yield ``(stretch, job, sums)`` of each job, in order.
 
     Parameters
     ----------
-    jobs : iterable of (int, Block)
+    jobs : iterable of (int, Job)
     executor : concurrent.futures.Executor, optional
         By default threads, one a core.
     engine : "tiles" or "sweep", optional
@@ -144,23 +190,27 @@ def run(jobs, *, executor=None, engine=None):
             f"an executor, received {engine!r}."
         )
     engine = engine or ("sweep" if backends.has_accelerator() else "tiles")
-    if engine == "sweep" and executor is None:
+    if executor is not None:
+        yield from _submitted(jobs, executor, _in_one_thread, at_a_time=IN_FLIGHT)
+    elif engine == "sweep":
         from state_gradients.engine import sweep
 
-        for place, block in jobs:
-            yield place, block, sweep.block_sums(block)
-        return
-    with contextlib.ExitStack() as stack:
-        job, room = _alone, IN_FLIGHT
-        if executor is None:
-            stack.enter_context(one_thread())
-            executor = stack.enter_context(ThreadPoolExecutor(n_cores()))
-            job, room = tiles.block_sums, 2 * n_cores()
-        waiting = deque()
-        for place, block in jobs:
-            waiting.append((place, block, executor.submit(job, block)))
-            if len(waiting) >= room:
-                place, block, future = waiting.popleft()
-                yield place, block, future.result()
-        for place, block, future in waiting:
-            yield place, block, future.result()
+        for stretch, job in jobs:
+            yield stretch, job, sweep.job_sums(job)
+    else:
+        with one_thread(), ThreadPoolExecutor(n_cores()) as threads:
+            yield from _submitted(
+                jobs, threads, tiles.job_sums, at_a_time=2 * n_cores()
+            )
+
+
+def _submitted(jobs, executor, job_sums, *, at_a_time):
+    """Yield ``(stretch, job, sums)`` in order, few enough at a time for the memory."""
+    waiting = deque()
+    for stretch, job in jobs:
+        waiting.append((stretch, job, executor.submit(job_sums, job)))
+        if len(waiting) >= at_a_time:
+            stretch, job, sums = waiting.popleft()
+            yield stretch, job, sums.result()
+    for stretch, job, sums in waiting:
+        yield stretch, job, sums.result()

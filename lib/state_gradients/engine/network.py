@@ -16,10 +16,21 @@ from state_gradients.engine import readers, trust
 
 @dataclass(frozen=True)
 class Network:
-    """Embedding matrix (vocabulary, embedding) and cells, lowest first."""
+    """What is read from a model.
+
+    Attributes
+    ----------
+    table : ndarray of shape (vocabulary, embedding)
+        The embedding matrix.
+    cells : tuple of readers
+        Lowest first.
+    masks : bool
+        Whether the id 0 is no token: the states pass it by unchanged.
+    """
 
     table: np.ndarray
     cells: tuple
+    masks: bool = False
 
     def zero_states(self):
         """Return the zero state of each cell, tuples of arrays (units,)."""
@@ -40,11 +51,14 @@ class Network:
         """
         x, trace, after = self.table[ids], [], []
         for cell, first in zip(self.cells, states, strict=True):
-            found = cell.run(x, first)
-            pairs = zip(first, found, strict=True)
-            trace.append([x, *(np.concatenate([s[None], f])[:-1] for s, f in pairs)])
-            after.append(tuple(f[-1] for f in found))
-            x = found[cell.output]
+            states_after = cell.run(x, first)  # each token
+            states_before = [
+                np.concatenate([start[None], state[:-1]])
+                for start, state in zip(first, states_after, strict=True)
+            ]
+            trace.append([x, *states_before])
+            after.append(tuple(state[-1] for state in states_after))
+            x = states_after[cell.output]
         return trace, after
 
 
@@ -58,26 +72,37 @@ def read_network(model, *, n_layers=1, dtype="float32"):
     n_layers : int
     dtype : "float32" or "float64"
 
+    Returns
+    -------
+    Network
+        Held against Keras's own first steps: :mod:`state_gradients.engine.trust`.
+
     Raises
     ------
     ValueError
-        If the model does not begin so, masks, is stateful, goes backwards, or has fewer
-        such layers.
+        If the model does not begin so, has fewer such layers, or is not known to do
+        what is read from it.
     """
     embedding, path = trust.chain(model)
-    places = [k for k, layer in enumerate(path) if trust.is_recurrent(layer)]
-    if not 1 <= n_layers <= len(places):
+    layers = [layer for layer in path if trust.is_recurrent(layer)]
+    if not 1 <= n_layers <= len(layers):
         raise ValueError(
             "mean_state_gradients: `layer` must be one of the recurrent layers 1.."
-            f"{len(places)} that follow the embedding one by one, received {n_layers}."
+            f"{len(layers)} that follow the embedding one by one, received {n_layers}."
         )
-    path = path[: places[n_layers - 1] + 1]
+    path = path[: path.index(layers[n_layers - 1]) + 1]
     table = ops.convert_to_numpy(embedding.embeddings).astype(dtype)
     trust.require_rows(embedding, table)
-    cells, size = [], table.shape[1]
-    for layer in filter(trust.is_recurrent, path):
-        cells.append(readers.read_cell(layer.cell, n_inputs=size, dtype=dtype))
-        size = cells[-1].sizes[cells[-1].output]
-    network = Network(table, tuple(cells))
+    cells = _cells(layers[:n_layers], table.shape[1], dtype)
+    network = Network(table, cells, masks=bool(embedding.mask_zero))
     trust.require_same_first_steps(embedding, path, network)
     return network
+
+
+def _cells(layers, n_inputs, dtype):
+    """Return the layers' cells, each reading the output of the one below."""
+    cells = []
+    for layer in layers:
+        cells.append(readers.read_cell(layer.cell, n_inputs=n_inputs, dtype=dtype))
+        n_inputs = cells[-1].sizes[cells[-1].output]
+    return tuple(cells)

@@ -28,7 +28,7 @@ def _weights(cell):
     """Return kernel, recurrent kernel and bias, zero where there is none."""
     bias = np.zeros(cell.kernel.shape[1]) if cell.bias is None else cell.bias
     weights = cell.kernel, cell.recurrent_kernel, bias
-    return [ops.convert_to_numpy(matrix) for matrix in weights]
+    return tuple(ops.convert_to_numpy(one) for one in weights)
 
 
 def _closed_form(cell):
@@ -77,9 +77,10 @@ def read_cell(cell, *, n_inputs, dtype="float32"):
         names = ("hidden",)
     elif isinstance(cell, keras.layers.LSTMCell):
         names = ("hidden", "cell")
-    if found := _closed_form(cell):
-        step, weights = found
-        weights = tuple(ops.convert_to_numpy(w).astype(dtype) for w in weights)
+    if closed_form := _closed_form(cell):
+        step, weights = closed_form
+        weights = keras.tree.map_structure(ops.convert_to_numpy, weights)
+        weights = keras.tree.map_structure(lambda w: w.astype(dtype), weights)
         return ClosedForm(step, weights, sizes, names)
     if not backends.supports(dtype):
         raise ValueError(
@@ -97,7 +98,7 @@ class ClosedForm:
     """A cell whose step and differential are written out."""
 
     step: Any
-    weights: tuple
+    weights: tuple  # as `step` takes them
     sizes: tuple
     names: tuple
     output = 0
@@ -107,8 +108,8 @@ class ClosedForm:
         after = tuple(np.empty((len(x), n), x.dtype) for n in self.sizes)
         for t, token in enumerate(x):
             states, *_ = self.step(formulas.NUMPY, self.weights, token, states)
-            for kept, state in zip(after, states, strict=True):
-                kept[t] = state
+            for trajectory, state in zip(after, states, strict=True):
+                trajectory[t] = state
         return after
 
     def differentials(self, x, states):
@@ -118,7 +119,7 @@ class ClosedForm:
 
     def on_backend(self, x, states):
         """Return the differentials of all tokens, tensors with a leading time axis."""
-        weights = tuple(ops.convert_to_tensor(w) for w in self.weights)
+        weights = keras.tree.map_structure(ops.convert_to_tensor, self.weights)
         _, slopes, differential = self.step(formulas.BACKEND, weights, x, states)
         return differential(*slopes)
 
@@ -153,8 +154,10 @@ class Automatic:
     """
 
     def __init__(self, cell, sizes, names, n_inputs):
-        self.cell, self.n_inputs = cell, n_inputs
-        self.sizes, self.names, self.cell_sizes = sizes, names, sizes
+        self.cell = cell
+        self.n_inputs = n_inputs
+        self.cell_sizes = self.sizes = sizes
+        self.names = names
         zeros = [np.zeros((1, n), cell.compute_dtype) for n in (n_inputs, *sizes)]
         output, after = self._call(*zeros)
         same = [k for k, state in enumerate(after) if state is output]
@@ -164,8 +167,9 @@ class Automatic:
             self.names += ("output",)
 
     def __reduce__(self):
-        made_by = type(self.cell), self.cell.get_config(), self.n_inputs
-        return _reread, (*made_by, self.cell.get_weights(), self.cell.compute_dtype)
+        cell = self.cell
+        config, weights = cell.get_config(), cell.get_weights()
+        return _reread, (type(cell), config, self.n_inputs, weights, cell.compute_dtype)
 
     def _call(self, x, *states):
         """Return the output and a flat list of states, from tensors (batch, size)."""
@@ -211,18 +215,18 @@ class Automatic:
 
     def differentials(self, x, states):
         """Return each token's differential, as a function; `states` stand before it."""
-        found = []
+        differentials = []
         for start in range(0, len(x), BATCH):
             part = [a[start : start + BATCH] for a in (x, *states)]
             n_tokens = len(part[0])  # one shape, compiled once: the last one is padded
             missing = [(0, BATCH - n_tokens), (0, 0)]
             jacobians = self._jacobians(*(np.pad(a, missing) for a in part))
             jacobians = [ops.convert_to_numpy(j).swapaxes(1, 2) for j in jacobians]
-            found += [
+            differentials += [
                 partial(self._differential, *(j[t] for j in jacobians))
                 for t in range(n_tokens)
             ]
-        return found
+        return differentials
 
     def on_backend(self, x, states):
         """Return the differentials of all tokens, tensors with a leading time axis."""
@@ -231,11 +235,11 @@ class Automatic:
         return self._differential(*jacobians)
 
     def _differential(self, inputs, *dense):
-        blocks = {
-            (j, i): block
+        by_states = {
+            (j, i): matrix
             for j, row in enumerate(dense[: len(self.cell_sizes)])
-            for i, block in enumerate(self._split(row))
+            for i, matrix in enumerate(self._split(row))
         }
         return formulas.Differential(
-            lambda: self._split(inputs), blocks, (None,) * len(self.sizes)
+            lambda: self._split(inputs), by_states, (None,) * len(self.sizes)
         )

@@ -15,21 +15,25 @@ class Sums:
     `FLUSH` inputs, then move to float64.
     """
 
-    def __init__(self, block):
-        self.dtype, self.n_groups = block.dtype, block.n_groups
-        head = (len(block.picked), block.max_delay + 1, block.n_inputs)
-        widths = [block.cells[-1].sizes[block.picked[0]]]
-        widths += [block.n_inputs] * block.second_moment
-        self.shapes = [(*head, width) for width in widths]
-        self.running, self.flushed = {}, {}  # group: list of arrays
+    def __init__(self, job):
+        request = job.request
+        self.dtype = job.dtype
+        self.n_groups = request.n_groups
+        widths = [job.cells[-1].sizes[request.state_indices[0]]]
+        if request.second_moment:
+            widths.append(job.n_inputs)
+        n_kinds, n_delays = len(request.state_indices), request.max_delay + 1
+        self.shapes = [(n_kinds, n_delays, job.n_inputs, width) for width in widths]
+        self.running = {}  # group: list of arrays
+        self.flushed = {}  # the same in float64
         self.added = Counter()  # group: inputs in its running sums
 
     def expect(self, members, n_sources):
         """Make room for a tile's inputs."""
-        found = [[0], [n_sources]]
+        groups, counts = [0], [n_sources]
         if members is not None:
-            found = np.unique(np.concatenate(members), return_counts=True)
-        for group, n in zip(*found, strict=True):
+            groups, counts = np.unique(np.concatenate(members), return_counts=True)
+        for group, n in zip(groups, counts, strict=True):
             if group not in self.running:
                 self.running[group] = [np.zeros(s, self.dtype) for s in self.shapes]
             if self.added[group] and self.added[group] + n > FLUSH:
@@ -76,8 +80,11 @@ class Sums:
 
     def totals(self):
         """Return all in float64: arrays (kind, group, delay, embedding, ..)."""
-        found = [np.zeros((s[0], self.n_groups, *s[1:])) for s in self.shapes]
+        totals = [
+            np.zeros((n_kinds, self.n_groups, *shape))
+            for n_kinds, *shape in self.shapes
+        ]
         for group in list(self.running):
-            for total, part in zip(found, self.take(group), strict=True):
+            for total, part in zip(totals, self.take(group), strict=True):
                 total[:, group] = part
-        return found
+        return totals

@@ -1,13 +1,12 @@
 """The engine on an accelerator: all delays in flight at once, compiled.
 
 The same sums as :mod:`state_gradients.engine.tiles`, by the same formulas, ordered for
-a device that wants few large steps: at every token one block of (max_delay + 1) x
+a device that wants few large steps: at every token one array of (max_delay + 1) x
 embedding tangent rows moves on by one delay, in a loop that the backend compiles.
 """
 
 from functools import lru_cache
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -17,32 +16,36 @@ from state_gradients.foundation import backends
 CHUNK = FLUSH  # tokens whose float32 sum is safe
 
 
-def block_sums(block):
-    """Return the sums over a block's inputs, as :func:`chains.block_sums` does."""
-    n_tokens, width = len(block.trace[0][0]), block.max_delay + 1
-    chosen = _chosen(block, n_tokens)
+def job_sums(job):
+    """Return the sums over a job's inputs, as :func:`tiles.job_sums` does."""
+    request = job.request
+    n_tokens = len(job.trace[0][0])
+    chosen = _chosen(job, n_tokens)
     tangents = [
-        [np.zeros((width, block.n_inputs, n), block.dtype) for n in cell.sizes]
-        for cell in block.cells
+        [
+            np.zeros((request.max_delay + 1, job.n_inputs, size), job.dtype)
+            for size in cell.sizes
+        ]
+        for cell in job.cells
     ]
-    totals = [0] * (1 + block.second_moment)
-    sweep = _compiled(block.cells, block.picked, block.second_moment)
+    sweep = _compiled(job.cells, request.state_indices, request.second_moment)
+    totals = None
     for start in range(0, n_tokens, CHUNK):
         rows = slice(start, start + CHUNK)
-        trace = [
-            [_padded(a[rows], block.dtype) for a in layer] for layer in block.trace
-        ]
-        parts, tangents = sweep(trace, _padded(chosen[rows], block.dtype), tangents)
+        trace = [[_padded(a[rows], job.dtype) for a in layer] for layer in job.trace]
+        parts, tangents = sweep(trace, _padded(chosen[rows], job.dtype), tangents)
         parts = [ops.convert_to_numpy(part).astype(np.float64) for part in parts]
-        totals = [a + b for a, b in zip(totals, parts, strict=True)]
+        if totals is not None:
+            parts = [a + b for a, b in zip(totals, parts, strict=True)]
+        totals = parts
     return totals
 
 
-def _chosen(block, n_tokens):
+def _chosen(job, n_tokens):
     """Return (token, group, delay): 1 where the input that far back counts."""
-    chosen = np.zeros((n_tokens, block.n_groups, block.max_delay + 1))
-    members = block.members or [(0,)] * len(block.sources)
-    for source, end, groups in zip(block.sources, block.ends, members, strict=True):
+    chosen = np.zeros((n_tokens, job.request.n_groups, job.request.max_delay + 1))
+    members = job.members or [(0,)] * len(job.sources)
+    for source, end, groups in zip(job.sources, job.ends, members, strict=True):
         delays = np.arange(end - source + 1)
         for group in groups:
             chosen[source + delays, group, delays] = 1
@@ -55,71 +58,65 @@ def _padded(values, dtype):
     return np.pad(values.astype(dtype), missing)
 
 
-@lru_cache(maxsize=1)  # a text's blocks share one; the next text may have other cells
-def _compiled(cells, picked, second_moment):
+@lru_cache(maxsize=1)  # a text's jobs share one; the next text may have other cells
+def _compiled(cells, state_indices, second_moment):
     """Return ``sweep(trace, chosen, tangents) -> sums, tangents`` over one chunk."""
 
     def sweep(trace, chosen, tangents):
-        found = []
-        for cell, (x, *states) in zip(cells, trace, strict=True):
-            d = cell.on_backend(x, states)
-            found.append((d.inputs, d.dense, d.diagonal))
+        differentials = [
+            cell.on_backend(x, states).by_token()
+            for cell, (x, *states) in zip(cells, trace, strict=True)
+        ]
 
-        def one_token(t, carry):
-            tangents, sums = carry
-            at = keras.tree.map_structure(
-                lambda a: a if a is None or isinstance(a, int) else a[t], found
-            )
-            after, below = [], None
-            for cell, states, d in zip(cells, tangents, at, strict=True):
-                after.append(_moved(states, d, below))
-                below = after[-1][cell.output]
-            added = []
-            for kind, place in enumerate(picked):
-                x = after[-1][place]
+        def summands(tangents):
+            """Return X, and X X^T if asked for, of each state asked for."""
+            by_state = []
+            for state_index in state_indices:
+                x = tangents[-1][state_index]
                 parts = [x]
                 if second_moment:
                     parts.append(ops.matmul(x, ops.swapaxes(x, 1, 2)))
-                added.append(
-                    [
-                        total + chosen[t][:, :, None, None] * part
-                        for total, part in zip(sums[kind], parts, strict=True)
-                    ]
-                )
-            return after, added
+                by_state.append(parts)
+            return by_state
 
-        zeros = []
-        for place in picked:
-            x = tangents[-1][place]
-            shapes = [x.shape, (*x.shape[:2], x.shape[1])][: 1 + second_moment]
-            zeros.append(
-                [ops.zeros((chosen.shape[1], *s), dtype=chosen.dtype) for s in shapes]
-            )
+        def one_token(t, carry):
+            tangents, sums = carry
+            after = []
+            below = None
+            for cell, states, at in zip(cells, tangents, differentials, strict=True):
+                after.append(_advanced(states, at(t), below))
+                below = after[-1][cell.output]
+            weights = chosen[t][:, :, None, None]
+            sums = [
+                [total + weights * part for total, part in zip(*pair, strict=True)]
+                for pair in zip(sums, summands(after), strict=True)
+            ]
+            return after, sums
+
+        zeros = [
+            [ops.zeros((chosen.shape[1], *x.shape), dtype=chosen.dtype) for x in parts]
+            for parts in summands(tangents)
+        ]
         tangents, sums = ops.fori_loop(0, CHUNK, one_token, (tangents, zeros))
         return [ops.stack(parts) for parts in zip(*sums, strict=True)], tangents
 
     return backends.compiled(sweep)
 
 
-def _moved(states, d, below):
+def _advanced(tangents, differential, below):
     """Return tangents (delay, embedding, units), all one delay on; delay 0 begins.
 
-    On every layer the oldest delay leaves; above the first, delay 0 begins at zero and
-    `below` drives it as it drives the others.
+    On every layer the oldest delay leaves and delay 0 begins as zeros. In the first
+    layer B drives delay 0, above it `below` drives every delay.
     """
-    inputs, dense, diagonal = d
-    old = [ops.pad(x[:-1], [(1, 0), (0, 0), (0, 0)]) for x in states]
-    moved = [0] * len(states)
-    for (j, i), matrix in dense.items():
-        moved[i] = moved[i] + ops.matmul(old[j], matrix)
-    for i, matrix in enumerate(inputs):
+    tangents = [ops.pad(x[:-1], [(1, 0), (0, 0), (0, 0)]) for x in tangents]
+    driven = [0] * len(tangents)
+    for (j, i), matrix in differential.dense.items():
+        driven[i] = driven[i] + ops.matmul(tangents[j], matrix)
+    for i, matrix in enumerate(differential.inputs):
         if below is None:
-            fresh = ops.pad(matrix[None], [(0, old[i].shape[0] - 1), (0, 0), (0, 0)])
+            older = [(0, tangents[i].shape[0] - 1), (0, 0), (0, 0)]
+            driven[i] = driven[i] + ops.pad(matrix[None], older)
         else:
-            fresh = ops.matmul(below, matrix)
-        moved[i] = moved[i] + fresh
-    for i in reversed(range(len(states))):
-        if diagonal[i] is not None:
-            j, scale = diagonal[i]
-            moved[i] = moved[i] + scale * (moved[j] if j > i else old[j])
-    return moved
+            driven[i] = driven[i] + ops.matmul(below, matrix)
+    return differential.advance(tangents, driven)

@@ -5,12 +5,10 @@
 An input sends `embedding` tangent rows through the next `max_delay` tokens. All rows in
 flight share J_t, so a *tile* of neighbouring inputs is carried together: one product a
 token, in a core's cache from the tile's first token to its last. Tiles do not depend on
-each other; a *block* of them is one job, and its sums merge with any other's.
+each other; a *job* carries some hundred inputs, and its sums merge with any other's.
 """
 
 from collections import Counter
-from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
@@ -21,166 +19,148 @@ AHEAD = 32  # tokens that are read in one call
 LONGEST = 256  # inputs of a tile, of which few are in flight at a time
 
 
-@dataclass(frozen=True, kw_only=True)
-class Block:
-    """What one job needs: a stretch of text, and whose tangents to carry through it."""
-
-    cells: tuple  # readers, lowest first
-    trace: list  # of each cell: x, then the states before, arrays (time, size)
-    sources: np.ndarray  # increasing places in the stretch, (source,)
-    ends: np.ndarray  # the last token each source is carried to, (source,)
-    members: list | None  # groups of each source, tuples of int; None: all, in one
-    n_groups: int
-    max_delay: int
-    picked: tuple  # which states of the last cell
-    second_moment: bool
-
-    @property
-    def dtype(self):
-        """Of every array: float32, or float64 for the whole chain in double."""
-        return self.trace[0][0].dtype
-
-    @property
-    def n_inputs(self):
-        """Tangents that each source sends: the embedding's size."""
-        return self.trace[0][0].shape[1]
-
-
 class _Differentials:
-    """Each layer's differential at a token, computed once for all tiles."""
+    """Each layer's differentials by token: made once, forgotten behind the tiles.
 
-    def __init__(self, block):
-        self.layers = list(zip(block.cells, block.trace, strict=True))
-        self.kept = {}
+    They are big, and neighbouring tiles pass the same tokens. A cell reads `AHEAD`
+    tokens in one call; the matrices of a token are made when a tile comes to it.
+    """
+
+    def __init__(self, job):
+        self._layers = list(zip(job.cells, job.trace, strict=True))
+        self._makers = {}  # token: a function a layer, until the token is asked for
+        self._differentials = {}  # token: a Differential a layer
+        self._first = 0  # the first token that is not forgotten
+
+    def __len__(self):
+        """Return of how many tokens something is held."""
+        return len(self._makers) + len(self._differentials)
 
     def at(self, t):
         """Return the differentials of the cells at token t, lowest first."""
-        if t not in self.kept:
-            rows = slice(t, t + AHEAD)
-            layers = [
-                map(cache, cell.differentials(x[rows], [s[rows] for s in before]))
-                for cell, (x, *before) in self.layers
-            ]
-            self.kept |= dict(enumerate(zip(*layers, strict=True), start=t))
-        return [make() for make in self.kept[t]]
+        if t not in self._differentials:
+            if t not in self._makers:
+                self._read_from(t)
+            self._differentials[t] = [make() for make in self._makers.pop(t)]
+        return self._differentials[t]
+
+    def _read_from(self, t):
+        rows = slice(t, t + AHEAD)
+        by_layer = [
+            cell.differentials(x[rows], [s[rows] for s in states])
+            for cell, (x, *states) in self._layers
+        ]
+        self._makers |= dict(enumerate(zip(*by_layer, strict=True), start=t))
+
+    def forget_before(self, t):
+        """Forget the tokens before t: no tile will come to them again."""
+        for token in range(self._first, t):
+            self._makers.pop(token, None)
+            self._differentials.pop(token, None)
+        self._first = max(self._first, t)
 
 
-def block_sums(block):
-    """Return the sums over a block's inputs: :meth:`Sums.totals`."""
-    sums = Sums(block)
-    for _ in carry(block, sums):
+def job_sums(job):
+    """Return the sums over a job's inputs: :meth:`Sums.totals`."""
+    sums = Sums(job)
+    for _ in carry(job, sums):
         pass
     return sums.totals()
 
 
-def carry(block, sums):
-    """Add the tangents of a block's inputs to `sums`; yield each tile when it is in."""
-    differentials = _Differentials(block)
-    tiles = list(_tiles(block))
-    n = max((len(block.sources[tile]) for tile in tiles), default=0)
-    room = [  # of each layer: tangents, and their products with dense blocks
-        [np.empty((2, n * block.n_inputs, size), block.dtype) for size in cell.sizes]
-        for cell in block.cells
+def carry(job, sums):
+    """Add the tangents of a job's inputs to `sums`; yield each tile when it is in."""
+    differentials = _Differentials(job)
+    tiles = list(_tiles(job))
+    longest = max((len(job.sources[tile]) for tile in tiles), default=0)
+    buffers = [  # of each layer's states: tangents, and what drives them
+        [np.empty((2, longest * job.n_inputs, size), job.dtype) for size in cell.sizes]
+        for cell in job.cells
     ]
     for tile in tiles:
-        _carry(block, tile, differentials, room, sums)
+        _carry(job, tile, differentials, buffers, sums)
         yield tile
 
 
-def _tiles(block):
+def _tiles(job):
     """Cut the sources into slices, with no more than `FLUSH` of one group."""
-    sources = block.sources
-    size = max(1, TILE // (block.n_inputs * max(block.cells[-1].sizes)))
+    sources = job.sources
+    size = max(1, TILE // (job.n_inputs * max(job.cells[-1].sizes)))
     if len(sources):  # apart, few are in flight
         apart = (sources[-1] + 1 - sources[0]) // len(sources)
         size = min(size * max(1, apart), LONGEST)
-    start, found = 0, Counter()
-    for k, groups in enumerate(block.members or [(0,)] * len(sources)):
-        found.update(groups)
-        if k - start == size or max(found[group] for group in groups) > FLUSH:
+    start = 0
+    in_tile = Counter()  # inputs of each group
+    for k, groups in enumerate(job.members or [(0,)] * len(sources)):
+        in_tile.update(groups)
+        if k - start == size or max(in_tile[group] for group in groups) > FLUSH:
             yield slice(start, k)
-            start, found = k, Counter(groups)
+            start = k
+            in_tile = Counter(groups)
     if start < len(sources):
         yield slice(start, len(sources))
 
 
-def _carry(block, tile, differentials, room, sums):
+def _carry(job, tile, differentials, buffers, sums):
     """Carry the tangents of one tile from its first token to its last."""
-    sources, ends = block.sources[tile].tolist(), block.ends[tile].tolist()
-    members = None if block.members is None else block.members[tile]
-    later = block.sources[tile.stop] if tile.stop < len(block.sources) else np.inf
+    sources, ends = job.sources[tile].tolist(), job.ends[tile].tolist()
+    members = None if job.members is None else job.members[tile]
+    is_last = tile.stop == len(job.sources)
+    next_tile = len(job.trace[0][0]) if is_last else int(job.sources[tile.stop])
+    size = job.n_inputs
     sums.expect(members, len(sources))
-    for t in [t for t in differentials.kept if t < sources[0]]:
-        del differentials.kept[t]  # of the gap before this tile
-    size = block.n_inputs
     dead = alive = 0  # sources dead:alive are in flight
     for t in range(sources[0], ends[-1] + 1):
         while dead < alive and ends[dead] < t:
             dead += 1
-        born = alive + (alive < len(sources) and sources[alive] == t)
+        begins = alive < len(sources) and sources[alive] == t
+        born = alive + 1 if begins else alive
         if dead < born:
-            rows = (size * dead, size * alive, size * born)
-            _step(block.cells, room, differentials.at(t), rows)
-        if t < later:
-            differentials.kept.pop(t, None)
-        alive = born
-        if dead == alive:
-            continue
-        delays = [t - source for source in sources[dead:alive]]
-        groups = members if members is None else members[dead:alive]
-        for kind, place in enumerate(block.picked):
-            tangents = room[-1][place][0, size * dead : size * alive]
-            shape = (alive - dead, size, -1)
-            sums.add(kind, groups, delays, tangents.reshape(shape))
+            rows = size * dead, size * alive, size * born
+            _step(job.cells, buffers, differentials.at(t), rows)
+            alive = born
+            in_flight = slice(dead, alive)
+            delays = [t - source for source in sources[in_flight]]
+            groups = None if members is None else members[in_flight]
+            for kind, state_index in enumerate(job.request.state_indices):
+                tangents, _ = buffers[-1][state_index]
+                by_source = tangents[size * dead : size * alive].reshape(
+                    alive - dead, size, -1
+                )
+                sums.add(kind, groups, delays, by_source)
+        differentials.forget_before(min(t + 1, next_tile))
+    differentials.forget_before(next_tile)
 
 
-def _step(cells, room, differentials, rows):
+def _step(cells, buffers, differentials, rows):
     """Advance each layer's rows in flight by a token, and let new rows begin."""
     first, last, end = rows
     below = None
-    for cell, states, d in zip(cells, room, differentials, strict=True):
-        if below is not None:  # above the first layer, rows begin as zero
-            for tangents, _ in states:
-                tangents[last:end] = 0
-            _advance([state[:, first:end] for state in states], d, below[first:end])
-        elif last > first:
+    for cell, states, d in zip(cells, buffers, differentials, strict=True):
+        for tangents, _ in states:
+            tangents[last:end] = 0
+        if below is None:
             _advance([state[:, first:last] for state in states], d)
-        if below is None and end > last:
-            _begin([state[0][last:end] for state in states], d)
-        below = states[cell.output][0]
-
-
-def _begin(states, d):
-    """Set tangents (row, units) to B, those of the input that this token is."""
-    for i in reversed(range(len(states))):
-        states[i][:] = d.inputs[i]
-        j, scale = d.diagonal[i] or (i, None)
-        if j > i:
-            states[i] += states[j] * scale
+            if end > last:
+                d.advance_in_place([state[0, last:end] for state in states], d.inputs)
+        else:
+            _advance([state[:, first:end] for state in states], d, below[first:end])
+        below, _ = states[cell.output]
 
 
 def _advance(states, d, below=None):
-    """Advance tangents by a token in place: X_i = sum_j X_j dense_ji + X_j diagonal_i.
+    """Advance tangents by a token in place.
 
-    `states` are pairs (tangents, room) of (row, units); `below` are the tangents of the
-    input where a lower layer drives this one.
+    `states` are pairs (tangents, what drives them) of (row, units); `below` are the
+    tangents of the input where a lower layer drives this one.
     """
     factors = [(states[j][0], i, matrix) for (j, i), matrix in d.dense.items()]
     if below is not None:
         factors += [(below, i, matrix) for i, matrix in enumerate(d.inputs)]
-    moved = set()
+    driven = [None] * len(states)
     for tangents, i, matrix in factors:
-        if i in moved:
-            states[i][1] += tangents @ matrix
+        if driven[i] is None:
+            driven[i] = np.matmul(tangents, matrix, out=states[i][1])
         else:
-            np.matmul(tangents, matrix, out=states[i][1])
-        moved.add(i)
-    for i in reversed(range(len(states))):
-        tangents, product = states[i]
-        if d.diagonal[i] is None:
-            tangents[:] = product if i in moved else 0
-            continue
-        j, scale = d.diagonal[i]
-        np.multiply(states[j][0], scale, out=tangents)
-        if i in moved:
-            tangents += product
+            driven[i] += tangents @ matrix
+    d.advance_in_place([tangents for tangents, _ in states], driven)

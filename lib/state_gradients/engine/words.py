@@ -3,44 +3,49 @@
 import heapq
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
 from operator import itemgetter
 
 import numpy as np
 
-from state_gradients.engine import jobs, sums
-from state_gradients.engine import means as gradients
-from state_gradients.engine import tiles as chains
+from state_gradients.engine import jobs, means, sums, tiles
+from state_gradients.engine.texts import read_texts
 
 AHEAD = 4  # tiles that a core may be ahead of the caller
+END = object()  # of an iterator
 
 
 def type_gradients(
-    model, ids, *, max_delay, types=None, memory=2.5e9, window=None, **options
+    model,
+    ids,
+    *,
+    max_delay,
+    state=None,
+    layer=1,
+    wrt=0,
+    types=None,
+    window=None,
+    dtype=None,
+    max_bytes=2.5e9,
 ):
     """Average ds_t/de_{t-tau} for every input type on its own.
 
     A type's sums are kept from its first input to its last; the mean is handed out
-    then. Types are dealt by falling frequency to as few shards as memory and cores
+    then. Types are dealt by falling frequency to as few shards as `max_bytes` and cores
     allow, and each core carries one shard at a time through the text.
 
     Parameters
     ----------
     model : keras.Model
-    ids : array_like of int, shape (time,) or (stream, time)
+    ids : array_like of int, (time,) or (stream, time), or list of arrays (time,)
         The states of the whole text are kept: 4 bytes for each unit, input and token.
-    max_delay : int
+    max_delay, state, layer, wrt, window, dtype
+        Of :func:`state_gradients.engine.means.mean_state_gradients`.
     types : array_like of int, optional
         By default every type that occurs.
-    memory : float
-        Bytes that the sums may take together; fewer make more shards, down to a type
-        a shard.
-    window : int, optional
-    **options
-        ``state``, ``layer``, ``wrt`` and ``dtype`` of
-        :func:`gradients.mean_state_gradients`.
+    max_bytes : float
+        What the sums may take together; fewer make more shards, down to a type a shard.
 
     Yields
     ------
@@ -54,99 +59,119 @@ def type_gradients(
     ValueError
         If an argument does not fit the model, or a type does not occur.
     """
-    network, kinds, picked = gradients.read(model, **options)
-    streams = gradients.checked_ids(ids, len(network.table), max_delay, window)
-    wanted = np.unique(streams if types is None else types)
-    if len(absent := np.setdiff1d(wanted, streams)):
+    network, kinds, state_indices = means.read(
+        model, state=state, layer=layer, wrt=wrt, dtype=dtype
+    )
+    texts = read_texts(ids, network, max_delay=max_delay, window=window)
+    tokens = np.concatenate(texts.ids)
+    wanted = np.unique(tokens if types is None else types)
+    if len(absent := np.setdiff1d(wanted, tokens)):
         raise ValueError(
             f"type_gradients: `types` must occur in `ids`, received {absent[:5]} of "
             f"{len(absent)} that do not."
         )
-    texts = [
-        block
-        for _, block in jobs.cut(
-            network,
-            streams,
-            np.zeros(streams.shape, int),
-            None,
-            wrt=options.get("wrt", 0),
-            window=window,
-            length=streams.shape[1],
-            n_groups=1,
-            max_delay=max_delay,
-            picked=picked,
-            second_moment=False,
-        )
-    ]
-    found = _all_means(texts, streams, _dealt(texts[0], streams, wanted, memory), kinds)
-    if isinstance(options.get("state"), tuple):
-        return found
-    return (means.isel(state_kind=0, drop=True) for means in found)
+    request = jobs.Request(
+        max_delay=max_delay,
+        state_indices=state_indices,
+        wrt=wrt,
+        window=window,
+    )
+    longest = max(map(len, texts.ids))
+    cut = jobs.cut(network, texts.ids, texts.stretches, None, request, length=longest)
+    whole = [job for _, job in cut]  # one for each text, with all its inputs
+    shards = _dealt(whole[0], tokens, wanted, max_bytes)
+    means_of_types = _all_means(whole, texts.ids, shards, kinds)
+    if isinstance(state, tuple):
+        return means_of_types
+    return (mean.isel(state_kind=0, drop=True) for mean in means_of_types)
 
 
-def _dealt(text, streams, types, memory):
-    """Deal types to as few shards as memory and cores allow, alike in frequency."""
-    _, first, counts = np.unique(streams, return_index=True, return_counts=True)
-    found, last = np.unique(streams.ravel()[::-1], return_index=True)
+def _dealt(job, tokens, types, max_bytes):
+    """Deal types to as few shards as bytes and cores allow, alike in frequency."""
+    occurring, first, counts = np.unique(tokens, return_index=True, return_counts=True)
+    _, from_end = np.unique(tokens[::-1], return_index=True)
     order = np.argsort(-counts, kind="stable")
-    order = order[np.isin(found[order], types)]
+    order = order[np.isin(occurring[order], types)]
     # a frequent type's sums move to float64 as well
-    itemsize = text.dtype.itemsize + 8 * (counts > sums.FLUSH)
-    bytes_ = itemsize * np.prod(sums.Sums(text).shapes[0])
-    changes = np.zeros(streams.size + 1)
-    np.add.at(changes, first[order], bytes_[order])
-    np.add.at(changes, streams.size - last[order], -bytes_[order])
-    rounds = max(1, int(np.ceil(changes.cumsum().max() / max(memory, 1))))
+    itemsize = job.dtype.itemsize + np.where(counts > sums.FLUSH, 8, 0)
+    n_bytes = itemsize * np.prod(sums.Sums(job).shapes[0])
+    changes = np.zeros(len(tokens) + 1)
+    np.add.at(changes, first[order], n_bytes[order])
+    np.add.at(changes, len(tokens) - from_end[order], -n_bytes[order])
+    rounds = max(1, int(np.ceil(changes.cumsum().max() / max(max_bytes, 1))))
     n_shards = min(rounds * jobs.n_cores(), len(order))
-    return [found[order[k::n_shards]].tolist() for k in range(n_shards)]
+    return [occurring[order[k::n_shards]].tolist() for k in range(n_shards)]
 
 
-def _all_means(texts, streams, shards, kinds):
+def _all_means(whole, texts, shards, kinds):
     """Yield the means of all shards, a thread a core at work, in the text's order."""
     n_cores = jobs.n_cores()
 
-    def of_core(k):
-        for number, types in enumerate(shards[k::n_cores]):
-            for place, finished in _shard_means(texts, streams, types, kinds):
-                yield (number, place), finished
+    def tiles_of(core):
+        for number, types in enumerate(shards[core::n_cores]):
+            for last, finished in _shard_means(whole, texts, types, kinds):
+                yield (number, last), finished
 
-    def results(step, waiting):
-        while tile := waiting.popleft().result():
-            waiting.append(step())
-            yield tile
-
-    with ExitStack() as stack:
-        stack.enter_context(jobs.one_thread())
-        tiles = []
-        for k in range(n_cores):
-            thread = ThreadPoolExecutor(1)
-            stack.callback(thread.shutdown, cancel_futures=True)
-            step = partial(thread.submit, next, of_core(k), None)
-            tiles.append(results(step, deque(step() for _ in range(AHEAD))))
-        for _, finished in heapq.merge(*tiles, key=itemgetter(0)):
+    with jobs.one_thread(), ExitStack() as stack:
+        by_core = [
+            stack.enter_context(_ahead(tiles_of(core), AHEAD))
+            for core in range(n_cores)
+        ]
+        for _, finished in heapq.merge(*by_core, key=itemgetter(0)):
             yield from finished
 
 
-def _shard_means(texts, streams, types, kinds):
-    """Yield after each tile its place, and means of types that do not come again."""
+@contextmanager
+def _ahead(items, n):
+    """Give an iterator over `items` of which a thread computes `n` ahead, from now."""
+    items = iter(items)
+    thread = ThreadPoolExecutor(1)
+    waiting = deque(thread.submit(next, items, END) for _ in range(n))
+
+    def in_order():
+        while (item := waiting.popleft().result()) is not END:
+            waiting.append(thread.submit(next, items, END))
+            yield item
+
+    try:
+        yield in_order()
+    finally:
+        thread.shutdown(cancel_futures=True)
+
+
+def _shard_means(whole, texts, types, kinds):
+    """Yield after each tile its last input, and means of types that do not come again.
+
+    The input counts from the first of all texts.
+    """
     group = {one: k for k, one in enumerate(types)}
-    left, kept = Counter(streams.ravel().tolist()), sums.Sums(texts[0])
-    n_samples = np.zeros((len(types), texts[0].max_delay + 1), int)
+    left = Counter(
+        np.concatenate(texts).tolist()
+    )  # inputs of each type that are to come
+    request = replace(whole[0].request, n_groups=len(types))
+    n_samples = np.zeros((len(types), request.max_delay + 1), int)
+    open_sums = sums.Sums(whole[0])
 
     def mean(k):
-        array = kept.take(k)[0].astype(kept.dtype, copy=False)[None, :, None]
+        total = open_sums.take(k)[0].astype(open_sums.dtype, copy=False)
         counts = n_samples[None, k : k + 1]
-        return gradients.means([array], counts, kinds, types[k : k + 1]).isel(block=0)
+        labelled = means.means([total[None, :, None]], counts, kinds, types[k : k + 1])
+        return labelled.isel(block=0)
 
-    for number, (text, ids) in enumerate(zip(texts, streams, strict=True)):
+    first = 0  # of the text, counted from the first of all
+    for job, ids in zip(whole, texts, strict=True):
         sources = np.flatnonzero(np.isin(ids, types))
-        members = [(group[one],) for one in ids[sources].tolist()]
-        part = replace(text, sources=sources, ends=text.ends[sources], members=members)
-        part = replace(part, n_groups=len(types))
-        n_samples += jobs.n_samples(part)
-        for tile in chains.carry(part, kept):
-            found = ids[sources[tile]].tolist()
-            left.subtract(found)
-            finished = [group[one] for one in sorted({*found}) if not left[one]]
-            place = number * len(ids) + sources[tile][-1]
-            yield place, [mean(k) for k in finished]
+        shard = replace(
+            job,
+            request=request,
+            sources=sources,
+            ends=job.ends[sources],
+            members=[(group[one],) for one in ids[sources].tolist()],
+        )
+        n_samples += jobs.n_samples(shard)
+        for tile in tiles.carry(shard, open_sums):
+            of_tile = ids[sources[tile]].tolist()
+            left.subtract(of_tile)
+            finished = [group[one] for one in sorted({*of_tile}) if not left[one]]
+            yield first + sources[tile][-1], [mean(k) for k in finished]
+        first += len(ids)

@@ -10,6 +10,7 @@ epoch, batch), so that a resumed run equals an unbroken one bit for bit.
 
 import time
 import warnings
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -20,7 +21,7 @@ from tqdm.auto import tqdm
 from state_gradients.foundation import backends
 from state_gradients.foundation.labels import about
 from state_gradients.models import batching, checkpoints, evaluation, language_model
-from state_gradients.models.evaluation import perplexity as perplexity
+from state_gradients.models.evaluation import perplexity
 from state_gradients.text import corpora, vectors
 
 CURVES = ("train_perplexity", "valid_perplexity", "learning_rate", "seconds")
@@ -37,7 +38,8 @@ class FarAboveGuessingWarning(RuntimeWarning):
 
 def _training_step(model, config):
     """Return the compiled step: values and a window to new values, states, loss."""
-    table, variables = model.get_layer("embedding"), model.trainable_variables
+    table = model.get_layer("embedding")
+    variables = model.trainable_variables
     first = int(table.trainable)  # where the values after the embedding's begin
 
     def step(values, squares, rate, ids, targets, states, masks):
@@ -83,20 +85,20 @@ def dropout_masks(experiment, epoch, batch):
 
     Kept entries are 1 / (1 - rate). A function of (seed, epoch, batch) alone.
     """
-    model, config = experiment.model, experiment.training
+    model = experiment.model
+    config = experiment.training
 
-    def mask(place, size, rate):
-        rng = np.random.default_rng([config.seed, epoch, batch, place])
+    def mask(number, size, rate):
+        if not rate:
+            return None
+        rng = np.random.default_rng([config.seed, epoch, batch, number])
         shape = (config.batch_size, config.num_steps, size)
-        kept = rng.random(shape, dtype=np.float32) >= rate
-        return kept.astype(np.float32) / (1 - rate)
+        stays = rng.random(shape, dtype=np.float32) >= rate
+        return stays.astype(np.float32) / (1 - rate)
 
-    layers = (
-        (model.embedding_size, model.embedding_dropout),
-        (model.units, model.dropout),
-    )
     return [
-        mask(place, *each) if each[1] else None for place, each in enumerate(layers)
+        mask(0, model.embedding_size, model.embedding_dropout),
+        mask(1, model.units, model.dropout),
     ]
 
 
@@ -160,70 +162,113 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
         If the training or validation text is too short for one window, or the
         embedding does not fit the vocabulary; before any work.
     """
-    config = experiment.training
-    sizes = {"batch_size": config.batch_size, "num_steps": config.num_steps}
     text = corpora.load(experiment.corpus) if text is None else text
-    for split in ("train", "valid"):  # too short: not first known after an epoch
-        batching.windows(text.splits[split], **sizes)
-    vocabulary, embeddings, drawn = text.vocabulary, None, []
-    if experiment.model.embedding == "frozen":
-        file, of = experiment.model.embedding_file, experiment.corpus.name
-        embeddings, drawn = vectors.load(file, vocabulary, corpus=of)
-    model = language_model.build_language_model(
-        experiment.model, len(vocabulary), seed=config.seed, embeddings=embeddings
-    )
-    values = [variable.value for variable in model.trainable_variables]
-    squares = [ops.full_like(v, 0.1) for v in values if config.optimizer == "adagrad"]
-    history = {name: [] for name in CURVES}
+    _refuse_short_splits(text, experiment.training)
+    model, n_drawn = _new_model(experiment, text.vocabulary)
     path = checkpoints.checkpoint_path(experiment, root=root)
     if resume and path.is_file():
-        values, squares, history = checkpoints.load_checkpoint(path)
-        _refuse_beyond_the_end(history["valid_perplexity"], config, path)
-        _assign(model, values)
-    step = _training_step(model, config)
-    while not _has_ended(history["valid_perplexity"], config):
-        started, epoch = time.monotonic(), len(history["seconds"]) + 1
-        rate = config.learning_rate * config.decay ** max(epoch - config.decay_after, 0)
-        state = values, squares, language_model.zero_states(model, config.batch_size)
-        windows = tqdm(
-            batching.windows(text.splits["train"], **sizes),
-            total=batching.n_windows(len(text.splits["train"]), **sizes),
-            desc=f"{experiment.name} epoch {epoch}/{config.max_epochs}",
-            disable=not progress,
-            mininterval=5,
-        )
-        values, squares, fitted = _run_epoch(
-            step, state, windows, rate, experiment, epoch
-        )
-        _assign(model, values)
-        valid = perplexity(model, text.splits["valid"], **sizes)
-        _refuse_unless_finite("validation perplexity", valid, f"epoch {epoch}")
-        if valid > FAR * len(vocabulary):
-            _warn_far_above_guessing(valid, len(vocabulary), experiment.name, epoch)
-        row = (fitted, valid, rate, time.monotonic() - started)
-        for name, value in zip(CURVES, row, strict=True):
-            history[name].append(float(value))
-        arrays = [[ops.convert_to_numpy(v) for v in each] for each in (values, squares)]
-        checkpoints.save_checkpoint(path, *arrays, history)
-        if progress:
-            tqdm.write(f"{windows.desc}: valid {valid:.3f}, {row[3]:.0f} s")
-    epochs = np.arange(1, len(history["seconds"]) + 1)
-    curves = {
-        name: ("epoch", np.asarray(history[name], np.float64), about(name))
-        for name in CURVES
-    }
-    if drawn:
-        curves["n_drawn_vectors"] = ((), len(drawn), about("n_drawn_vectors"))
-    far = np.asarray(history["valid_perplexity"]) > FAR * len(vocabulary)
-    if far.any():  # only then: most trainings have no use for the variable
-        name = "far_above_guessing"
-        curves[name] = ("epoch", far.astype(np.int8), about(name))
-    return model, xr.Dataset(curves, coords={"epoch": epochs})
+        state = _resumed(model, experiment.training, path)
+    else:
+        state = _begun(model, experiment.training)
+    step = _training_step(model, experiment.training)
+    while not _has_ended(state.history["valid_perplexity"], experiment.training):
+        state = _after_epoch(state, model, step, text, experiment, progress)
+        checkpoints.save_checkpoint(path, *state.arrays(), state.history)
+    return model, _curves(state.history, len(text.vocabulary), n_drawn)
 
 
-def _run_epoch(step, state, windows, rate, experiment, epoch):
+@dataclass(frozen=True)
+class _State:
+    """What training goes on from after an epoch; a checkpoint holds it."""
+
+    values: list  # of the trainable variables
+    squares: list  # Adagrad's sums of squared gradients; none without it
+    history: dict  # of `CURVES`, a value an epoch
+
+    def arrays(self):
+        """Return values and squares as NumPy arrays."""
+        return tuple(
+            [ops.convert_to_numpy(tensor) for tensor in tensors]
+            for tensors in (self.values, self.squares)
+        )
+
+
+def _window_sizes(config):
+    return {"batch_size": config.batch_size, "num_steps": config.num_steps}
+
+
+def _refuse_short_splits(text, config):
+    """Refuse what would first be known after an epoch."""
+    for split in ("train", "valid"):
+        batching.windows(text.splits[split], **_window_sizes(config))
+
+
+def _new_model(experiment, vocabulary):
+    """Return the untrained model, and how many frozen vectors had to be drawn."""
+    embeddings = None
+    drawn = []
+    if experiment.model.embedding == "frozen":
+        embeddings, drawn = vectors.load(
+            experiment.model.embedding_file, vocabulary, corpus=experiment.corpus.name
+        )
+    model = language_model.build_language_model(
+        experiment.model,
+        len(vocabulary),
+        seed=experiment.training.seed,
+        embeddings=embeddings,
+    )
+    return model, len(drawn)
+
+
+def _begun(model, config):
+    values = [variable.value for variable in model.trainable_variables]
+    squares = []
+    if config.optimizer == "adagrad":
+        squares = [ops.full_like(value, 0.1) for value in values]
+    return _State(values, squares, {name: [] for name in CURVES})
+
+
+def _resumed(model, config, path):
+    state = _State(*checkpoints.load_checkpoint(path))
+    _refuse_beyond_the_end(state.history["valid_perplexity"], config, path)
+    _assign(model, state.values)
+    return state
+
+
+def _after_epoch(state, model, step, text, experiment, progress):
+    """Train an epoch, let the model have its weights, and return the state after it."""
+    started = time.monotonic()
+    config = experiment.training
+    epoch = len(state.history["seconds"]) + 1
+    rate = config.learning_rate * config.decay ** max(epoch - config.decay_after, 0)
+    windows = tqdm(
+        batching.windows(text.splits["train"], **_window_sizes(config)),
+        total=batching.n_windows(len(text.splits["train"]), **_window_sizes(config)),
+        desc=f"{experiment.name} epoch {epoch}/{config.max_epochs}",
+        disable=not progress,
+        mininterval=5,
+    )
+    states = language_model.zero_states(model, config.batch_size)
+    values, squares, fitted = _run_windows(
+        step, (state.values, state.squares, states), windows, rate, experiment, epoch
+    )
+    _assign(model, values)
+    valid = perplexity(model, text.splits["valid"], **_window_sizes(config))
+    _refuse_unless_finite("validation perplexity", valid, f"epoch {epoch}")
+    if _is_far_above_guessing(valid, len(text.vocabulary)):
+        _warn_far_above_guessing(valid, len(text.vocabulary), experiment.name, epoch)
+    seconds = time.monotonic() - started
+    if progress:
+        tqdm.write(f"{windows.desc}: valid {valid:.3f}, {seconds:.0f} s")
+    row = dict(zip(CURVES, (fitted, valid, rate, seconds), strict=True))
+    history = {name: [*state.history[name], float(row[name])] for name in CURVES}
+    return _State(values, squares, history)
+
+
+def _run_windows(step, state, windows, rate, experiment, epoch):
     """Run every window of the training text once; the state starts from zero."""
-    (values, squares, states), total = state, 0.0
+    values, squares, states = state
+    total = 0.0
     for batch, window in enumerate(windows):
         masks = dropout_masks(experiment, epoch, batch)
         values, squares, states, loss = step(
@@ -232,13 +277,31 @@ def _run_epoch(step, state, windows, rate, experiment, epoch):
         loss = float(loss) / experiment.training.num_steps
         _refuse_unless_finite("loss", loss, f"epoch {epoch}, batch {batch}")
         total += loss
-        with np.errstate(
-            over="ignore"
-        ):  # refused below, if the mean itself is so large
+        with np.errstate(over="ignore"):  # refused below if the mean is so large
             fitted = np.exp(total / (batch + 1))
         windows.set_postfix(perplexity=f"{fitted:.2f}", refresh=False)
     _refuse_unless_finite("training perplexity", fitted, f"the end of epoch {epoch}")
     return values, squares, fitted
+
+
+def _curves(history, n_types, n_drawn):
+    """Return the history as a Dataset, with what few trainings have to tell."""
+    curves = {
+        name: ("epoch", np.asarray(history[name], np.float64), about(name))
+        for name in CURVES
+    }
+    if n_drawn:
+        curves["n_drawn_vectors"] = ((), n_drawn, about("n_drawn_vectors"))
+    far = _is_far_above_guessing(np.asarray(history["valid_perplexity"]), n_types)
+    if far.any():
+        name = "far_above_guessing"
+        curves[name] = ("epoch", far.astype(np.int8), about(name))
+    epochs = np.arange(1, len(history["seconds"]) + 1)
+    return xr.Dataset(curves, coords={"epoch": epochs})
+
+
+def _is_far_above_guessing(valid_perplexity, n_types):
+    return valid_perplexity > FAR * n_types
 
 
 def _refuse_unless_finite(what, value, where):
@@ -256,5 +319,5 @@ def _warn_far_above_guessing(perplexity, n_types, name, epoch):
         "and its training curves record it. Where it does not come down, lower the "
         "learning rate.",
         FarAboveGuessingWarning,
-        stacklevel=3,
+        stacklevel=4,  # the caller of `train`
     )

@@ -126,8 +126,8 @@ def run_extract(experiment, *, root=None):
     Beside them ``intervals`` from blocks of the text, and for an experiment with
     controls the curves of the text cut and of the text shuffled.
     """
-    from state_gradients.engine import means as gradients
-    from state_gradients.engine import network
+    from state_gradients.engine.means import mean_state_gradients
+    from state_gradients.engine.network import read_network
 
     started, settings = time.monotonic(), experiment.gradients
     encoder = artifacts.load(experiment, "encoder", root=root)
@@ -135,7 +135,7 @@ def run_extract(experiment, *, root=None):
     ids = corpora.load(experiment.corpus).splits[settings.split]
     options = {
         "max_delay": settings.max_delay,
-        "state": settings.states or network.read_network(model).cells[0].names,
+        "state": settings.states or read_network(model).cells[0].names,
     }
     if settings.groups == "new-tokens":
         from state_gradients.paper.synthetic import study
@@ -150,7 +150,7 @@ def run_extract(experiment, *, root=None):
             data, experiment, kind, upstream=upstream, wall_time=seconds, root=root
         )
 
-    blocks = gradients.mean_state_gradients(
+    blocks = mean_state_gradients(
         model,
         ids,
         window=settings.window,
@@ -172,7 +172,7 @@ def run_extract(experiment, *, root=None):
 
 def _controls(model, ids, blocks, embedding, *, seed, **options):
     """Return the curves of the text's first blocks as they are, cut, and shuffled."""
-    from state_gradients.engine import means as gradients
+    from state_gradients.engine.means import mean_state_gradients
 
     first = blocks.isel(block=slice(CONTROL_BLOCKS))
     share = first.sizes["block"] / blocks.sizes["block"]
@@ -180,10 +180,8 @@ def _controls(model, ids, blocks, embedding, *, seed, **options):
     other = uncertainty.shuffled(ids, seed=seed)
     means = {
         "text": summary.pooled(first).isel(group=0),
-        f"window {CUT}": gradients.mean_state_gradients(
-            model, ids, window=CUT, **options
-        ),
-        "shuffled text": gradients.mean_state_gradients(model, other, **options),
+        f"window {CUT}": mean_state_gradients(model, ids, window=CUT, **options),
+        "shuffled text": mean_state_gradients(model, other, **options),
     }
     found = [
         summary.spectra_of(mean["state_gradient"], embedding)[[*CONTROLLED]]

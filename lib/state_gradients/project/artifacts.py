@@ -5,7 +5,6 @@ A file is one xarray Dataset (NetCDF4/HDF5) at ``data/artifacts/EXPERIMENT/KIND.
 :mod:`state_gradients.project.freshness` holds the record by which a file is judged.
 """
 
-import functools
 from pathlib import Path
 
 import numpy as np
@@ -40,22 +39,24 @@ def path(experiment, kind, *, root=None):
 
 def _problems(dataset, kind):
     """Return what is wrong with the contents of an artifact, as phrases."""
-    found = []
+    problems = []
     for name, dims in KINDS[kind].schema.items():
         if name not in dataset.variables:
-            found.append(f"variable {name!r} is missing")
+            problems.append(f"variable {name!r} is missing")
         elif dims is not None and dataset[name].dims != dims:
-            found.append(
+            problems.append(
                 f"{name!r} must have dims {[*dims]}, not {[*dataset[name].dims]}"
             )
     for name, variable in dataset.variables.items():
         bad = variable.dtype.kind in "fc" and not np.isfinite(variable.values).all()
         if bad and "missing" not in variable.attrs:
-            found.append(f"{name!r} holds NaN or infinity but no attribute `missing`")
+            problems.append(
+                f"{name!r} holds NaN or infinity but no attribute `missing`"
+            )
     for name, variable in dataset.data_vars.items():
         if absent := {"long_name", "units", "equation"} - set(variable.attrs):
-            found.append(f"{name!r} lacks the attributes {sorted(absent)}")
-    return found
+            problems.append(f"{name!r} lacks the attributes {sorted(absent)}")
+    return problems
 
 
 def save(dataset, experiment, kind, *, upstream=None, wall_time=None, root=None):
@@ -87,11 +88,14 @@ def save(dataset, experiment, kind, *, upstream=None, wall_time=None, root=None)
         disk refuses; the artifact that stood there stays whole.
     """
     target = path(experiment, kind, root=root)
-    if found := _problems(dataset, kind):
-        raise ArtifactError(f"artifacts.save: {target} refused: {'; '.join(found)}.")
-    given, made_from = upstream or {}, {}
-    for up in KINDS[kind].upstream:
-        made_from[up] = given[up] if up in given else load(experiment, up, root=root)
+    if problems := _problems(dataset, kind):
+        refusal = "; ".join(problems)
+        raise ArtifactError(f"artifacts.save: {target} refused: {refusal}.")
+    given = upstream or {}
+    made_from = {
+        up: given[up] if up in given else load(experiment, up, root=root)
+        for up in KINDS[kind].upstream
+    }
     dataset = dataset.copy()
     dataset.attrs = freshness.describe(experiment, kind, made_from)
     if wall_time is not None:
@@ -161,32 +165,42 @@ def status(root=None, names=None):
 def _judged(name, root):
     """Yield the status rows of one experiment."""
     experiment = settings.load_experiment(name, root=root)
-    kept, faults = expected(experiment), {}
-
-    @functools.cache
-    def current(kind):
-        try:
-            return record(load(experiment, kind, root=root).attrs)
-        except MissingArtifactError:
-            faults[kind] = ("missing", [])
-        except ArtifactError as error:
-            faults[kind] = ("damaged", [str(error)])
-
+    records, faults = _read_records(experiment, root)
+    in_git = expected(experiment)
     for kind, spec in KINDS.items():
-        if made := current(kind):
-            why = changes(made, experiment, current)
+        if kind in records:
+            why = changes(records[kind], experiment, records.get)
             state = "stale" if why else "fresh"
         else:
             state, why = faults[kind]
-        if state == "missing" and kind not in kept:
-            continue
-        if state == "missing" and not kept[kind]:
-            later = [current(k) for k in KINDS if kind in KINDS[k].upstream]
-            nested = [made["upstream"][kind] for made in later if made]
-            if any(not changes(made, experiment, current) for made in nested):
+        if state == "missing":
+            if kind not in in_git:
+                continue
+            if not in_git[kind] and _was_fresh(kind, records, experiment):
                 state = "not kept"
         command = "" if state in DONE else f"state-gradients reproduce {name}"
         yield name, spec.stage, kind, state, "; ".join(why), command
+
+
+def _read_records(experiment, root):
+    """Return by kind the records of files, and of the others ``(state, why)``."""
+    records = {}
+    faults = {}
+    for kind in KINDS:
+        try:
+            records[kind] = record(load(experiment, kind, root=root).attrs)
+        except MissingArtifactError:
+            faults[kind] = "missing", []
+        except ArtifactError as error:
+            faults[kind] = "damaged", [str(error)]
+    return records, faults
+
+
+def _was_fresh(kind, records, experiment):
+    """Return whether an artifact made from this kind shows that it was fresh."""
+    later = [records[k] for k in records if kind in KINDS[k].upstream]
+    nested = [made["upstream"][kind] for made in later]
+    return any(not changes(made, experiment, records.get) for made in nested)
 
 
 def outdated(name, *, root=None):
@@ -201,6 +215,6 @@ def outdated(name, *, root=None):
     needed = {up for kind in rows["kind"][undone] for up in KINDS[kind].upstream}
     again = undone | (rows["state"].eq("not kept") & rows["kind"].isin(needed))
     return {
-        row.stage: f"{row.kind} is {row.state}" + f" ({row.why})" * bool(row.why)
+        row.stage: f"{row.kind} is {row.state}" + (f" ({row.why})" if row.why else "")
         for row in rows[again].itertuples()
     }

@@ -1,7 +1,7 @@
 """What a one-layer LSTM predicts on the synthetic corpus, by place in the cycle.
 
-The states are run in float64 along one stream from zero, so that a prediction follows
-every token and the cell can be changed before it is read out:
+The states are run along one stream from zero, so that a prediction follows every token
+and the cell can be changed before it is read out:
 
     hidden = gate * tanh(cell),  p = softmax(K^T hidden + b)
 
@@ -17,7 +17,12 @@ N_LABELS = synthetic.COUNT_EOS + 1  # 0..15 and <eos>
 
 
 def record_states(model, ids):
-    """Run a one-layer LSTM along one stream from the zero state, in float64.
+    """Run a one-layer LSTM along one stream from the zero state.
+
+    What a token contributes to the gates, W^T e + b, is in the model's float32, as a
+    table by token; everything after it is in float64. (The engine's
+    :meth:`state_gradients.engine.network.Network.run` computes that part in float64
+    too; the states would differ by up to 5e-5, and with them the artifact.)
 
     Returns
     -------
@@ -27,23 +32,24 @@ def record_states(model, ids):
     from state_gradients.models import language_model
 
     w = language_model.weights(model)
-    recurrent = w["recurrent_1.recurrent_kernel"].astype(np.float64)
-    units = len(recurrent)
-    if "recurrent_2.kernel" in w or recurrent.shape[1] != 4 * units:
+    recurrent_kernel = w["recurrent_1.recurrent_kernel"].astype(np.float64)
+    units = len(recurrent_kernel)
+    if "recurrent_2.kernel" in w or recurrent_kernel.shape[1] != 4 * units:
         raise ValueError(
             "record_states: the model must be one LSTM layer, received the weights "
-            f"{sorted(w)} with a recurrent kernel of shape {recurrent.shape}."
+            f"{sorted(w)} with a recurrent kernel of shape {recurrent_kernel.shape}."
         )
-    inputs = w["embedding"] @ w["recurrent_1.kernel"] + w["recurrent_1.bias"]
-    states = np.zeros((3, len(ids), units))
-    c, h = np.zeros((2, units))
+    by_token = w["embedding"] @ w["recurrent_1.kernel"] + w["recurrent_1.bias"]
+    trajectory = np.zeros((3, len(ids), units))
+    cell = hidden = np.zeros(units)
     for t, token in enumerate(ids):
-        z = inputs[token] + h @ recurrent  # gates in Keras's order: i, f, c, o
-        i, f, _, o = expit(z).reshape(4, units)
-        c = f * c + i * np.tanh(z[2 * units : 3 * units])
-        h = o * np.tanh(c)
-        states[:, t] = c, h, o
-    return states
+        z = by_token[token] + hidden @ recurrent_kernel
+        z_i, z_f, z_c, z_o = z.reshape(4, units)  # Keras's order
+        cell = expit(z_f) * cell + expit(z_i) * np.tanh(z_c)
+        gate = expit(z_o)
+        hidden = gate * np.tanh(cell)
+        trajectory[:, t] = cell, hidden, gate
+    return trajectory
 
 
 def log_probabilities(model, hidden):
@@ -73,7 +79,8 @@ def _sums(text, values=None):
 
 def predictions(model, text, hidden):
     """Return losses and mistakes, the ideal predictor's losses and p(<eos>)."""
-    log_p, n = log_probabilities(model, hidden), _sums(text)
+    log_p = log_probabilities(model, hidden)
+    n = _sums(text)
     mistakes = _sums(text, log_p.argmax(axis=-1) != text.ids[1:]).astype(int)
     ideal = -synthetic.ideal_log_probabilities(text)
     boundary = text.count[:-1] == synthetic.REPEATS
@@ -98,7 +105,8 @@ def ablation(model, text, states, basis, *, seed):
     The control takes random subspaces of the same size, the mean of five.
     """
     cell, _, gate = states
-    rng, n = np.random.default_rng(seed), _sums(text)
+    n = _sums(text)
+    rng = np.random.default_rng(seed)
     random = [np.linalg.qr(rng.normal(size=basis.shape))[0] for _ in range(5)]
 
     def without(removed):
