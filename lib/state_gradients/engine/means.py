@@ -158,8 +158,8 @@ def read(model, *, state=None, layer=1, wrt=0, dtype=None):
     wrt = checks.whole_number(wrt, WHO, "wrt", least=0)
     if wrt >= layer:
         raise ValueError(
-            f"{WHO}: `wrt` must be 0 (the embedding) or a layer below `layer` = {layer}, "
-            f"received {wrt}."
+            f"{WHO}: `wrt` must be 0 (the embedding) or a layer below `layer` = "
+            f"{layer}, received {wrt}."
         )
     if dtype not in (None, *PRECISIONS):
         raise ValueError(

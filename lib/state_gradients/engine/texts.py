@@ -93,8 +93,8 @@ def read_texts(
     if max_delay >= longest:
         what = "longest text's" if listed else "stream's"
         raise ValueError(
-            f"{WHO}: `max_delay` must be below the {what} or window's length {longest}, "
-            f"received {max_delay}."
+            f"{WHO}: `max_delay` must be below the {what} or window's length "
+            f"{longest}, received {max_delay}."
         )
     return Texts(ids=texts, members=members, stretches=stretches, labels=labels)
 
@@ -130,8 +130,8 @@ def _members(texts, groups, positions, n_types, listed):
         groups, labels = _labelled(groups, "groups", ("vocabulary",))
         if groups.ndim != 2 or groups.shape[1] != n_types:
             raise ValueError(
-                f"{WHO}: `groups` must have shape (group, {n_types}), a column for each "
-                f"type of the vocabulary, received {groups.shape}."
+                f"{WHO}: `groups` must have shape (group, {n_types}), a column for "
+                f"each type of the vocabulary, received {groups.shape}."
             )
         of_type = [tuple(np.flatnonzero(column)) for column in groups.T]
         return [[of_type[i] for i in text] for text in texts], labels
@@ -160,8 +160,8 @@ def _positions_by_text(positions, texts, listed):
     shapes = [one.shape for one in by_text]
     if shapes != [(len(labels), len(text)) for text in texts]:
         raise ValueError(
-            f"{WHO}: `positions` must have shape (group, time) or (group, stream, time) "
-            f"with the times of {len(texts)} streams or texts, received {shapes[:3]}."
+            f"{WHO}: `positions` must have shape (group, time) or (group, stream, "
+            f"time), as the {len(texts)} streams or texts, received {shapes[:3]}."
         )
     return by_text, labels
 
@@ -172,9 +172,9 @@ def _labelled(array, name, other_axes):
         known = {"group", *other_axes}
         if "group" not in array.dims or not set(array.dims) <= known:
             raise ValueError(
-                f"{WHO}: `{name}` must have the axes group and {' or '.join(other_axes)}"
-                f", received {array.dims}; rename them, so that none is taken for "
-                "another."
+                f"{WHO}: `{name}` must have the axes group and "
+                f"{' and '.join(other_axes)}, received {array.dims}; rename them, so "
+                "that none is taken for another."
             )
         order = [axis for axis in ("group", *other_axes) if axis in array.dims]
         array = array.transpose(*order)
@@ -193,8 +193,8 @@ def _without(padding, texts, members):
         members = [[(0,)] * len(text) for text in texts]
     return [
         [
-            () if i == padding else groups
-            for i, groups in zip(text, of_text, strict=True)
+            () if token == padding else groups
+            for token, groups in zip(text, of_text, strict=True)
         ]
         for text, of_text in zip(texts, members, strict=True)
     ]
@@ -230,12 +230,10 @@ def _unmasked(texts, members, stretches):
             for of_text, places in zip(members, kept, strict=True)
             if places.any()
         ]
-    texts, stretches = (
-        [
-            array[places]
-            for array, places in zip(arrays, kept, strict=True)
-            if places.any()
-        ]
-        for arrays in (texts, stretches)
-    )
-    return texts, members, stretches
+    return _where(texts, kept), members, _where(stretches, kept)
+
+
+def _where(arrays, kept):
+    """Return the kept entries of each array that has any."""
+    pairs = zip(arrays, kept, strict=True)
+    return [array[places] for array, places in pairs if places.any()]

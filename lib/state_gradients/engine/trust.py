@@ -130,18 +130,25 @@ def require_recurrent(layer):
         refuse("have neither `go_backwards` nor `stateful` layers", [layer])
     require_plain(layer)
     require_plain(layer.cell)
-    _require_one_call(layer, also="take no `initial_state`")
+    _require_one_call(layer)
     initial = keras.tree.flatten(layer.get_initial_state(1))
     if any(np.any(ops.convert_to_numpy(state)) for state in initial):
         refuse("have cells that start from a zero state", [layer.cell])
 
 
-def _require_one_call(layer, also="read one input"):
+def _require_one_call(layer):
+    """Refuse a layer that is called twice, or on more than its input and its mask."""
     nodes = layer._inbound_nodes
     if len(nodes) != 1:
         refuse(f"have layers that are called once, not {len(nodes)} times", [layer])
-    if len(nodes[0].input_tensors) != 1:
-        refuse(f"have layers that {also}", [layer])
+    arguments = nodes[0].arguments
+    inputs = keras.tree.flatten(arguments.args)
+    given = {name for name, value in arguments.kwargs.items() if value is not None}
+    if "initial_state" in given or len(inputs) != 1:
+        refuse("have layers that take no `initial_state`", [layer])
+    own_mask = getattr(inputs[0], "_keras_mask", None)
+    if "mask" in given and arguments.kwargs["mask"] is not own_mask:
+        refuse("have layers with no `mask` but that of the embedding", [layer])
 
 
 def _below(layer):
