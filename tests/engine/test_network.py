@@ -46,7 +46,6 @@ def test_a_functional_model_is_followed_along_its_graph():
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([L.Embedding(V, E, mask_zero=True), L.LSTM(H)], "not mask"),
         ([L.Embedding(V, E), L.LSTM(H, go_backwards=True)], "go_backwards"),
         ([L.Embedding(V, E), L.Bidirectional(L.LSTM(H))], "forwards only"),
         ([L.Embedding(V, E), L.Dense(H), L.LSTM(H)], "begin Embedding -> recurrent"),

@@ -41,10 +41,10 @@ def test_windows_visit_every_target_once_in_order(length, batch_size, num_steps)
 
 def test_too_short_streams_and_bad_sizes_are_refused_at_the_call():
     with pytest.raises(ValueError, match=r"needs 4020 tokens, received 4019"):
-        windows(np.zeros(4019), 20, 200)
-    windows(np.zeros(4020), 20, 200)
+        windows(np.zeros(4019, int), 20, 200)
+    windows(np.zeros(4020, int), 20, 200)
     with pytest.raises(ValueError, match=r"one stream .* received shape \(2, 8\)"):
-        contiguous_rows(np.zeros((2, 8)), 2)
+        contiguous_rows(np.zeros((2, 8), int), 2)
     with pytest.raises(ValueError, match=r"at least `batch_size` = 4 .* shape \(3,\)"):
         contiguous_rows(range(3), 4)
     with pytest.raises(ValueError, match="`batch_size` must be at least 1, received 0"):

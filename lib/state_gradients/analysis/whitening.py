@@ -17,6 +17,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
+from state_gradients.foundation.checks import real
 from state_gradients.foundation.labels import about, labelled
 
 
@@ -79,7 +80,8 @@ def fit_whitening(embeddings: ArrayLike) -> Whitening:
     """
     if isinstance(embeddings, xr.DataArray) and "embedding" in embeddings.dims:
         embeddings = embeddings.transpose(..., "embedding")
-    embeddings = np.asarray(embeddings, dtype=np.float64)
+    embeddings = real(np.asarray(embeddings), "fit_whitening", "embeddings")
+    embeddings = embeddings.astype(np.float64)
     n_bad = np.count_nonzero(~np.isfinite(embeddings))
     if embeddings.ndim != 2 or not embeddings.size or n_bad:
         raise ValueError(
@@ -88,8 +90,12 @@ def fit_whitening(embeddings: ArrayLike) -> Whitening:
             "values; check the axes, and the training for divergence."
         )
     rows, size = embeddings.shape
-    mean = embeddings.mean(axis=0)
-    covariance = (embeddings - mean).T @ (embeddings - mean) / max(rows - 1, 1)
+    # The square of 1e170 overflows, that of 1e-170 is 0. A power of two is divided out
+    # first, which rounds nothing.
+    exponent = int(np.frexp(np.abs(embeddings).max())[1])
+    scaled = np.ldexp(embeddings, -exponent)
+    mean = scaled.mean(axis=0)
+    covariance = (scaled - mean).T @ (scaled - mean) / max(rows - 1, 1)
     # A sum of V products rounds by up to V eps of the largest variance: directions
     # below that are noise. So cond(Z) = sqrt(cond(cov_e)) < 1 / sqrt(V eps) = 7e5 at
     # V = 10,000. Centred rows span at most V - 1 dimensions.
@@ -103,6 +109,12 @@ def fit_whitening(embeddings: ArrayLike) -> Whitening:
         )
     D = np.linalg.cholesky(covariance)
     Z = solve_triangular(D, np.eye(size), lower=True)
+    mean, D, Z = (np.ldexp(x, e * exponent) for x, e in ((mean, 1), (D, 1), (Z, -1)))
+    if not np.isfinite(Z).all() or not D.diagonal().all():
+        raise ValueError(
+            "fit_whitening: the scale of `embeddings` must leave D and Z in float64, "
+            f"received values up to 2^{exponent}; give them in other units."
+        )
     return Whitening(mean=mean, D=D, Z=Z)
 
 
@@ -140,6 +152,7 @@ def whiten_gradient(
     """
     is_labelled = isinstance(gradient, xr.DataArray)
     gradient = gradient if is_labelled else np.asarray(gradient)
+    real(gradient, "whiten_gradient", "gradient")
     axes = (
         gradient.sizes if is_labelled else {"embedding": (gradient.shape or (0,))[-1]}
     )

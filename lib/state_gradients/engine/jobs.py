@@ -93,22 +93,23 @@ def _rows(trace, start, stop):
     return [[array[start:stop] for array in layer] for layer in trace]
 
 
-def cut(network, streams, stretches, members, request, *, length=None):
-    """Yield ``(stretch, Job)``, the jobs of a text.
+def cut(network, texts, stretches, members, request, *, length=None):
+    """Yield ``(stretch, Job)``, the jobs of some texts.
 
     Parameters
     ----------
     network : network.Network
-    streams : ndarray of int, shape (stream, time)
-    stretches : ndarray of int, shape (stream, time)
+    texts : list of ndarray of int, shape (time,)
+        Each from the zero state.
+    stretches : list of ndarray of int, shape (time,)
         Which part of the result each input counts for.
     members : list of lists of tuples of int, or None
-        The groups of each input of each stream; inputs without a group are left out.
+        The groups of each input of each text; inputs without a group are left out.
     request : Request
     length : int, optional
         Inputs a job.
     """
-    for number, ids in enumerate(streams):
+    for number, ids in enumerate(texts):
         ends = _ends(len(ids), request)
         new_stretch = np.flatnonzero(np.diff(stretches[number])) + 1
         regular = range(0, len(ids), length or LENGTH)
@@ -130,7 +131,7 @@ def cut(network, streams, stretches, members, request, *, length=None):
                     ends=ends[sources] - first,
                     members=groups,
                 )
-                yield stretches[number, first], job
+                yield stretches[number][first], job
 
 
 def _ends(n_tokens, request):

@@ -7,6 +7,7 @@ runs in :mod:`state_gradients.engine.tiles`, on an accelerator in
 :mod:`state_gradients.engine.sweep`.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +18,9 @@ from tqdm.auto import tqdm
 
 from state_gradients.engine import jobs
 from state_gradients.engine.network import read_network
+from state_gradients.engine.texts import WHO, read_texts
+from state_gradients.engine.trust import PRECISIONS
+from state_gradients.foundation import checks
 from state_gradients.foundation.labels import described
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
 def mean_state_gradients(
     model: "keras.Model",
-    ids: ArrayLike,
+    ids: ArrayLike | Sequence[ArrayLike],
     *,
     max_delay: int,
     state: str | tuple[str, ...] | None = None,
@@ -33,6 +37,7 @@ def mean_state_gradients(
     wrt: int = 0,
     groups: ArrayLike | None = None,
     positions: ArrayLike | None = None,
+    padding: int | None = None,
     window: int | None = None,
     dtype: Literal["float32", "float64"] | None = None,
     second_moment: bool = False,
@@ -43,14 +48,17 @@ def mean_state_gradients(
 ) -> xr.Dataset:
     """Average ds_t/de_{t-tau} over a text, for every delay tau from 0 to `max_delay`.
 
-    Delay tau averages over every t >= tau of a stream. Each stream starts from the zero
+    Delay tau averages over every t >= tau of a text. Each text starts from the zero
     state; dropout is off.
 
     Parameters
     ----------
     model : keras.Model
-        Any model that begins Embedding -> recurrent layers, without masking.
-    ids : array_like of int, shape (time,) or (stream, time)
+        Any model that begins Embedding -> recurrent layers. Where it masks the id 0,
+        delays count the tokens that are left.
+    ids : array_like of int, shape (time,) or (stream, time), or list of arrays (time,)
+        One text, several of one length, or a list of texts of unequal length. Texts
+        that are shorter than a delay add nothing to it: ``n_samples`` says what does.
     max_delay : int
     state : str or tuple of str, optional
         "hidden", an LSTM's "cell", or "state_1", "state_2", .. of other cells. By
@@ -62,9 +70,13 @@ def mean_state_gradients(
         With respect to what: 0 is the embedding, k the output of recurrent layer k.
     groups : array_like of bool, shape (group, vocabulary), optional
         Average only over inputs t - tau whose word type is in the group; groups may
-        overlap. Adds a ``group`` dimension. A DataArray keeps its labels.
+        overlap. Adds a ``group`` dimension. A DataArray keeps its labels, and has its
+        axes taken by their names.
     positions : array_like of bool, (group, time) or (group, stream, time), optional
-        As `groups`, by the input's place instead of its type.
+        As `groups`, by the input's place instead of its type. For a list of texts a
+        list of arrays (group, time).
+    padding : int, optional
+        An id that is read, and moves the state, but is no input to average over.
     window : int, optional
         Cut the chain at multiples of `window` (the state is carried on), as the
         released code does with 200.
@@ -74,7 +86,8 @@ def mean_state_gradients(
         Average G^T G as well.
     blocks : int, optional
         Cut the inputs into so many stretches and average each on its own, for
-        :mod:`state_gradients.analysis.uncertainty`. Adds a leading ``block`` dimension.
+        :mod:`state_gradients.analysis.uncertainty`; a list of texts is cut between
+        texts. Adds a leading ``block`` dimension.
     executor : concurrent.futures.Executor, optional
         Where the jobs run; by default in threads, one a core.
     engine : "tiles" or "sweep", optional
@@ -93,7 +106,8 @@ def mean_state_gradients(
     Raises
     ------
     ValueError
-        If an argument does not fit the model.
+        If an argument does not fit the model, or the model is not known to do what is
+        read from it: see :mod:`state_gradients.engine.trust`.
     FloatingPointError
         If a gradient is not finite.
 
@@ -118,17 +132,24 @@ def mean_state_gradients(
     >>> means["n_samples"].values.tolist()
     [5, 4, 3]
     """
+    max_delay = checks.whole_number(max_delay, WHO, "max_delay", least=0)
+    if window is not None:
+        window = checks.whole_number(window, WHO, "window", least=1)
     network, kinds, state_indices = read(
         model, state=state, layer=layer, wrt=wrt, dtype=dtype
     )
-    streams = checked_ids(ids, len(network.table), max_delay, window)
-    members, labels = _members(streams, groups, positions, len(network.table))
+    texts = read_texts(
+        ids,
+        network,
+        max_delay=max_delay,
+        window=window,
+        blocks=blocks,
+        groups=groups,
+        positions=positions,
+        padding=padding,
+    )
+    labels = texts.labels
     n_groups = 1 if labels is None else len(labels)
-    if blocks is not None and not 1 <= blocks <= streams.size:
-        raise ValueError(
-            f"mean_state_gradients: `blocks` must be in 1..{streams.size}, the number "
-            f"of tokens, received {blocks}."
-        )
     request = jobs.Request(
         max_delay=max_delay,
         state_indices=state_indices,
@@ -138,12 +159,10 @@ def mean_state_gradients(
         second_moment=second_moment,
     )
     n_stretches = blocks or 1
-    stretches = np.arange(streams.size) * n_stretches // streams.size
-    stretches = stretches.reshape(streams.shape)
-    cut = jobs.cut(network, streams, stretches, members, request)
+    cut = jobs.cut(network, texts.ids, texts.stretches, texts.members, request)
     counts = np.zeros((n_stretches, n_groups, max_delay + 1), int)
     sums = None
-    bar = tqdm(total=streams.size, unit="token", disable=not progress)
+    bar = tqdm(total=texts.n_tokens, unit="token", disable=not progress)
     for stretch, job, job_sums in jobs.run(cut, executor=executor, engine=engine):
         bar.update(len(job.sources))
         sums = sums or [np.zeros((n_stretches, *part.shape)) for part in job_sums]
@@ -156,29 +175,6 @@ def mean_state_gradients(
     return result if isinstance(state, tuple) else result.isel(state_kind=0, drop=True)
 
 
-def checked_ids(ids, vocabulary_size, max_delay, window=None):
-    """Return ids as (stream, time), or refuse them with a ValueError."""
-    streams = np.atleast_2d(np.asarray(ids))
-    integers = streams.ndim == 2 and np.issubdtype(streams.dtype, np.integer)
-    if not integers or not streams.size:
-        raise ValueError(
-            "mean_state_gradients: `ids` must be integers of shape (time,) or (stream, "
-            f"time), received {streams.dtype} of shape {np.shape(ids)}."
-        )
-    if streams.min() < 0 or streams.max() >= vocabulary_size:
-        raise ValueError(
-            f"mean_state_gradients: `ids` must lie in 0..{vocabulary_size - 1}, "
-            f"received {streams.min()}..{streams.max()}."
-        )
-    length = streams.shape[1] if window is None else min(window, streams.shape[1])
-    if not 0 <= max_delay < length:
-        raise ValueError(
-            "mean_state_gradients: `max_delay` must be below the stream's or window's "
-            f"length {length}, received {max_delay}."
-        )
-    return streams
-
-
 def read(model, *, state=None, layer=1, wrt=0, dtype=None):
     """Return a model's network, the states asked for, and their indices in its cell.
 
@@ -187,56 +183,35 @@ def read(model, *, state=None, layer=1, wrt=0, dtype=None):
     ValueError
         If there is no such layer or state.
     """
-    if not 0 <= wrt < layer:
+    layer = checks.whole_number(layer, WHO, "layer", least=1)
+    wrt = checks.whole_number(wrt, WHO, "wrt", least=0)
+    if wrt >= layer:
         raise ValueError(
-            "mean_state_gradients: `wrt` must be 0 (the embedding) or a layer below "
-            f"`layer` = {layer}, received {wrt}."
+            f"{WHO}: `wrt` must be 0 (the embedding) or a layer below `layer` = "
+            f"{layer}, received {wrt}."
+        )
+    if dtype not in (None, *PRECISIONS):
+        raise ValueError(
+            f"{WHO}: `dtype` must be one of {PRECISIONS}, received {dtype!r}; in less "
+            "precision the sums would be noise."
         )
     network = read_network(model, n_layers=layer, dtype=dtype or "float32")
     names = network.cells[-1].names
     default = "cell" if "cell" in names else names[0]
     kinds = state if isinstance(state, tuple) else (state or default,)
-    for kind in kinds:
-        if kind not in names:
-            raise ValueError(
-                f"mean_state_gradients: `state` must be among {names}, received "
-                f"{kind!r}."
-            )
+    if not kinds or any(kind not in names for kind in kinds):
+        raise ValueError(
+            f"{WHO}: `state` must be among {names}, or a tuple of some, received "
+            f"{state!r}."
+        )
     state_indices = tuple(names.index(kind) for kind in kinds)
     sizes = {network.cells[-1].sizes[k] for k in state_indices}
     if len(sizes) > 1:
         raise ValueError(
-            "mean_state_gradients: states asked for together must have one size, "
+            f"{WHO}: states asked for together must have one size, "
             f"received {kinds} of sizes {sorted(sizes)}; ask for one at a time."
         )
     return network, kinds, state_indices
-
-
-def _members(streams, groups, positions, vocabulary_size):
-    """Return the groups of each input of each stream, or None, and the labels."""
-    if groups is None and positions is None:
-        return None, None
-    if groups is not None and positions is not None:
-        raise ValueError("mean_state_gradients: `groups` or `positions`, not both.")
-    given = groups if positions is None else positions
-    labels = np.arange(len(given))
-    if isinstance(given, xr.DataArray):
-        labels = given.coords.get(given.dims[0], xr.DataArray(labels)).values
-    given = np.asarray(given, dtype=bool)
-    if groups is not None and given.shape == (len(given), vocabulary_size):
-        of_type = [tuple(np.flatnonzero(column)) for column in given.T]
-        return [[of_type[i] for i in stream] for stream in streams], labels
-    if positions is not None and given.ndim == 2:
-        given = given[:, None]
-    if positions is not None and given.shape[1:] == streams.shape:
-        by_input = np.moveaxis(given, 0, -1)  # (stream, time, group)
-        return [
-            [tuple(np.flatnonzero(t)) for t in stream] for stream in by_input
-        ], labels
-    raise ValueError(
-        f"mean_state_gradients: `groups` must have shape (group, {vocabulary_size}), "
-        f"`positions` (group, *{streams.shape}); received {given.shape}."
-    )
 
 
 def means(sums, counts, kinds, labels):

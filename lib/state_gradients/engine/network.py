@@ -8,27 +8,29 @@ them does nothing here, and what stands above the stack is never run.
 
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 from keras import ops
 
-from state_gradients.engine import readers
-
-RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
-TRANSPARENT = (
-    keras.layers.Dropout,
-    keras.layers.SpatialDropout1D,
-    keras.layers.GaussianNoise,
-    keras.layers.GaussianDropout,
-)
+from state_gradients.engine import readers, trust
 
 
 @dataclass(frozen=True)
 class Network:
-    """Embedding matrix (vocabulary, embedding) and cells, lowest first."""
+    """What is read from a model.
+
+    Attributes
+    ----------
+    table : ndarray of shape (vocabulary, embedding)
+        The embedding matrix.
+    cells : tuple of readers
+        Lowest first.
+    masks : bool
+        Whether the id 0 is no token: the states pass it by unchanged.
+    """
 
     table: np.ndarray
     cells: tuple
+    masks: bool = False
 
     def zero_states(self):
         """Return the zero state of each cell, tuples of arrays (units,)."""
@@ -70,75 +72,37 @@ def read_network(model, *, n_layers=1, dtype="float32"):
     n_layers : int
     dtype : "float32" or "float64"
 
+    Returns
+    -------
+    Network
+        Held against Keras's own first steps: :mod:`state_gradients.engine.trust`.
+
     Raises
     ------
     ValueError
-        If the model does not begin so, masks, is stateful, goes backwards, or has fewer
-        such layers.
+        If the model does not begin so, has fewer such layers, or is not known to do
+        what is read from it.
     """
-    layers = [x for x in model.layers if not isinstance(x, keras.layers.InputLayer)]
-    if not layers or not isinstance(layers[0], keras.layers.Embedding):
-        _refuse("begin with an Embedding", layers[:2])
-    if layers[0].mask_zero:
-        _refuse("not mask (`mask_zero=True`)", layers[:1])
-    chain = _recurrent_chain(layers)
-    for layer in chain:
-        _refuse_unless_readable(layer)
-    if not chain:
-        _refuse("begin Embedding -> recurrent layer", layers[:2])
-    if not 1 <= n_layers <= len(chain):
+    embedding, path = trust.chain(model)
+    layers = [layer for layer in path if trust.is_recurrent(layer)]
+    if not 1 <= n_layers <= len(layers):
         raise ValueError(
-            "read_network: `layer` must be one of the recurrent layers 1.."
-            f"{len(chain)} that follow the embedding one by one, received {n_layers}."
+            "mean_state_gradients: `layer` must be one of the recurrent layers 1.."
+            f"{len(layers)} that follow the embedding one by one, received {n_layers}."
         )
-    table = ops.convert_to_numpy(layers[0].embeddings).astype(dtype)
-    return Network(table, _cells(chain[:n_layers], table.shape[1], dtype))
+    path = path[: path.index(layers[n_layers - 1]) + 1]
+    table = ops.convert_to_numpy(embedding.embeddings).astype(dtype)
+    trust.require_rows(embedding, table)
+    cells = _cells(layers[:n_layers], table.shape[1], dtype)
+    network = Network(table, cells, masks=bool(embedding.mask_zero))
+    trust.require_same_first_steps(embedding, path, network)
+    return network
 
 
-def _recurrent_chain(layers):
-    """Return the recurrent layers that follow the first layer one by one."""
-    below, *rest = layers
-    chain = []
-    for layer in rest:
-        if not _reads(layer, below) or not isinstance(layer, RECURRENT + TRANSPARENT):
-            break
-        below = layer
-        if isinstance(layer, RECURRENT):
-            chain.append(layer)
-            if not layer.return_sequences:
-                break
-    return chain
-
-
-def _refuse_unless_readable(layer):
-    """Refuse a recurrent layer whose states are not those of a text read forwards."""
-    if isinstance(layer, keras.layers.Bidirectional):
-        _refuse("read forwards only", [layer])
-    if layer.go_backwards or layer.stateful:
-        _refuse("have neither `go_backwards` nor `stateful` layers", [layer])
-
-
-def _cells(chain, n_inputs, dtype):
+def _cells(layers, n_inputs, dtype):
     """Return the layers' cells, each reading the output of the one below."""
     cells = []
-    for layer in chain:
-        cell = getattr(layer, "cell", None)
-        if cell is None:
-            _refuse("have layers with a cell (not ConvLSTM and the like)", [layer])
-        cells.append(readers.read_cell(cell, n_inputs=n_inputs, dtype=dtype))
+    for layer in layers:
+        cells.append(readers.read_cell(layer.cell, n_inputs=n_inputs, dtype=dtype))
         n_inputs = cells[-1].sizes[cells[-1].output]
     return tuple(cells)
-
-
-def _reads(layer, below):
-    """Return whether a layer's input is the output of the layer `below`."""
-    source = keras.tree.flatten(layer.input)[0]._keras_history.operation
-    return source is below
-
-
-def _refuse(must, layers):
-    raise ValueError(
-        f"read_network: the model must {must}; received "
-        f"{[f'{layer.name} ({type(layer).__name__})' for layer in layers]}. Build such "
-        "a model with the same weights."
-    )

@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from state_gradients.engine import jobs, means, sums, tiles
+from state_gradients.engine.texts import read_texts
 
 if TYPE_CHECKING:
     import keras
@@ -44,7 +45,7 @@ def type_gradients(
     Parameters
     ----------
     model : keras.Model
-    ids : array_like of int, shape (time,) or (stream, time)
+    ids : array_like of int, (time,) or (stream, time), or list of arrays (time,)
         The states of the whole text are kept: 4 bytes for each unit, input and token.
     max_delay, state, layer, wrt, window, dtype
         Of :func:`state_gradients.engine.means.mean_state_gradients`.
@@ -90,9 +91,10 @@ def type_gradients(
     network, kinds, state_indices = means.read(
         model, state=state, layer=layer, wrt=wrt, dtype=dtype
     )
-    streams = means.checked_ids(ids, len(network.table), max_delay, window)
-    wanted = np.unique(streams if types is None else types)
-    if len(absent := np.setdiff1d(wanted, streams)):
+    texts = read_texts(ids, network, max_delay=max_delay, window=window)
+    tokens = np.concatenate(texts.ids)
+    wanted = np.unique(tokens if types is None else types)
+    if len(absent := np.setdiff1d(wanted, tokens)):
         raise ValueError(
             f"type_gradients: `types` must occur in `ids`, received {absent[:5]} of "
             f"{len(absent)} that do not."
@@ -103,41 +105,40 @@ def type_gradients(
         wrt=wrt,
         window=window,
     )
-    one_stretch = np.zeros(streams.shape, int)
-    length = streams.shape[1]
-    cut = jobs.cut(network, streams, one_stretch, None, request, length=length)
-    texts = [job for _, job in cut]  # one for each stream, with all its inputs
-    shards = _dealt(texts[0], streams, wanted, max_bytes)
-    means_of_types = _all_means(texts, streams, shards, kinds)
+    longest = max(map(len, texts.ids))
+    cut = jobs.cut(network, texts.ids, texts.stretches, None, request, length=longest)
+    whole = [job for _, job in cut]  # one for each text, with all its inputs
+    shards = _dealt(whole[0], tokens, wanted, max_bytes)
+    means_of_types = _all_means(whole, texts.ids, shards, kinds)
     if isinstance(state, tuple):
         return means_of_types
     return (mean.isel(state_kind=0, drop=True) for mean in means_of_types)
 
 
-def _dealt(text, streams, types, max_bytes):
+def _dealt(job, tokens, types, max_bytes):
     """Deal types to as few shards as bytes and cores allow, alike in frequency."""
-    occurring, first, counts = np.unique(streams, return_index=True, return_counts=True)
-    _, from_end = np.unique(streams.ravel()[::-1], return_index=True)
+    occurring, first, counts = np.unique(tokens, return_index=True, return_counts=True)
+    _, from_end = np.unique(tokens[::-1], return_index=True)
     order = np.argsort(-counts, kind="stable")
     order = order[np.isin(occurring[order], types)]
     # a frequent type's sums move to float64 as well
-    itemsize = text.dtype.itemsize + np.where(counts > sums.FLUSH, 8, 0)
-    n_bytes = itemsize * np.prod(sums.Sums(text).shapes[0])
-    changes = np.zeros(streams.size + 1)
+    itemsize = job.dtype.itemsize + np.where(counts > sums.FLUSH, 8, 0)
+    n_bytes = itemsize * np.prod(sums.Sums(job).shapes[0])
+    changes = np.zeros(len(tokens) + 1)
     np.add.at(changes, first[order], n_bytes[order])
-    np.add.at(changes, streams.size - from_end[order], -n_bytes[order])
+    np.add.at(changes, len(tokens) - from_end[order], -n_bytes[order])
     rounds = max(1, int(np.ceil(changes.cumsum().max() / max(max_bytes, 1))))
     n_shards = min(rounds * jobs.n_cores(), len(order))
     return [occurring[order[k::n_shards]].tolist() for k in range(n_shards)]
 
 
-def _all_means(texts, streams, shards, kinds):
+def _all_means(whole, texts, shards, kinds):
     """Yield the means of all shards, a thread a core at work, in the text's order."""
     n_cores = jobs.n_cores()
 
     def tiles_of(core):
         for number, types in enumerate(shards[core::n_cores]):
-            for last, finished in _shard_means(texts, streams, types, kinds):
+            for last, finished in _shard_means(whole, texts, types, kinds):
                 yield (number, last), finished
 
     with jobs.one_thread(), ExitStack() as stack:
@@ -167,16 +168,18 @@ def _ahead(items, n):
         thread.shutdown(cancel_futures=True)
 
 
-def _shard_means(texts, streams, types, kinds):
+def _shard_means(whole, texts, types, kinds):
     """Yield after each tile its last input, and means of types that do not come again.
 
-    The input counts from the first of all streams.
+    The input counts from the first of all texts.
     """
     group = {one: k for k, one in enumerate(types)}
-    left = Counter(streams.ravel().tolist())  # inputs of each type that are to come
-    request = replace(texts[0].request, n_groups=len(types))
+    left = Counter(
+        np.concatenate(texts).tolist()
+    )  # inputs of each type that are to come
+    request = replace(whole[0].request, n_groups=len(types))
     n_samples = np.zeros((len(types), request.max_delay + 1), int)
-    open_sums = sums.Sums(texts[0])
+    open_sums = sums.Sums(whole[0])
 
     def mean(k):
         total = open_sums.take(k)[0].astype(open_sums.dtype, copy=False)
@@ -184,13 +187,14 @@ def _shard_means(texts, streams, types, kinds):
         labelled = means.means([total[None, :, None]], counts, kinds, types[k : k + 1])
         return labelled.isel(block=0)
 
-    for number, (text, ids) in enumerate(zip(texts, streams, strict=True)):
+    first = 0  # of the text, counted from the first of all
+    for job, ids in zip(whole, texts, strict=True):
         sources = np.flatnonzero(np.isin(ids, types))
         shard = replace(
-            text,
+            job,
             request=request,
             sources=sources,
-            ends=text.ends[sources],
+            ends=job.ends[sources],
             members=[(group[one],) for one in ids[sources].tolist()],
         )
         n_samples += jobs.n_samples(shard)
@@ -198,4 +202,5 @@ def _shard_means(texts, streams, types, kinds):
             of_tile = ids[sources[tile]].tolist()
             left.subtract(of_tile)
             finished = [group[one] for one in sorted({*of_tile}) if not left[one]]
-            yield number * len(ids) + sources[tile][-1], [mean(k) for k in finished]
+            yield first + sources[tile][-1], [mean(k) for k in finished]
+        first += len(ids)

@@ -3,6 +3,8 @@
 import numpy as np
 import xarray as xr
 
+from state_gradients.foundation.checks import real
+
 RAW = "state unit / embedding unit"  # of a gradient that does not say its units
 # name: (long name, units or None for the gradient's own, equation)
 MEANING = {
@@ -109,9 +111,10 @@ def labelled(array, what, *names, n_core, finite=True):
         message calls the array `what`.
     """
     if not isinstance(array, xr.DataArray):
-        array = np.asarray(array)
+        array = real(np.asarray(array), "spectra", what)
         fits = 0 < array.ndim <= len(names)
         array = xr.DataArray(array, dims=names[-array.ndim :] if fits else None)
+    real(array, "spectra", what)
     core, n_bad = names[-n_core:], np.count_nonzero(~np.isfinite(array)) * finite
     if not set(core) <= set(array.dims) or not array.size or n_bad:
         raise ValueError(

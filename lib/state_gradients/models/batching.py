@@ -8,6 +8,8 @@ and the N - B L tokens that fill no row are dropped, as in the released code.
 
 import numpy as np
 
+from state_gradients.foundation.checks import ids_within
+
 
 def _require_positive(**sizes):
     for name, size in sizes.items():
@@ -33,7 +35,7 @@ def contiguous_rows(ids, batch_size):
     ValueError
         If `ids` is not a stream, or too short to give each row a token.
     """
-    ids = np.asarray(ids, dtype=np.int32)
+    ids = ids_within(ids, "contiguous_rows").astype(np.int32)
     _require_positive(batch_size=batch_size)
     if ids.ndim != 1 or ids.size < batch_size:
         raise ValueError(

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from state_gradients.foundation import backends
+from state_gradients.foundation.checks import ids_within
 from state_gradients.models import batching, language_model
 
 EVALUATED_TOGETHER = 200  # steps of one call
@@ -50,6 +51,8 @@ def token_losses(model, ids, *, batch_size=1, num_steps=200):
     ValueError
         If the stream is too short for one window.
     """
+    n_types = model.get_layer("embedding").input_dim
+    ids = ids_within(ids, "perplexity", n_types)
     batching.windows(ids, batch_size, num_steps)  # refuses a stream that is too short
     step, states = (
         _evaluation_step(model),

@@ -1,0 +1,239 @@
+"""What is averaged over: texts, which of their inputs count, and where each belongs.
+
+A text starts from the zero state. An array (stream, time) is cut into stretches by its
+tokens; a list of texts of unequal length by its texts, for these are what a bootstrap
+may draw again.
+
+A model that masks (``Embedding(mask_zero=True)``) passes the id 0 by: no state moves,
+and the output before is the output again. Its texts are the same texts without the 0,
+and delays count the tokens that are left.
+
+Padding that is not masked moves the state as any token does, but is no input whose
+memory is asked for: it is read, and not averaged over.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from state_gradients.foundation import checks
+
+WHO = "mean_state_gradients"
+MASKED = 0  # the id that Keras masks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts:
+    """Texts as the jobs are cut from them.
+
+    Attributes
+    ----------
+    ids : list of ndarray of int, shape (time,)
+    members : list of lists of tuples of int, or None
+        The groups of each input of each text; None if each is in the only group.
+    stretches : list of ndarray of int, shape (time,)
+        Which block each input counts for.
+    labels : ndarray or None
+        Of the groups; None where none were asked for.
+    """
+
+    ids: list
+    members: list | None
+    stretches: list
+    labels: np.ndarray | None
+
+    @property
+    def n_tokens(self):
+        """Of all texts together."""
+        return sum(map(len, self.ids))
+
+
+def read_texts(
+    ids,
+    network,
+    *,
+    max_delay,
+    window=None,
+    blocks=None,
+    groups=None,
+    positions=None,
+    padding=None,
+):
+    """Check ids and what is asked of them against a network.
+
+    Parameters
+    ----------
+    ids : array_like of int, shape (time,) or (stream, time), or list of such (time,)
+    network : network.Network
+    max_delay, window, blocks, groups, positions, padding
+        Of :func:`state_gradients.engine.means.mean_state_gradients`.
+
+    Returns
+    -------
+    Texts
+
+    Raises
+    ------
+    ValueError
+        If they do not fit each other or the network.
+    """
+    n_types = len(network.table)
+    listed = _is_list_of_texts(ids)
+    texts = _texts(ids, n_types, listed)
+    members, labels = _members(texts, groups, positions, n_types, listed)
+    if padding is not None:
+        checks.whole_number(padding, WHO, "padding", least=0, most=n_types - 1)
+        members = _without(padding, texts, members)
+    stretches = _stretches(texts, blocks, listed)
+    if network.masks:
+        texts, members, stretches = _unmasked(texts, members, stretches)
+    longest = max(map(len, texts))
+    longest = longest if window is None else min(window, longest)
+    if max_delay >= longest:
+        what = "longest text's" if listed else "stream's"
+        raise ValueError(
+            f"{WHO}: `max_delay` must be below the {what} or window's length "
+            f"{longest}, received {max_delay}."
+        )
+    return Texts(ids=texts, members=members, stretches=stretches, labels=labels)
+
+
+def _is_list_of_texts(ids):
+    return (
+        isinstance(ids, list | tuple)
+        and len(ids) > 0
+        and all(np.ndim(text) == 1 for text in ids)
+    )
+
+
+def _texts(ids, n_types, listed):
+    """Return the texts as a list of arrays."""
+    if listed:
+        return [checks.ids_within(text, WHO, n_types) for text in ids]
+    streams = np.atleast_2d(checks.ids_within(ids, WHO, n_types))
+    if streams.ndim != 2:
+        raise ValueError(
+            f"{WHO}: `ids` must have the shape (time,) or (stream, time), or be a list "
+            f"of texts, received shape {streams.shape}."
+        )
+    return list(streams)
+
+
+def _members(texts, groups, positions, n_types, listed):
+    """Return the groups of each input of each text, or None, and the labels."""
+    if groups is None and positions is None:
+        return None, None
+    if groups is not None and positions is not None:
+        raise ValueError(f"{WHO}: `groups` or `positions`, not both.")
+    if groups is not None:
+        groups, labels = _labelled(groups, "groups", ("vocabulary",))
+        if groups.ndim != 2 or groups.shape[1] != n_types:
+            raise ValueError(
+                f"{WHO}: `groups` must have shape (group, {n_types}), a column for "
+                f"each type of the vocabulary, received {groups.shape}."
+            )
+        of_type = [tuple(np.flatnonzero(column)) for column in groups.T]
+        return [[of_type[i] for i in text] for text in texts], labels
+    by_text, labels = _positions_by_text(positions, texts, listed)
+    members = [
+        [tuple(np.flatnonzero(column)) for column in of_text.T] for of_text in by_text
+    ]
+    return members, labels
+
+
+def _positions_by_text(positions, texts, listed):
+    """Return an array (group, time) of bool for each text, and the groups' labels."""
+    if listed:
+        if len(positions) != len(texts):
+            raise ValueError(
+                f"{WHO}: `positions` must be a list of {len(texts)} arrays, one for "
+                f"each text, received {len(positions)}."
+            )
+        pairs = [_labelled(one, "positions", ("time",)) for one in positions]
+        by_text, labels = [one for one, _ in pairs], pairs[0][1]
+    else:
+        positions, labels = _labelled(positions, "positions", ("stream", "time"))
+        if positions.ndim == 2:
+            positions = positions[:, None]
+        by_text = list(positions.swapaxes(0, 1)) if positions.ndim == 3 else []
+    shapes = [one.shape for one in by_text]
+    if shapes != [(len(labels), len(text)) for text in texts]:
+        raise ValueError(
+            f"{WHO}: `positions` must have shape (group, time) or (group, stream, "
+            f"time), as the {len(texts)} streams or texts, received {shapes[:3]}."
+        )
+    return by_text, labels
+
+
+def _labelled(array, name, other_axes):
+    """Return a boolean array, groups first, and their labels."""
+    if isinstance(array, xr.DataArray):
+        known = {"group", *other_axes}
+        if "group" not in array.dims or not set(array.dims) <= known:
+            raise ValueError(
+                f"{WHO}: `{name}` must have the axes group and "
+                f"{' and '.join(other_axes)}, received {array.dims}; rename them, so "
+                "that none is taken for another."
+            )
+        order = [axis for axis in ("group", *other_axes) if axis in array.dims]
+        array = array.transpose(*order)
+        labels = array.coords.get("group", xr.DataArray(np.arange(len(array)))).values
+        array = array.values
+    else:
+        array = np.asarray(array)
+        labels = np.arange(len(array))
+    instead = "of ids, make np.isin(np.arange(n_types), ids)[None]."
+    return checks.boolean(array, WHO, name, instead=instead), labels
+
+
+def _without(padding, texts, members):
+    """Take the inputs that are padding out of every group."""
+    if members is None:
+        members = [[(0,)] * len(text) for text in texts]
+    return [
+        [
+            () if token == padding else groups
+            for token, groups in zip(text, of_text, strict=True)
+        ]
+        for text, of_text in zip(texts, members, strict=True)
+    ]
+
+
+def _stretches(texts, blocks, listed):
+    """Return the block of each input: by tokens of streams, by texts of a list."""
+    n_tokens = sum(map(len, texts))
+    n_units = len(texts) if listed else n_tokens
+    n_blocks = 1
+    if blocks is not None:
+        n_blocks = checks.whole_number(blocks, WHO, "blocks", least=1, most=n_units)
+    if listed:
+        return [
+            np.full(len(text), number * n_blocks // len(texts))
+            for number, text in enumerate(texts)
+        ]
+    of_token = np.arange(n_tokens) * n_blocks // n_tokens
+    return np.split(of_token, np.cumsum([len(text) for text in texts])[:-1])
+
+
+def _unmasked(texts, members, stretches):
+    """Drop what the model masks from the texts; one of masked ids only is none."""
+    kept = [text != MASKED for text in texts]
+    if not any(places.any() for places in kept):
+        raise ValueError(
+            f"{WHO}: the model masks the id {MASKED}, so that some `ids` must be "
+            "others, received none."
+        )
+    if members is not None:
+        members = [
+            [groups for groups, stays in zip(of_text, places, strict=True) if stays]
+            for of_text, places in zip(members, kept, strict=True)
+            if places.any()
+        ]
+    return _where(texts, kept), members, _where(stretches, kept)
+
+
+def _where(arrays, kept):
+    """Return the kept entries of each array that has any."""
+    pairs = zip(arrays, kept, strict=True)
+    return [array[places] for array, places in pairs if places.any()]

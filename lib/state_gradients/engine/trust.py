@@ -1,0 +1,277 @@
+"""Whether a Keras model does what is read from it: known to be right, or refused.
+
+The engine reads weights out of layers and computes with them on its own. That is right
+only if the layers do nothing else with them, so what is not known to be harmless is
+refused, by three rules:
+
+1. Layers and models are taken by their exact type, called once, on one input, in single
+   or double precision, neither quantized nor with LoRA. A subclass may do anything.
+2. The embedding is the table that is read: looking ids up through the *layer* gives its
+   rows.
+3. The first tokens, run through Keras itself, leave the stack where the network that
+   was read leaves it. This sees what no rule foresaw.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+N_TOKENS = 8  # of the run through Keras, where the model's length is free
+N_LOOKED_UP = 2**24  # numbers of the table, at most, that are looked up
+PRECISIONS = ("float32", "float64")
+TRANSPARENT = (  # they do nothing when the model predicts
+    keras.layers.Dropout,
+    keras.layers.SpatialDropout1D,
+    keras.layers.GaussianNoise,
+    keras.layers.GaussianDropout,
+)
+RECURRENT = (
+    keras.layers.LSTM,
+    keras.layers.GRU,
+    keras.layers.SimpleRNN,
+    keras.layers.RNN,
+)
+REMEDY = "Build such a model with the same weights."
+
+
+def refuse(must, layers=(), *, instead=REMEDY):
+    """Raise the ValueError of a model that cannot be read."""
+    received = [f"{layer.name} ({type(layer).__name__})" for layer in layers]
+    raise ValueError(
+        f"mean_state_gradients: the model must {must}; received {received}. {instead}"
+    )
+
+
+def require_model(model):
+    """Refuse what is neither a built Sequential nor a functional model of Keras's own.
+
+    Raises
+    ------
+    ValueError
+        If `model` is of another type, or is not built.
+    """
+    name = f"a {type(model).__module__}.{type(model).__name__}"
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            f"mean_state_gradients: `model` must be a Keras model, received {name}."
+        )
+    point = keras.Input((1,))
+    known = keras.Sequential, type(keras.Model(point, point))
+    changed = [
+        function
+        for function in ("call", "__call__")
+        if getattr(type(model), function)
+        not in [getattr(kind, function) for kind in known]
+    ]
+    if changed or not isinstance(model, known):
+        raise ValueError(
+            "mean_state_gradients: `model` must be Sequential or functional, so that "
+            f"its layers tell what it does; received {name}, which has its own "
+            f"{' and '.join(changed) or 'graph'}. Build the embedding and the "
+            "recurrent layers as keras.Sequential([...]) and give them its weights."
+        )
+    if not model.built or not getattr(model, "inputs", None):
+        raise ValueError(
+            f"mean_state_gradients: `model` must be built, received {name} that has "
+            "no weights yet; call it on some ids once, or begin it with keras.Input."
+        )
+
+
+def require_plain(layer):
+    """Refuse a layer whose weights are not what it computes with, or not only.
+
+    Raises
+    ------
+    ValueError
+        If it is quantized, has LoRA weights, or computes in mixed or half precision.
+    """
+    policy = layer.dtype_policy.name
+    if getattr(layer, "quantization_mode", None) or "_from_" in policy:
+        mode = getattr(layer, "quantization_mode", None) or policy
+        refuse(f"not be quantized, as {mode}: codes are no weights", [layer])
+    if getattr(layer, "lora_enabled", False):
+        refuse("have no LoRA weights beside its own", [layer])
+    if policy not in PRECISIONS:
+        refuse(f"compute in one of {PRECISIONS} throughout, not {policy}", [layer])
+
+
+def require_embedding(layer):
+    """Refuse an embedding that reads anything but the ids of one Input.
+
+    Raises
+    ------
+    ValueError
+        If it is a subclass, is called more than once, or what it looks up is computed.
+    """
+    if type(layer) is not keras.layers.Embedding:
+        refuse("begin with a keras.layers.Embedding itself, no subclass", [layer])
+    require_plain(layer)
+    _require_one_call(layer)
+    if not isinstance(_below(layer), keras.layers.InputLayer):
+        refuse("look up the ids of its Input itself, unchanged", [layer])
+
+
+def require_recurrent(layer):
+    """Refuse a layer that is not one of `RECURRENT`, or does not start from zero.
+
+    Raises
+    ------
+    ValueError
+        Also if it is a subclass, is stateful, goes backwards, is called more than
+        once, or is handed an initial state.
+    """
+    if type(layer) not in RECURRENT:
+        refuse(
+            "have recurrent layers of Keras's own, no subclass",
+            [layer],
+            instead="Put the subclass's cell into a keras.layers.RNN.",
+        )
+    if layer.go_backwards or layer.stateful:
+        refuse("have neither `go_backwards` nor `stateful` layers", [layer])
+    require_plain(layer)
+    require_plain(layer.cell)
+    _require_one_call(layer)
+    initial = keras.tree.flatten(layer.get_initial_state(1))
+    if any(np.any(ops.convert_to_numpy(state)) for state in initial):
+        refuse("have cells that start from a zero state", [layer.cell])
+
+
+def _require_one_call(layer):
+    """Refuse a layer that is called twice, or on more than its input and its mask."""
+    nodes = layer._inbound_nodes
+    if len(nodes) != 1:
+        refuse(f"have layers that are called once, not {len(nodes)} times", [layer])
+    arguments = nodes[0].arguments
+    inputs = keras.tree.flatten(arguments.args)
+    given = {name for name, value in arguments.kwargs.items() if value is not None}
+    if "initial_state" in given or len(inputs) != 1:
+        refuse("have layers that take no `initial_state`", [layer])
+    own_mask = getattr(inputs[0], "_keras_mask", None)
+    if "mask" in given and arguments.kwargs["mask"] is not own_mask:
+        refuse("have layers with no `mask` but that of the embedding", [layer])
+
+
+def _below(layer):
+    """Return the layer or operation whose output a layer reads first."""
+    return keras.tree.flatten(layer.input)[0]._keras_history.operation
+
+
+def require_rows(embedding, table):
+    """Refuse an embedding that does not look up the rows of `table`.
+
+    Parameters
+    ----------
+    embedding : keras.layers.Embedding
+    table : ndarray of shape (vocabulary, embedding)
+
+    Raises
+    ------
+    ValueError
+        If a looked-up row is another one. Large tables are sampled.
+    """
+    n_rows = max(1, min(len(table), N_LOOKED_UP // table.shape[1]))
+    ids = np.random.default_rng(0).permutation(len(table))[:n_rows].astype(np.int32)
+    looked_up = ops.convert_to_numpy(embedding(ids[None]))[0]
+    if not np.array_equal(looked_up.astype(table.dtype), table[ids]):
+        refuse("have an Embedding that looks up the rows of its table", [embedding])
+
+
+def require_same_first_steps(embedding, layers, network):
+    """Refuse layers that Keras runs differently from the network that was read.
+
+    Parameters
+    ----------
+    embedding : keras.layers.Embedding
+    layers : list of keras.layers.Layer
+        Above it, lowest first: those of the network, and what is transparent between.
+    network : network.Network
+
+    Raises
+    ------
+    ValueError
+        If a recurrent layer's output after `N_TOKENS` tokens differs by more than the
+        round-off of float32 explains.
+    """
+    rng, n_types = np.random.default_rng(1), len(network.table)
+    lowest = min(int(embedding.mask_zero), n_types - 1)  # a masked id is no token
+    ids = rng.integers(lowest, n_types, N_TOKENS).astype(np.int32)
+    _, after = network.run(ids, network.zero_states())
+    pairs = zip(after, network.cells, strict=True)
+    outputs = iter([states[cell.output] for states, cell in pairs])
+    x = embedding(ids[None])
+    for layer in layers:
+        x = keras.tree.flatten(layer(x, training=False))[0]
+        if type(layer) in TRANSPARENT:
+            continue
+        theirs = ops.convert_to_numpy(x)[0]
+        theirs = theirs[-1] if layer.return_sequences else theirs
+        ours = next(outputs)
+        if not np.isfinite(theirs).all() and not np.isfinite(ours).all():
+            continue  # weights that are not finite: the mean says so itself
+        # Eight steps of float32 err by some 1e-6 of the largest value; a state that
+        # does not start from zero, or a shifted input, by far more than 1e-4.
+        scale = max(np.abs(theirs).max(), np.finfo(np.float32).tiny)
+        error = np.abs(ours - theirs).max() / scale
+        if not error <= 1e-4:
+            refuse(
+                "do in Keras what was read from its layers: after "
+                f"{N_TOKENS} tokens the outputs differ by {error:.2g} of the largest",
+                [layer],
+            )
+
+
+def chain(model):
+    """Return the embedding, and the layers that follow it one by one.
+
+    These are recurrent, or transparent (dropout); what stands above them is never run.
+
+    Parameters
+    ----------
+    model : keras.Model
+
+    Returns
+    -------
+    embedding : keras.layers.Embedding
+    layers : list of keras.layers.Layer
+        Lowest first; the last is recurrent.
+
+    Raises
+    ------
+    ValueError
+        If the model does not begin so, or a layer of the chain is not known.
+    """
+    require_model(model)
+    layers = [x for x in model.layers if not isinstance(x, keras.layers.InputLayer)]
+    if not layers or not isinstance(layers[0], keras.layers.Embedding):
+        refuse("begin with an Embedding", layers[:2])
+    embedding, path, below = layers[0], [], layers[0]
+    require_embedding(embedding)
+    for layer in layers[1:]:
+        if _below(layer) is not below:
+            break
+        if isinstance(layer, keras.layers.Bidirectional):
+            refuse("read forwards only", [layer])
+        if type(layer) in TRANSPARENT:
+            require_plain(layer)
+        elif isinstance(layer, keras.layers.RNN):
+            require_recurrent(layer)
+        elif any(is_recurrent(layer) for layer in path) and not isinstance(
+            layer, TRANSPARENT
+        ):
+            break  # what reads the chain: it is never run
+        else:
+            refuse("begin Embedding -> recurrent layers, all of Keras's own", [layer])
+        path.append(layer)
+        below = layer
+        if is_recurrent(layer) and not layer.return_sequences:
+            break
+    while path and not is_recurrent(path[-1]):
+        path.pop()
+    if not path:
+        refuse("begin Embedding -> recurrent layer", layers[:2])
+    return embedding, path
+
+
+def is_recurrent(layer):
+    """Return whether a layer of a chain is recurrent, rather than transparent."""
+    return type(layer) in RECURRENT

@@ -1,0 +1,293 @@
+"""Models and arguments that look right: right to a stated error, or refused by name.
+
+The rule behind the table is general. What is not known to be harmless is refused: a
+layer by its exact type and by whether its class overrides what it is trusted for, an
+Embedding unless it looks up the very rows that are read, and any model whose first
+steps, run through Keras itself, are not those of the network that was read.
+"""
+
+import keras
+import numpy as np
+import pytest
+import xarray as xr
+from keras import ops
+
+from state_gradients.analysis import spectra, whitening
+from state_gradients.engine import means, network
+from state_gradients.models import evaluation, language_model
+
+L = keras.layers
+V, E, H = 11, 3, 4
+IDS = np.random.default_rng(0).integers(V, size=30)
+
+
+def sequential(*layers, length=None):
+    return keras.Sequential([keras.Input((length,), dtype="int32"), *layers])
+
+
+def embedding(**options):
+    return L.Embedding(V, E, **options)
+
+
+# ------------------------------------------------------------------ models
+
+
+class Doubling(L.Dropout):
+    def call(self, inputs, training=None):
+        return 2 * inputs
+
+
+class Scaled(L.Embedding):
+    def call(self, inputs):
+        return 3 * super().call(inputs)
+
+
+class Shifted(L.LSTM):
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        return super().call(sequences + 1.0, initial_state, mask, training)
+
+
+class WarmCell(L.SimpleRNNCell):
+    def get_initial_state(self, batch_size=None):
+        return [ops.ones((batch_size, self.units))]
+
+
+class Constant(keras.layers.Layer):
+    """Neither transparent nor recurrent: it ends the stack."""
+
+    def call(self, x):
+        return x
+
+
+def quantized():
+    model = sequential(embedding(), L.LSTM(H))
+    model(IDS[None, :4])
+    model.layers[0].quantize("int8")
+    return model
+
+
+def with_lora():
+    model = sequential(embedding(), L.LSTM(H))
+    model(IDS[None, :4])
+    model.layers[0].enable_lora(2)
+    table = model.layers[0].lora_embeddings_b
+    table.assign(np.ones(table.shape))
+    return model
+
+
+def ids_changed_on_the_way():
+    ids = keras.Input((None,), dtype="int32")
+    return keras.Model(ids, L.LSTM(H)(embedding()(ops.mod(ids + 1, V))))
+
+
+def state_from_a_second_input():
+    ids, h = keras.Input((None,), dtype="int32"), keras.Input((H,))
+    return keras.Model([ids, h], L.GRU(H)(embedding()(ids), initial_state=[h]))
+
+
+def a_mask_from_elsewhere():
+    ids, heard = keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="bool")
+    return keras.Model([ids, heard], L.LSTM(H)(embedding()(ids), mask=heard))
+
+
+def embedding_used_twice():
+    ids, others = (keras.Input((None,), dtype="int32") for _ in range(2))
+    table = embedding()
+    return keras.Model([others, ids], L.LSTM(H)(table(ids)) + L.GRU(H)(table(others)))
+
+
+def unbuilt_sequential():
+    return keras.Sequential([embedding(), L.LSTM(H)])
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.table, self.lstm = embedding(), L.LSTM(H)
+
+    def call(self, ids):
+        return self.lstm(self.table(ids))
+
+
+class Residual(keras.Model):
+    """A functional graph whose call does something else."""
+
+    def call(self, ids, training=None):
+        return 2 * super().call(ids)
+
+
+def functional_subclass():
+    ids = keras.Input((None,), dtype="int32")
+    return Residual(ids, L.LSTM(H)(embedding()(ids)))
+
+
+MODELS = {
+    "quantized to int8": (quantized, "quantized"),
+    "lora": (with_lora, "LoRA"),
+    "ids changed by ops": (ids_changed_on_the_way, "Input itself"),
+    "state from an input": (state_from_a_second_input, "initial_state"),
+    "mask from an input": (a_mask_from_elsewhere, "no `mask`"),
+    "embedding with two inputs": (embedding_used_twice, "called once"),
+    "unbuilt": (unbuilt_sequential, "be built"),
+    "subclassed": (Subclassed, "Sequential or functional"),
+    "functional, call overridden": (functional_subclass, "Sequential or functional"),
+    "Dropout that does something": (
+        lambda: sequential(embedding(), Doubling(0.5), L.LSTM(H)),
+        "Doubling",
+    ),
+    "Embedding that scales": (
+        lambda: sequential(Scaled(V, E), L.LSTM(H)),
+        "Scaled",
+    ),
+    "LSTM that shifts": (lambda: sequential(embedding(), Shifted(H)), "Shifted"),
+    "initial state of ones": (
+        lambda: sequential(embedding(), L.RNN(WarmCell(H))),
+        "zero",
+    ),
+    "mixed precision": (
+        lambda: sequential(embedding(), L.LSTM(H, dtype="mixed_float16")),
+        "mixed_float16",
+    ),
+    "bfloat16 embedding": (
+        lambda: sequential(embedding(dtype="mixed_bfloat16"), L.LSTM(H)),
+        "mixed_bfloat16",
+    ),
+    "a layer that nobody knows": (
+        lambda: sequential(embedding(), Constant(), L.LSTM(H)),
+        "Constant",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_is_not_known_to_be_right_is_refused_by_name(name):
+    build, message = MODELS[name]
+    model = build()
+    with pytest.raises(ValueError, match=f"mean_state_gradients: .*{message}"):
+        means.mean_state_gradients(model, IDS, max_delay=2)
+
+
+# ------------------------------------------------------------- arguments
+
+
+@pytest.fixture(scope="module")
+def model():
+    return sequential(embedding(), L.LSTM(H, return_sequences=True), L.GRU(H))
+
+
+SQUARE = np.eye(V, dtype=bool)
+ARGUMENTS = {
+    "dtype float16": ({"dtype": "float16"}, "`dtype` must be"),
+    "dtype of NumPy": ({"dtype": np.float64}, "`dtype` must be"),
+    "layer 0": ({"layer": 0}, "`layer` must"),
+    "layer True": ({"layer": True}, "`layer` must"),
+    "layer 1.0": ({"layer": 1.0}, "`layer` must"),
+    "wrt text": ({"wrt": "embedding"}, "`wrt` must"),
+    "max_delay 2.0": ({"max_delay": 2.0}, "`max_delay` must"),
+    "max_delay True": ({"max_delay": True}, "`max_delay` must"),
+    "max_delay -1": ({"max_delay": -1}, "`max_delay` must"),
+    "blocks 2.0": ({"blocks": 2.0}, "`blocks` must"),
+    "window 7.0": ({"window": 7.0}, "`window` must"),
+    "window 0": ({"window": 0}, "`window` must"),
+    "state ()": ({"state": ()}, "`state` must"),
+    "state 1": ({"state": 1}, "`state` must"),
+    "state list": ({"state": ["cell", 3]}, "`state` must"),
+    "groups of ids": ({"groups": [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0]]}, "boolean"),
+    "groups of floats": ({"groups": np.ones((1, V))}, "boolean"),
+    "groups by another axis": (
+        {"groups": xr.DataArray(SQUARE, dims=("vocabulary", "set"))},
+        "group",
+    ),
+    "positions of ids": ({"positions": np.arange(30)[None]}, "boolean"),
+    "positions flat": ({"positions": np.ones(30, bool)}, "`positions`"),
+    "engine of another name": ({"engine": "tile"}, "`engine` must"),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_an_argument_of_the_wrong_kind_is_refused_by_name(model, name):
+    options, message = ARGUMENTS[name]
+    options = {"max_delay": 2} | options
+    with pytest.raises(ValueError, match=f"mean_state_gradients: .*{message}"):
+        means.mean_state_gradients(model, IDS, **options)
+
+
+def test_groups_of_a_dataarray_are_taken_by_the_names_of_their_axes(model, rng):
+    groups = xr.DataArray(rng.random((V, V)) < 0.5, dims=("group", "vocabulary"))
+    straight = means.mean_state_gradients(model, IDS, max_delay=2, groups=groups)
+    across = means.mean_state_gradients(model, IDS, max_delay=2, groups=groups.T)
+    xr.testing.assert_identical(straight, across)
+
+
+IDS_REFUSED = {
+    "floats": IDS.astype(float),
+    "booleans": IDS > 3,
+    "strings": IDS.astype(str),
+    "negative": -IDS - 1,
+    "beyond the vocabulary": IDS + V,
+    "wrapping": IDS.astype(np.int64) + 2**32,
+    "three axes": IDS.reshape(1, 2, 15),
+    "nothing": IDS[:0],
+    "complex": IDS.astype(complex),
+}
+
+
+@pytest.mark.parametrize("kind", IDS_REFUSED)
+def test_ids_that_are_none_are_refused(model, kind):
+    with pytest.raises(ValueError, match="mean_state_gradients: `ids` must"):
+        means.mean_state_gradients(model, IDS_REFUSED[kind], max_delay=2)
+
+
+@pytest.mark.parametrize("kind", IDS_REFUSED)
+def test_a_perplexity_is_of_ids_within_the_vocabulary(kind):
+    from state_gradients.foundation import settings
+
+    small = settings.Model(units=H, embedding_size=E)
+    network = language_model.build_language_model(small, V)
+    with pytest.raises(ValueError, match="`ids` must"):
+        evaluation.perplexity(network, IDS_REFUSED[kind], batch_size=1, num_steps=5)
+
+
+# -------------------------------------------------------------- analysis
+
+
+def test_complex_gradients_are_refused(rng):
+    gradient = rng.normal(size=(3, H, E)) * (1 + 1j)
+    fitted = whitening.fit_whitening(rng.normal(size=(20, E)))
+    for function in (spectra.decompose, spectra.memory_curve):
+        with pytest.raises(ValueError, match="real"):
+            function(gradient)
+    with pytest.raises(ValueError, match="real"):
+        whitening.whiten_gradient(gradient, fitted)
+    with pytest.raises(ValueError, match="real"):
+        whitening.fit_whitening(rng.normal(size=(20, E)) * 1j)
+
+
+@pytest.mark.parametrize("scale", [1e170, 1e-170, 1e300])
+def test_whitening_holds_at_any_scale_or_refuses(rng, scale):
+    table = rng.normal(size=(20, E))
+    try:
+        fitted = whitening.fit_whitening(table * scale)
+    except ValueError as error:
+        assert "scale" in str(error) or "overflow" in str(error)
+        return
+    white = (table * scale - fitted.mean) @ fitted.Z.T
+    np.testing.assert_allclose(np.cov(white.T), np.eye(E), atol=1e-10)
+
+
+# ------------------------------------------------- a right model stays right
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: [L.LSTM(H)],
+        lambda: [L.SpatialDropout1D(0.3), L.GRU(H, reset_after=False)],
+        lambda: [L.SimpleRNN(H, activation="relu", unroll=False)],
+        lambda: [L.RNN(L.StackedRNNCells([L.LSTMCell(H), L.GRUCell(H)]))],
+        lambda: [L.LSTM(H, dropout=0.4, recurrent_dropout=0.4, use_bias=False)],
+    ],
+)
+def test_what_keras_does_in_its_first_steps_is_what_was_read(layers):
+    read = network.read_network(sequential(embedding(), *layers()))
+    assert len(read.cells) == 1
