@@ -7,7 +7,7 @@ READY := .venv/installed
 EXTRAS := .venv/installed-extras
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 # --all: pages that Sphinx does not read again would keep their warnings to themselves.
-BUILD := $(BIN)/jupyter-book build . -W -n --keep-going -q --all
+BUILD := TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/jupyter-book build . -W -n --keep-going -q --all
 
 .DEFAULT_GOAL := help
 .PHONY: help book test extras test-backends lint lab bench reproduce lock clean

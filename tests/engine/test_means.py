@@ -453,7 +453,7 @@ def test_every_type_has_the_mean_of_its_group(max_bytes, monkeypatch):
     found = list(words.type_gradients(model, ids, max_delay=5, max_bytes=max_bytes))
     found = xr.concat(found, "group").sortby("group")
     assert found.group.values.tolist() == list(range(V - 1))
-    whole = mean_state_gradients(model, ids, max_delay=5, groups=np.eye(V))
+    whole = mean_state_gradients(model, ids, max_delay=5, groups=np.eye(V, dtype=bool))
     # float32 sums of at most 64 inputs in another order
     scale = float(abs(whole.state_gradient[: V - 1]).max())
     np.testing.assert_allclose(
@@ -582,17 +582,20 @@ def test_built_language_model_is_accepted():
     [
         ({"max_delay": T}, "below the stream's or window's length 9, received 9"),
         ({"window": 2}, "window's length 2, received 3"),
-        ({"window": 0}, "window's length 0, received 3"),
-        ({"ids": np.zeros(0, int)}, "integers of shape .*received int64 of shape .0,."),
+        ({"window": 0}, "`window` must be a whole number of at least 1, received 0"),
+        (
+            {"ids": np.zeros(0, int)},
+            "whole numbers, at least one, received int64 of shape .0,.",
+        ),
         ({"state": "memory"}, "among .* received 'memory'"),
-        ({"ids": np.array([0, V])}, "must lie in 0..6, received 0..7"),
-        ({"ids": np.zeros(T)}, "integers"),
+        ({"ids": np.array([0, V])}, r"must lie in 0\.\.6, .* received 0\.\.7"),
+        ({"ids": np.zeros(T)}, "whole numbers, at least one, received float64"),
         ({"groups": np.ones((2, V + 1), bool)}, "shape .group, 7."),
         ({"groups": np.ones((1, V), bool), "positions": np.ones((1, T))}, "not both"),
         ({"layer": 2}, "one of the recurrent layers 1..1 .* received 2"),
         ({"wrt": 1}, "layer below `layer` = 1, received 1"),
-        ({"blocks": T + 1}, "in 1..9, .* received 10"),
-        ({"blocks": 0}, "in 1..9, .* received 0"),
+        ({"blocks": T + 1}, "whole number in 1..9, received 10"),
+        ({"blocks": 0}, "whole number in 1..9, received 0"),
         ({"engine": "gpu"}, "`engine` must be one of .* received 'gpu'"),
     ],
 )

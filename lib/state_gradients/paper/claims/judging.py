@@ -55,6 +55,8 @@ def by_rows(rows, *, whole=True):
     whole : bool, default True
         Whether the rows say all that the claim says; else they can refute it only.
     """
+    if rows.empty:  # of a project whose published.yaml leaves them out
+        return "no row of data/published.yaml", "not run"
     is_order = rows["kind"] == "order"
     rows = rows if is_order.all() else rows[~is_order]
     known = {"within": "supported", "not run": "not run", "not comparable": "undecided"}
