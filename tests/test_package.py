@@ -258,7 +258,7 @@ def test_the_ten_lines_of_the_readme_run_from_the_wheel(installed, stranger):
 def test_inspect_runs_from_the_wheel_and_gives_what_the_readme_shows(
     installed, stranger
 ):
-    (command,) = (b for b in code_blocks("") if "data/example/trained.keras \\" in b)
+    (command,) = (b for b in code_blocks("bash") if "example/trained.keras \\" in b)
     program, *options = shlex.split(command.replace("\\\n", ""))
     assert program == ".venv/bin/state-gradients"
     options = [
@@ -275,11 +275,12 @@ def test_inspect_runs_from_the_wheel_and_gives_what_the_readme_shows(
     first, second, *rest = done.stderr.splitlines()  # no line of TensorFlow's
     assert first.startswith("loading ")
     assert second.startswith("averaging over 7,375 tokens")
-    assert [x for x in rest if "token/s]" not in x and not x.startswith("made ")] == []
+    said = [x for x in rest if x and "token/s]" not in x]
+    assert [x for x in said if not x.startswith("made ")] == []
     made = {p.name for p in (folder / "inspection-trained").iterdir()}
     assert made == {"memory.png", "memory.csv", "spectra.nc"}
 
-    (shown,) = (b for b in code_blocks("") if b.startswith("normalization"))
+    (shown,) = (b for b in code_blocks("text") if b.startswith("norm"))
     rows = {tuple(r.split()[:2]): r.split()[2:] for r in done.stdout.splitlines()}
     for row in shown.splitlines():
         name, *values = row.split()

@@ -181,10 +181,17 @@ def difference_in_words(difference, kind):
 
 
 def loader(root=None):
-    """Return ``load(experiment, kind)``, which reads, or misses, each artifact once."""
+    """Return ``load(experiment, kind)``, which reads, or misses, each artifact once.
+
+    In a project that does not know an experiment of the paper, its artifacts are
+    missing.
+    """
+    known = settings.experiment_names(root)
 
     @functools.cache
     def result(experiment, kind):
+        if experiment not in known:
+            return artifacts.MissingArtifactError(f"params: no experiment {experiment}")
         try:
             return artifacts.load(experiment, kind, root=root)
         except artifacts.MissingArtifactError as error:
