@@ -59,7 +59,8 @@ def type_gradients(
     xarray.Dataset
         Of one type: ``state_gradient`` ([state_kind], group, delay, state, embedding),
         in the chain's precision, and ``n_samples`` (group, delay); ``group`` holds the
-        type's id.
+        type's id. The order is that in which types end; of types on other cores, by
+        their shards.
 
     Raises
     ------
@@ -80,13 +81,12 @@ def type_gradients(
     ... )
     >>> embedding = keras.layers.Embedding(5, 2)
     >>> model = keras.Sequential([keras.Input((None,)), embedding, rnn])
+    >>> n_samples = {}
     >>> for means in sg.type_gradients(model, [3, 1, 4, 1, 2], max_delay=1):
     ...     of_type = means.isel(group=0)
-    ...     print(int(of_type["group"]), of_type["n_samples"].values.tolist())
-    1 [2, 2]
-    2 [1, 0]
-    3 [1, 1]
-    4 [1, 1]
+    ...     n_samples[int(of_type["group"])] = of_type["n_samples"].values.tolist()
+    >>> sorted(n_samples.items())
+    [(1, [2, 2]), (2, [1, 0]), (3, [1, 1]), (4, [1, 1])]
     """
     network, kinds, state_indices = means.read(
         model, state=state, layer=layer, wrt=wrt, dtype=dtype
