@@ -95,8 +95,14 @@ def require_plain(layer):
         refuse(f"compute in one of {PRECISIONS} throughout, not {policy}", [layer])
 
 
-def require_embedding(layer):
+def require_embedding(layer, calls):
     """Refuse an embedding that reads anything but the ids of one Input.
+
+    Parameters
+    ----------
+    layer : keras.layers.Embedding
+    calls : list of keras Node
+        Its calls in the model, of :func:`_calls`.
 
     Raises
     ------
@@ -106,8 +112,8 @@ def require_embedding(layer):
     if type(layer) is not keras.layers.Embedding:
         refuse("begin with a keras.layers.Embedding itself, no subclass", [layer])
     require_plain(layer)
-    _require_one_call(layer)
-    if not isinstance(_below(layer), keras.layers.InputLayer):
+    ids = _only_input(layer, calls)
+    if not isinstance(ids._keras_history.operation, keras.layers.InputLayer):
         refuse("look up the ids of its Input itself, unchanged", [layer])
 
 
@@ -117,8 +123,7 @@ def require_recurrent(layer):
     Raises
     ------
     ValueError
-        Also if it is a subclass, is stateful, goes backwards, is called more than
-        once, or is handed an initial state.
+        Also if it is a subclass, is stateful, or goes backwards.
     """
     if type(layer) not in RECURRENT:
         refuse(
@@ -130,18 +135,34 @@ def require_recurrent(layer):
         refuse("have neither `go_backwards` nor `stateful` layers", [layer])
     require_plain(layer)
     require_plain(layer.cell)
-    _require_one_call(layer)
     initial = keras.tree.flatten(layer.get_initial_state(1))
     if any(np.any(ops.convert_to_numpy(state)) for state in initial):
         refuse("have cells that start from a zero state", [layer.cell])
 
 
-def _require_one_call(layer):
-    """Refuse a layer that is called twice, or on more than its input and its mask."""
-    nodes = layer._inbound_nodes
-    if len(nodes) != 1:
-        refuse(f"have layers that are called once, not {len(nodes)} times", [layer])
-    arguments = nodes[0].arguments
+def _calls(model):
+    """Return ``{id of a layer: its calls}`` of a model, found from its outputs back.
+
+    A layer may have been called elsewhere, as those of a Sequential are whenever it is
+    built again: such calls are not of this model.
+    """
+    calls, waiting, seen = {}, list(model.outputs), set()
+    while waiting:
+        history = waiting.pop()._keras_history
+        node = history.operation._inbound_nodes[history.node_index]
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        calls.setdefault(id(history.operation), []).append(node)
+        waiting += node.input_tensors
+    return calls
+
+
+def _only_input(layer, calls):
+    """Return what a layer reads, or refuse it if it is called twice, or on more."""
+    if len(calls) != 1:
+        refuse(f"have layers that are called once, not {len(calls)} times", [layer])
+    arguments = calls[0].arguments
     inputs = keras.tree.flatten(arguments.args)
     given = {name for name, value in arguments.kwargs.items() if value is not None}
     if "initial_state" in given or len(inputs) != 1:
@@ -149,11 +170,7 @@ def _require_one_call(layer):
     own_mask = getattr(inputs[0], "_keras_mask", None)
     if "mask" in given and arguments.kwargs["mask"] is not own_mask:
         refuse("have layers with no `mask` but that of the embedding", [layer])
-
-
-def _below(layer):
-    """Return the layer or operation whose output a layer reads first."""
-    return keras.tree.flatten(layer.input)[0]._keras_history.operation
+    return inputs[0]
 
 
 def require_rows(embedding, table):
@@ -244,10 +261,11 @@ def chain(model):
     layers = [x for x in model.layers if not isinstance(x, keras.layers.InputLayer)]
     if not layers or not isinstance(layers[0], keras.layers.Embedding):
         refuse("begin with an Embedding", layers[:2])
+    calls = _calls(model)
     embedding, path, below = layers[0], [], layers[0]
-    require_embedding(embedding)
+    require_embedding(embedding, calls.get(id(embedding), []))
     for layer in layers[1:]:
-        if _below(layer) is not below:
+        if not _reads(layer, below, calls):
             break
         if isinstance(layer, keras.layers.Bidirectional):
             refuse("read forwards only", [layer])
@@ -255,12 +273,11 @@ def chain(model):
             require_plain(layer)
         elif isinstance(layer, keras.layers.RNN):
             require_recurrent(layer)
-        elif any(is_recurrent(layer) for layer in path) and not isinstance(
-            layer, TRANSPARENT
-        ):
+        elif any(map(is_recurrent, path)) and not isinstance(layer, TRANSPARENT):
             break  # what reads the chain: it is never run
         else:
             refuse("begin Embedding -> recurrent layers, all of Keras's own", [layer])
+        _only_input(layer, calls[id(layer)])
         path.append(layer)
         below = layer
         if is_recurrent(layer) and not layer.return_sequences:
@@ -275,3 +292,10 @@ def chain(model):
 def is_recurrent(layer):
     """Return whether a layer of a chain is recurrent, rather than transparent."""
     return type(layer) in RECURRENT
+
+
+def _reads(layer, below, calls):
+    """Return whether a layer's first call in the model reads the layer `below`."""
+    nodes = calls.get(id(layer), [])
+    sources = [node.input_tensors[0]._keras_history.operation for node in nodes]
+    return below in sources
