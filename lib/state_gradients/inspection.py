@@ -64,9 +64,10 @@ def read_vocabulary(path):
         raise ValueError(
             f"read_vocabulary: {path} must be text, received a pickle, which is never "
             "opened here, for it may run any code. If you trust it, two lines make "
-            "JSON of its Keras Tokenizer:\n"
-            f"  import pickle, pathlib; t = pickle.load(open({path.name!r}, 'rb'))\n"
-            f"  pathlib.Path('{path.stem}.json').write_text(t.to_json(), 'utf-8')"
+            "JSON of its Keras Tokenizer, with the Keras that wrote it:\n"
+            "  import pickle, pathlib; "
+            f"t = pickle.loads(pathlib.Path({path.name!r}).read_bytes())\n"
+            f"  pathlib.Path({path.stem + '.json'!r}).write_text(t.to_json(), 'utf-8')"
         )
     try:
         text = content.decode("utf-8-sig")
