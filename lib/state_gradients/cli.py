@@ -214,15 +214,30 @@ def claims_(as_json: AsJson = False):
 
 @_command
 def inspect(
-    model: Annotated[Path, typer.Argument(help="A Keras model, MODEL.keras.")],
-    text: Annotated[Path, typer.Option(help="Words, in UTF-8.")],
-    vocabulary: Annotated[Path, typer.Option(help="A token a line, in id order.")],
+    model: Annotated[Path, typer.Argument(help="A Keras model, .keras or .h5.")],
+    text: Annotated[
+        list[Path], typer.Option(help="Words, in UTF-8; a file or folder, or several.")
+    ],
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(help="A token a line, in id order; or a Tokenizer's JSON."),
+    ] = None,
     imports: Annotated[
         list[str] | None,
         typer.Option(
             "--import", help="Module or FILE.py to run for its Keras classes."
         ),
     ] = None,
+    by_line: Annotated[
+        bool, typer.Option("--by-line", help="Each line is a text.")
+    ] = False,
+    context: Annotated[
+        int | None, typer.Option(min=1, help="Windows of so many tokens.")
+    ] = None,
+    pad: Annotated[
+        str | None, typer.Option(help="left or right: to the model's input length.")
+    ] = None,
+    pad_id: Annotated[int, typer.Option(min=0, help="With what.")] = 0,
     max_delay: Annotated[int, typer.Option(min=0)] = 50,
     state: Annotated[str | None, typer.Option(help="Such as hidden, cell.")] = None,
     layer: Annotated[int, typer.Option(min=1, help="1 is the lowest.")] = 1,
@@ -231,7 +246,9 @@ def inspect(
 ):
     """Ask a model of your own what it remembers of a text: figure, table, artifact."""
     from state_gradients import inspection
+    from state_gradients.text.reading import Reading
 
+    reading = Reading(by_line=by_line, context=context, pad=pad, pad_id=pad_id)
     folder = output or Path(f"inspection-{model.stem}")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"inspect: --output must be a folder, received {folder}.")
@@ -241,6 +258,7 @@ def inspect(
         text=text,
         vocabulary=vocabulary,
         imports=imports or (),
+        reading=reading,
         report=_say,
         max_delay=max_delay,
         state=state,

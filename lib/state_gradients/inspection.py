@@ -4,7 +4,9 @@ MODEL.keras, text, vocabulary -> ids -> mean state gradients -> sigma_1, selecti
 """
 
 import contextlib
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +22,8 @@ from state_gradients.foundation.loading import load_keras
 from state_gradients.models import saved
 from state_gradients.project import provenance
 from state_gradients.project.artifacts import ArtifactError
+from state_gradients.text import reading as texts
+from state_gradients.text.tokenizer import Tokenizer, tokenizer_from_json
 from state_gradients.text.vocabulary import EOS, UNK, Vocabulary, read_lines
 
 if TYPE_CHECKING:
@@ -36,20 +40,44 @@ def _file(path, what):
 
 
 def read_vocabulary(path):
-    """Return the :class:`Vocabulary` in a file: UTF-8, a token a line, in id order.
+    """Return the vocabulary in a file.
+
+    Parameters
+    ----------
+    path : path-like
+        In UTF-8, a token a line, in the order of ids; or what ``to_json`` of a Keras
+        Tokenizer gives.
+
+    Returns
+    -------
+    Vocabulary or Tokenizer
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, it is not UTF-8, or a line holds no new token.
+        If there is no such file, it is a pickle or not UTF-8, or a line holds no new
+        token.
     """
     path, tokens = _file(path, "vocabulary"), {}
+    content = path.read_bytes()
+    if content.startswith(b"\x80") or path.suffix in (".pkl", ".pickle"):
+        raise ValueError(
+            f"read_vocabulary: {path} must be text, received a pickle, which is never "
+            "opened here, for it may run any code. If you trust it, two lines make "
+            "JSON of its Keras Tokenizer, with the Keras that wrote it:\n"
+            "  import pickle, pathlib; "
+            f"t = pickle.loads(pathlib.Path({path.name!r}).read_bytes())\n"
+            f"  pathlib.Path({path.stem + '.json'!r}).write_text(t.to_json(), 'utf-8')"
+        )
     try:
-        lines = path.read_text("utf-8-sig").removesuffix("\n").split("\n")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"read_vocabulary: {path} must be UTF-8, received {error}; convert it."
         ) from None
+    if tokenizer := tokenizer_from_json(text):
+        return tokenizer
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     for number, line in enumerate(lines, 1):
         token = line.strip()
         if len(line.split()) != 1 or token in tokens:
@@ -66,18 +94,43 @@ def read_ids(path, vocabulary):
     """Return a text as ids, int32 (time,).
 
     White space separates tokens. An end of line is ``<eos>``, and a token that the
-    vocabulary lacks ``<unk>``, where the vocabulary has these.
+    vocabulary lacks ``<unk>``, where the vocabulary has these. A Keras Tokenizer reads
+    as it does in Keras.
 
     Raises
     ------
     FileNotFoundError, ValueError
         If there is no such file, it is empty or not UTF-8, or a token has no id.
     """
-    path, found = _file(path, "text"), []
+    return np.concatenate(_encoded(_file(path, "text"), vocabulary)[0])
+
+
+def _encoded(path, vocabulary, *, by_line=False):
+    """Return a file's texts as ids, a list, and how many tokens had none.
+
+    By line there is an array for each, empty where a line is. `vocabulary` is a
+    Vocabulary, a Tokenizer, or a Keras layer.
+    """
+    if isinstance(vocabulary, Vocabulary):
+        lines = list(_lines_of_ids(path, vocabulary))
+        end = int(EOS in vocabulary.index)
+        lines = [ids[:0] if len(ids) == end and by_line else ids for ids in lines]
+        return lines if by_line else [np.concatenate(lines)], 0
+    list(read_lines(path))  # refused with the line, if it is not UTF-8
+    text = path.read_text("utf-8-sig")
+    parts = text.removesuffix("\n").split("\n") if by_line else [text]
+    if isinstance(vocabulary, Tokenizer):
+        pairs = [vocabulary.encode(part) for part in parts]
+    else:
+        pairs = [(_looked_up(part, vocabulary), 0) for part in parts]
+    return [ids for ids, _ in pairs], sum(n_lost for _, n_lost in pairs)
+
+
+def _lines_of_ids(path, vocabulary):
     lines = read_lines(path, repeat_eos=int(EOS in vocabulary.index))
     for number, tokens in enumerate(lines, 1):
         try:
-            found.append(vocabulary.encode(tokens))
+            yield vocabulary.encode(tokens)
         except ValueError:
             unknown = next(t for t in tokens if t not in vocabulary.index)
             raise ValueError(
@@ -85,17 +138,31 @@ def read_ids(path, vocabulary):
                 f"{unknown!r} in line {number}. Tokenize the text as for training; if "
                 f"the model has an id for rare words, call it {UNK}."
             ) from None
-    return np.concatenate(found)
+
+
+def _looked_up(text, layer):
+    """Return the ids that a TextVectorization or StringLookup layer gives a text."""
+    import keras
+
+    is_lookup = type(layer) is keras.layers.StringLookup
+    words = text.split() if is_lookup else [text]
+    if not text.strip():
+        return np.zeros(0, np.int32)
+    ids = keras.ops.convert_to_numpy(layer(words)).ravel().astype(np.int32)
+    if is_lookup:
+        return ids
+    return ids[: len(np.trim_zeros(ids, "b"))]  # it pads with 0 at the right
 
 
 def inspect_model(
     model: "keras.Model",
-    ids: ArrayLike,
+    ids: ArrayLike | Sequence[ArrayLike],
     *,
     max_delay: int = 50,
     state: str | tuple[str, ...] | None = None,
     layer: int = 1,
     groups: ArrayLike | None = None,
+    padding: int | None = None,
     window: int | None = None,
     dtype: Literal["float32", "float64"] | None = None,
     progress: bool = False,
@@ -104,8 +171,9 @@ def inspect_model(
 
     Parameters
     ----------
-    model, ids, max_delay, state, layer, groups, window, dtype, progress
-        As for :func:`state_gradients.engine.means.mean_state_gradients`.
+    model, ids, max_delay, state, layer, groups, padding, window, dtype, progress
+        As for :func:`state_gradients.engine.means.mean_state_gradients`. Give a model
+        of padded lines a list of padded arrays, and the id of `padding`.
 
     Returns
     -------
@@ -152,6 +220,7 @@ def inspect_model(
         state=state,
         layer=layer,
         groups=groups,
+        padding=padding,
         window=window,
         dtype=dtype,
         progress=progress,
@@ -164,8 +233,9 @@ def inspect_files(
     model,
     *,
     text,
-    vocabulary,
+    vocabulary=None,
     imports=(),
+    reading=None,
     max_delay=50,
     state=None,
     layer=1,
@@ -175,47 +245,146 @@ def inspect_files(
 
     Parameters
     ----------
-    model, text, vocabulary : path-like
+    model : path-like
+    text : path-like, or a list of them
+        Files, a text each; of a folder all files.
+    vocabulary : path-like, optional
+        See :func:`read_vocabulary`. A model with a TextVectorization or StringLookup
+        layer has its own.
     imports : sequence of str
         See :func:`state_gradients.models.saved.load_model`.
+    reading : Reading, optional
+        See :class:`state_gradients.text.reading.Reading`.
     max_delay, state, layer
         Of :func:`inspect_model`; one state.
     report : callable
-        Receives a line of text before what takes long.
+        Receives a line of text before what takes long, and how the text was read.
 
     Returns
     -------
     xarray.Dataset
-        Its attributes say what it was made from, by what, and when.
+        Its attributes say what it was made from, how the text was read, by what, and
+        when.
     """
-    files = {"model": model, "text": text, "vocabulary": vocabulary}
-    files = {what: _file(path, what) for what, path in files.items()}
-    types = read_vocabulary(vocabulary)
-    ids = read_ids(text, types)
-    if max_delay >= len(ids):
-        raise ValueError(
-            f"inspection: {text} must be longer than `max_delay` (--max-delay), "
-            f"{max_delay}, received {len(ids)} tokens; at most {len(ids) - 1} will do."
-        )
+    reading = reading or texts.Reading()
+    model, paths = _file(model, "model"), text if isinstance(text, list) else [text]
+    files = texts.text_files(paths)
+    made_from = _made_from(model, paths, files, vocabulary)
+    types = None if vocabulary is None else read_vocabulary(vocabulary)
+    encoded = None if types is None else _encode(files, types, reading)
     report(f"loading {model}")
     loaded = saved.load_model(model, imports=imports)
-    from state_gradients.engine import means
+    from state_gradients.engine import means, trust
 
     network, (state,), _ = means.read(loaded, state=state, layer=layer)
-    rows = len(network.table)
-    if len(types) != rows:
-        raise ValueError(
-            f"inspection: {vocabulary} must hold a line for each of the {rows} rows of "
-            f"the model's embedding, received {len(types)} lines."
-        )
-    report(f"averaging over {len(ids):,} tokens")
+    length, lookup = trust.input_of(loaded)
+    types = _types(types, lookup, vocabulary, len(network.table))
+    if encoded is None:
+        _require_as_the_layer_reads(types, reading, length)
+        encoded = _encode(files, types, reading)
+    ids, n_unknown = encoded
+    rows = texts.arrange(ids, reading, length=length, masks=network.masks)
+    _require_reach(rows, max_delay, paths, network.masks)
+    report(_summary(rows, n_unknown))
     settings = {"max_delay": max_delay, "state": state, "layer": layer}
-    result = inspect_model(loaded, ids, progress=True, **settings)
-    for what, path in files.items():
-        result.attrs |= {what: path.name, f"{what}_sha256": provenance.file_hash(path)}
-    return result.assign_attrs(
-        vocabulary_size=len(types), n_tokens=len(ids), settings=json.dumps(settings)
+    one = len(rows.ids) == 1
+    result = inspect_model(
+        loaded,
+        rows.ids[0] if one else rows.ids,
+        padding=rows.padding,
+        progress=True,
+        **settings,
     )
+    return result.assign_attrs(
+        made_from,
+        vocabulary_size=len(network.table),
+        n_tokens=rows.n_tokens,
+        n_texts=len(rows.ids),
+        reading=rows.how,
+        settings=json.dumps(settings),
+    )
+
+
+def _made_from(model, paths, files, vocabulary):
+    """Return names and hashes of what is read, as it is before it is read."""
+    hashes = [provenance.file_hash(path) for path in files]
+    if len(files) > 1:  # the hash of a list of hashes
+        hashes = [hashlib.sha256("\n".join(hashes).encode()).hexdigest()]
+    names = {
+        "model": model.name,
+        "model_sha256": provenance.file_hash(model),
+        "text": ", ".join(Path(path).name for path in paths),
+        "text_sha256": hashes[0],
+    }
+    if vocabulary is not None:
+        path = _file(vocabulary, "vocabulary")
+        names["vocabulary"] = path.name
+        names["vocabulary_sha256"] = provenance.file_hash(path)
+    return names
+
+
+def _encode(files, vocabulary, reading):
+    """Return the texts of all files as ids, and how many tokens had no id."""
+    pairs = [_encoded(path, vocabulary, by_line=reading.by_line) for path in files]
+    return [ids for found, _ in pairs for ids in found], sum(n for _, n in pairs)
+
+
+def _types(types, lookup, vocabulary, n_rows):
+    """Return a model's vocabulary, which comes from a file or is a layer of it."""
+    if (types is None) == (lookup is None):
+        what = "neither" if lookup is None else f"both, {vocabulary} and {lookup.name}"
+        raise ValueError(
+            "inspection: the vocabulary must come from a file (--vocabulary) or be a "
+            f"TextVectorization or StringLookup layer of the model, received {what}."
+        )
+    if isinstance(types, Vocabulary) and len(types) != n_rows:
+        raise ValueError(
+            f"inspection: {vocabulary} must hold a line for each of the {n_rows} rows "
+            f"of the model's embedding, received {len(types)} lines."
+        )
+    if isinstance(types, Tokenizer) and len(types) > n_rows:
+        raise ValueError(
+            f"inspection: the ids of {vocabulary} must be below {n_rows}, the rows of "
+            f"the model's embedding, received a Tokenizer of {len(types)} ids."
+        )
+    return lookup if types is None else types
+
+
+def _require_as_the_layer_reads(layer, reading, length):
+    """Refuse readings that a TextVectorization layer of fixed length does not give."""
+    import keras
+
+    fixed = type(layer) is keras.layers.TextVectorization and length is not None
+    if fixed and (not reading.by_line or reading.pad == "left" or reading.pad_id):
+        raise ValueError(
+            f"inspect: the model's TextVectorization cuts each line to {length} tokens "
+            "and pads it at the right with 0, so that its texts must be read --by-line "
+            f"--pad right; received {reading}."
+        )
+
+
+def _require_reach(rows, max_delay, paths, masks):
+    reach = texts.reach(rows, masks=masks)
+    if max_delay >= reach:
+        names = ", ".join(map(str, paths))
+        longest = "" if len(rows.ids) == 1 else " from an input on in the longest text"
+        raise ValueError(
+            f"inspection: {names} must be longer than `max_delay` (--max-delay), "
+            f"{max_delay}, received {reach} tokens{longest}; at most {reach - 1} will "
+            "do."
+        )
+
+
+def _summary(rows, n_unknown):
+    """Return how a text was read, in a line."""
+    line = f"averaging over {rows.n_tokens:,} tokens, read as {rows.how}"
+    counts = {
+        "texts, each from the zero state": len(rows.ids) * (len(rows.ids) > 1),
+        "too long, of which the last tokens are read": rows.n_cut,
+        "empty, not read": rows.n_empty,
+        "tokens without an id, left out": n_unknown,
+    }
+    return "; ".join([line, *(f"{n:,} {what}" for what, n in counts.items() if n)])
 
 
 def table(curves):
@@ -229,7 +398,8 @@ def write(curves, folder):
     """Write memory.png, memory.csv and spectra.nc, all or none; return their paths."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    named = curves.assign_attrs(experiment=curves.attrs.get("model", ""))  # the title
+    title = [curves.attrs[key] for key in ("model", "reading") if key in curves.attrs]
+    named = curves.assign_attrs(experiment="\n".join(title))
     figures.plot_memory(named, ax=left)
     figures.plot_selectivity(curves, ax=right)
     paths = [Path(folder, name) for name in ("memory.png", "memory.csv", "spectra.nc")]

@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from through_keras import central_differences
 
 from state_gradients.analysis import uncertainty
 from state_gradients.analysis.spectra import memory_curve
@@ -123,28 +124,6 @@ def test_the_longest_text_bounds_the_delay():
 # ------------------------------------------ as a padded, fixed-length model is used
 
 
-def central_differences(model, rows, sources, *, length):
-    """Return the mean of ds_t/de_source by delay, through Keras itself.
-
-    The state after t is read as the output of the layer on the row cut at t.
-    """
-    table = np.float64(model.layers[0].get_weights()[0])
-    layer = model.layers[1]
-    step = 1e-3
-    total, count = np.zeros((D + 1, H, E)), np.zeros(D + 1)
-    for row, inputs in zip(rows, sources, strict=True):
-        for source in inputs:
-            for delay in range(min(D, length - 1 - source) + 1):
-                embedded = np.repeat(table[row[: source + delay + 1]][None], 2 * E, 0)
-                for k in range(E):
-                    embedded[2 * k, source, k] += step
-                    embedded[2 * k + 1, source, k] -= step
-                states = np.float64(layer(embedded.astype("float32")))
-                total[delay] += (states[::2] - states[1::2]).T / (2 * step)
-                count[delay] += 1
-    return total / count[:, None, None], count
-
-
 @pytest.mark.parametrize(
     ("layer", "options"),
     [("LSTM", {}), ("GRU", {}), ("SimpleRNN", {"activation": "relu"})],
@@ -163,7 +142,9 @@ def test_padding_moves_the_state_and_is_no_input(layer, options, side):
     found = means.mean_state_gradients(
         model, rows, max_delay=D, padding=0, state="hidden"
     )
-    expected, count = central_differences(model, rows, sources, length=length)
+    expected, count = central_differences(
+        model, rows, sources, length=length, max_delay=D
+    )
     np.testing.assert_array_equal(found["n_samples"], count)
     # float32 outputs of order 1, differences over 2e-3: 1e-7 / 2e-3 = 5e-5 of each,
     # and h^2 / 6 times a third derivative of some tens

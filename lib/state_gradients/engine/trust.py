@@ -25,6 +25,7 @@ TRANSPARENT = (  # they do nothing when the model predicts
     keras.layers.GaussianNoise,
     keras.layers.GaussianDropout,
 )
+LOOKUPS = (keras.layers.TextVectorization, keras.layers.StringLookup)  # words to ids
 RECURRENT = (
     keras.layers.LSTM,
     keras.layers.GRU,
@@ -98,6 +99,8 @@ def require_plain(layer):
 def require_embedding(layer, calls):
     """Refuse an embedding that reads anything but the ids of one Input.
 
+    One of `LOOKUPS` may stand between, and make ids of words.
+
     Parameters
     ----------
     layer : keras.layers.Embedding
@@ -112,9 +115,43 @@ def require_embedding(layer, calls):
     if type(layer) is not keras.layers.Embedding:
         refuse("begin with a keras.layers.Embedding itself, no subclass", [layer])
     require_plain(layer)
-    ids = _only_input(layer, calls)
-    if not isinstance(ids._keras_history.operation, keras.layers.InputLayer):
+    history = _only_input(layer, calls)._keras_history
+    if type(history.operation) in LOOKUPS:
+        below = history.operation
+        _require_ids(below)
+        call = below._inbound_nodes[history.node_index]
+        history = _only_input(below, [call])._keras_history
+    if not isinstance(history.operation, keras.layers.InputLayer):
         refuse("look up the ids of its Input itself, unchanged", [layer])
+
+
+def _require_ids(layer):
+    """Refuse one of `LOOKUPS` that gives anything but an id for each word."""
+    options = layer.get_config()
+    if options["output_mode"] != "int" or options.get("invert"):
+        refuse("make ids of words, with output_mode='int', not inverted", [layer])
+
+
+def input_of(model):
+    """Return what a model's embedding takes.
+
+    Parameters
+    ----------
+    model : keras.Model
+        One that :func:`chain` takes.
+
+    Returns
+    -------
+    length : int or None
+        How many ids at a time, if their number is fixed.
+    lookup : keras.layers.Layer or None
+        The one of `LOOKUPS` that makes them of words.
+    """
+    embedding, _ = chain(model)
+    ids = _only_input(embedding, _calls(model)[id(embedding)])
+    below = ids._keras_history.operation
+    length = ids.shape[1] if len(ids.shape) > 1 else None
+    return length, below if type(below) in LOOKUPS else None
 
 
 def require_recurrent(layer):
@@ -259,6 +296,8 @@ def chain(model):
     """
     require_model(model)
     layers = [x for x in model.layers if not isinstance(x, keras.layers.InputLayer)]
+    if layers and type(layers[0]) in LOOKUPS:
+        layers = layers[1:]
     if not layers or not isinstance(layers[0], keras.layers.Embedding):
         refuse("begin with an Embedding", layers[:2])
     calls = _calls(model)

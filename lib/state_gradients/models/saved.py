@@ -12,10 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import h5py
+
 from state_gradients.foundation.loading import load_keras
+from state_gradients.models.legacy import load_legacy_model
 
 if TYPE_CHECKING:
     import keras
+
+LFS = b"version https://git-lfs.github.com/spec/"  # how a pointer to a file begins
 
 
 def _run(module):
@@ -47,6 +52,20 @@ def _custom_classes(config):
             yield from _custom_classes(part)
 
 
+def _require_no_pointer(path):
+    """Refuse a Git LFS pointer, the text that stands where a file was not fetched."""
+    if not Path(path).is_file():
+        return
+    with Path(path).open("rb") as file:
+        begins = file.read(len(LFS))
+    if begins == LFS:
+        raise ValueError(
+            f"load_model: {path} must be a model, received the Git LFS pointer to one: "
+            "the repository was cloned without its large files. Run `git lfs pull` in "
+            "it (Git LFS must be installed), or download the file itself."
+        )
+
+
 def load_model(
     path: str | os.PathLike[str], *, imports: Sequence[str | os.PathLike[str]] = ()
 ) -> "keras.Model":
@@ -55,7 +74,9 @@ def load_model(
     Parameters
     ----------
     path : path-like
-        ``MODEL.keras``, as ``model.save`` writes it.
+        ``MODEL.keras``, as ``model.save`` writes it; or ``MODEL.h5``, the format of
+        Keras 2, if all its layers are Keras's own
+        (:mod:`state_gradients.models.legacy`).
     imports : sequence of str or path-like
         Modules, by name or as ``.py`` files, that define the model's own classes with
         ``@keras.saving.register_keras_serializable()``. They are run.
@@ -85,6 +106,9 @@ def load_model(
     >>> [type(layer).__name__ for layer in loaded.layers]
     ['Embedding', 'GRU']
     """
+    _require_no_pointer(path)
+    if Path(path).is_file() and h5py.is_hdf5(path):
+        return load_legacy_model(path)
     try:
         with zipfile.ZipFile(path) as archive:
             classes = set(_custom_classes(json.loads(archive.read("config.json"))))
