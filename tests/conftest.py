@@ -1,3 +1,5 @@
+import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -35,6 +37,22 @@ def corpora(monkeypatch):
         pytest.skip(f"needs the real corpora: {folder} is absent")
     monkeypatch.setenv("STATE_GRADIENTS_CORPORA", str(folder))
     return folder
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """A context in which the disk takes no more, as it says when a file is synced."""
+
+    def refuse(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    @contextlib.contextmanager
+    def full():
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", refuse)
+            yield
+
+    return full()
 
 
 @pytest.fixture

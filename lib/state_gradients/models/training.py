@@ -21,10 +21,10 @@ from tqdm.auto import tqdm
 from state_gradients.foundation import backends
 from state_gradients.foundation.labels import about
 from state_gradients.models import batching, checkpoints, evaluation, language_model
+from state_gradients.models.checkpoints import CURVES
 from state_gradients.models.evaluation import perplexity
 from state_gradients.text import corpora, vectors
 
-CURVES = ("train_perplexity", "valid_perplexity", "learning_rate", "seconds")
 FAR = 10  # times a uniform guess, at which a training is warned of, and let go on
 
 
@@ -155,7 +155,7 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
     Raises
     ------
     ValueError
-        If the checkpoint has seen more epochs than the experiment may.
+        If the checkpoint is damaged or has seen more epochs than the experiment may.
     TrainingDivergedError
         If a loss or perplexity is not finite; the last good checkpoint stays.
     ValueError
@@ -166,7 +166,7 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
     _refuse_short_splits(text, experiment.training)
     model, n_drawn = _new_model(experiment, text.vocabulary)
     path = checkpoints.checkpoint_path(experiment, root=root)
-    if resume and path.is_file():
+    if resume and path.exists():
         state = _resumed(model, experiment.training, path)
     else:
         state = _begun(model, experiment.training)
@@ -229,7 +229,13 @@ def _begun(model, config):
 
 
 def _resumed(model, config, path):
-    state = _State(*checkpoints.load_checkpoint(path))
+    state = _State(
+        *checkpoints.load_checkpoint(
+            path,
+            shapes=[tuple(variable.shape) for variable in model.trainable_variables],
+            has_squares=config.optimizer == "adagrad",
+        )
+    )
     _refuse_beyond_the_end(state.history["valid_perplexity"], config, path)
     _assign(model, state.values)
     return state
