@@ -27,14 +27,28 @@ STOPPING = ("max_epochs", "min_improvement", "patience")
 BROKEN = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
 
 
-def checkpoint_path(experiment, *, root=None):
-    """Return where the checkpoint of an experiment's training stands."""
+def checkpoint_path(experiment, *, root=None, read=None):
+    """Return where the checkpoint of an experiment's training stands.
+
+    Parameters
+    ----------
+    experiment : state_gradients.foundation.settings.Experiment
+    root : path-like, optional
+    read : dict of str, optional
+        The fingerprints of what the training has read, ``corpus`` and
+        ``embedding_hash``; those that are left out are taken now.
+    """
+    read = read or {}
     corpus, model = hashed(experiment.corpus), hashed(experiment.model)
     if experiment.model.embedding == "frozen":
-        model["embedding_hash"] = vectors.fingerprint(experiment.model.embedding_file)
+        file = experiment.model.embedding_file
+        model["embedding_hash"] = read.get("embedding_hash") or vectors.fingerprint(
+            file
+        )
     recipe = hashed(experiment.training)
     recipe = {name: value for name, value in recipe.items() if name not in STOPPING}
-    made_by = [corpora.fingerprint(experiment.corpus), corpus, model, recipe]
+    text = read.get("corpus") or corpora.fingerprint(experiment.corpus)
+    made_by = [text, corpus, model, recipe]
     digest = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
     folder = Path(root or project_root()) / "_work" / f"{experiment.name}-{digest[:8]}"
     return folder / "checkpoint.h5"

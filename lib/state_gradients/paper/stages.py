@@ -51,6 +51,7 @@ def run_train(experiment, *, root=None, resume=True, progress=True):
     curves = curves.assign(described(**final))
     seconds = float(curves["seconds"].sum()) or time.monotonic() - started
     named, kept = language_model.weights(model), artifacts.expected(experiment)
+    read = curves.attrs  # what was read, though the files may have changed since
     encoder = {k: v for k, v in named.items() if not k.startswith("logits")}
     for kind, data in (
         ("training", curves),
@@ -58,7 +59,9 @@ def run_train(experiment, *, root=None, resume=True, progress=True):
         ("weights", _weights(named, text.vocabulary)),
     ):
         if kind in kept:
-            artifacts.save(data, experiment, kind, wall_time=seconds, root=root)
+            artifacts.save(
+                data, experiment, kind, read=read, wall_time=seconds, root=root
+            )
 
 
 def _weights(named, vocabulary):
@@ -136,7 +139,8 @@ def run_extract(experiment, *, root=None):
     started, wanted = time.monotonic(), experiment.gradients
     encoder = artifacts.load(experiment, "encoder", root=root)
     model = build_model(experiment, encoder)
-    ids = corpora.load(experiment.corpus).splits[wanted.split]
+    text = corpora.load(experiment.corpus)
+    ids = text.splits[wanted.split]
     options = {
         "max_delay": wanted.max_delay,
         "state": wanted.states or read_network(model).cells[0].names,
@@ -149,9 +153,14 @@ def run_extract(experiment, *, root=None):
 
     def save(data, kind):
         seconds = time.monotonic() - started
-        upstream = {"encoder": encoder}
         artifacts.save(
-            data, experiment, kind, upstream=upstream, wall_time=seconds, root=root
+            data,
+            experiment,
+            kind,
+            upstream={"encoder": encoder},
+            read={"corpus": text.fingerprint},
+            wall_time=seconds,
+            root=root,
         )
 
     blocks = mean_state_gradients(
