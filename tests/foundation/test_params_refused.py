@@ -97,6 +97,18 @@ FILES = {  # a params file, and what is said of it
     "no such truth": (PARAMS + "{gradients: {controls: !!bool x}}", "must be YAML"),
     "no such number": (PARAMS + "{model: {units: !!int ''}}", "must be YAML"),
     "no such date": (PARAMS + "{model: {units: !!timestamp x}}", "must be YAML"),
+    "five units on the synthetic corpus": (
+        PARAMS + "{corpus: {name: synthetic}, model: {units: 5}}",
+        r"new\.model must be one LSTM layer of at least 6 units on the synthetic",
+    ),
+    "a GRU on the synthetic corpus": (
+        PARAMS + "{corpus: {name: synthetic}, model: {cell: gru}}",
+        "must be one LSTM layer .* received 1 of gru with 256",
+    ),
+    "two layers on the synthetic corpus": (
+        PARAMS + "{corpus: {name: synthetic}, model: {layers: 2}}",
+        "must be one LSTM layer .* received 2 of lstm with 256",
+    ),
     "an object": (
         PARAMS + "{model: !!python/object/apply:os.system ['exit']}",
         "must be YAML.*could not determine a constructor",

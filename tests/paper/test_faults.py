@@ -1,12 +1,17 @@
 """What goes wrong while stages run: what is said, and what stays whole."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from state_gradients.foundation import settings
-from state_gradients.models import checkpoints
+from state_gradients.models import checkpoints, training
 from state_gradients.paper import stages
-from state_gradients.project import artifacts
+from state_gradients.paper.synthetic import study
+from state_gradients.project import artifacts, locks
+from state_gradients.text import corpora
 
 PARAMS = """
 baseline:
@@ -19,6 +24,8 @@ experiments:
   mine: {}
   frozen: {model: {embedding: frozen, embedding_file: vectors.txt}}
   far: {gradients: {max_delay: 50, blocks: 64}}
+  further: {gradients: {max_delay: 120}}
+  longest: {gradients: {max_delay: 119}}
   long: {training: {max_epochs: 100000, patience: 100000}}
 """
 WORDS = ("<eos>", *(f"w{k}" for k in range(8)))
@@ -77,22 +84,142 @@ def test_a_file_edited_while_a_stage_runs_is_not_called_fresh(
         return save(*arguments, **options)
 
     monkeypatch.setattr(artifacts, "save", edit_and_save)
+    before = corpora.fingerprint(experiment.corpus)
     stages.RUN[stage](experiment)
     made = {kind: state for kind, state in states(name).items() if kind in stale}
     assert made == dict.fromkeys(stale, "stale")
-    assert place.is_file() and checkpoints.checkpoint_path(experiment) != place
+    for kind in stale:
+        assert artifacts.load(name, kind).attrs["corpus"] == before
+    assert place.is_file()
+    if stage == "train":
+        assert checkpoints.checkpoint_path(experiment) != place
 
 
 def test_checkpoints_stand_under_the_text_that_was_read(project, monkeypatch):
     experiment = settings.load_experiment("mine")
     place = checkpoints.checkpoint_path(experiment)
-    save = checkpoints.save_checkpoint
+    load = corpora.load
 
-    def save_and_edit(*arguments):
-        save(*arguments)
+    def load_and_edit(corpus):
+        text = load(corpus)
         edit(project / "train.txt")
+        return text
 
-    monkeypatch.setattr(checkpoints, "save_checkpoint", save_and_edit)
+    monkeypatch.setattr(corpora, "load", load_and_edit)
     stages.run_train(experiment, progress=False)
     assert len(checkpoints.load_checkpoint(place)[2]["seconds"]) == 2
     assert [path.parent for path in place.parent.parent.rglob("*.h5")] == [place.parent]
+
+
+# ------------------------------------------------------------ refused before any work
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    def train(*arguments, **options):
+        pytest.fail("training has begun")
+
+    monkeypatch.setattr(training, "train", train)
+
+
+SHORT = {
+    "far": "gradients.blocks: intervals need a text of at least 510 tokens",
+    "further": "gradients.max_delay: it must be below the 120 tokens of the valid text",
+}
+
+
+@pytest.mark.parametrize("run", [stages.reproduce, "train"])
+@pytest.mark.parametrize("name", SHORT)
+def test_a_text_too_short_to_extract_is_refused_before_training(
+    project, no_training, name, run
+):
+    with pytest.raises(ValueError, match=SHORT[name]):
+        if run == "train":
+            stages.run_train(settings.load_experiment(name))
+        else:
+            run(name)
+
+
+def test_a_text_as_short_as_can_be_is_extracted(project):
+    experiment = settings.load_experiment("longest")
+    for run in (stages.run_train, stages.run_extract):
+        run(experiment)
+    assert artifacts.load("longest", "gradients")["n_samples"].values[0, -1] == 1
+
+
+def test_the_least_units_are_those_that_the_probes_need():
+    assert settings.LEAST_UNITS_TO_STUDY == study.N_COUNTING + 1
+
+
+HOLD = """
+import sys
+from state_gradients.foundation import settings
+from state_gradients.project import locks
+with locks.alone(settings.load_experiment("mine")):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def held(project):
+    """Another process that runs a stage of ``mine``."""
+    pytest.importorskip("fcntl", reason="Windows has no flock")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("stage", ["reproduce", *stages.RUN])
+def test_a_second_run_of_an_experiment_says_so_at_once(held, no_training, stage):
+    with pytest.raises(RuntimeError, match=f"mine: one stage .* process {held.pid} ru"):
+        if stage == "reproduce":
+            stages.reproduce("mine")
+        else:
+            stages.RUN[stage](settings.load_experiment("mine"))
+    with locks.alone(settings.load_experiment("frozen")):  # another may run beside it
+        pass
+    held.kill()
+    held.wait()  # a lock is freed however its process ends
+    with locks.alone(settings.load_experiment("mine")):
+        pass
+
+
+def test_a_lock_is_freed_when_the_stage_fails(project, monkeypatch):
+    experiment = settings.load_experiment("mine")
+    with pytest.raises(artifacts.ArtifactError, match="must exist"):
+        stages.run_analyse(experiment)
+    assert not locks._HELD
+    with locks.alone(experiment), locks.alone(experiment):  # a stage of `reproduce`
+        assert locks._HELD
+    assert not locks._HELD
+
+
+@pytest.mark.parametrize("folder", ["_work", "data/artifacts"])
+@pytest.mark.parametrize("run", [stages.reproduce, "train"])
+def test_a_project_that_cannot_be_written_is_refused_before_training(
+    project, no_training, folder, run
+):
+    if not sys.platform.startswith("linux"):
+        pytest.skip("needs a folder in which nobody can write, as /proc is")
+    (project / folder).parent.mkdir(exist_ok=True)
+    (project / folder).symlink_to("/proc")
+    with pytest.raises(OSError, match=f"mine: the folder .*{folder}.* must be writabl"):
+        if run == "train":
+            stages.run_train(settings.load_experiment("mine"))
+        else:
+            run("mine")
+
+
+def test_a_fresh_experiment_needs_no_project_to_write_in(project, monkeypatch):
+    stages.reproduce("mine")
+    monkeypatch.setattr(
+        locks, "alone", lambda *a, **o: pytest.fail("it wants to write")
+    )
+    assert stages.reproduce("mine") == []

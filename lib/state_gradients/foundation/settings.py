@@ -135,6 +135,11 @@ GROUPS = {
 }
 
 
+# The study of the synthetic corpus splits the cell into the five directions that count,
+# and a rest that must not be empty.
+LEAST_UNITS_TO_STUDY = 6
+
+
 @_checked
 class Experiment:
     """One row of Table 2: a name and its four groups of settings."""
@@ -151,6 +156,20 @@ class Experiment:
             raise ValueError(
                 "gradients.groups must be 'all', received 'new-tokens', which only the "
                 "synthetic corpus has."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_synthetic_corpus_is_studied_in_one_lstm_layer(self):
+        model, least = self.model, LEAST_UNITS_TO_STUDY
+        can_be_studied = (model.cell, model.layers) == ("lstm", 1)
+        if self.corpus.name == "synthetic" and (
+            not can_be_studied or model.units < least
+        ):
+            raise ValueError(
+                f"model must be one LSTM layer of at least {least} units on the "
+                "synthetic corpus, whose probes read its cell, received "
+                f"{model.layers} of {model.cell} with {model.units} units."
             )
         return self
 
