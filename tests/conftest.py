@@ -41,7 +41,7 @@ def corpora(monkeypatch):
 
 @pytest.fixture
 def full_disk(monkeypatch):
-    """A context in which the disk takes no more, as it says when a file is synced."""
+    """Makes a context in which the disk takes no more, as a sync of a file says."""
 
     def refuse(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -52,7 +52,7 @@ def full_disk(monkeypatch):
             patch.setattr(os, "fsync", refuse)
             yield
 
-    return full()
+    return full
 
 
 @pytest.fixture

@@ -236,7 +236,7 @@ def test_a_disk_that_is_full_leaves_the_old_checkpoint(tmp_path, full_disk):
     path = tmp_path / "checkpoint.h5"
     _written(path)
     before = path.read_bytes()
-    with full_disk, pytest.raises(OSError, match="No space left"):
+    with full_disk(), pytest.raises(OSError, match="No space left"):
         _written(path, history=HISTORY | {"seconds": [1.0, 1.0]})
     assert path.read_bytes() == before
     assert [*tmp_path.iterdir()] == [path]

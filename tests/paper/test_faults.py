@@ -1,17 +1,20 @@
 """What goes wrong while stages run: what is said, and what stays whole."""
 
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
+from state_gradients import cli
 from state_gradients.foundation import settings
 from state_gradients.models import checkpoints, training
 from state_gradients.paper import stages
 from state_gradients.paper.synthetic import study
 from state_gradients.project import artifacts, locks
-from state_gradients.text import corpora
+from state_gradients.text import corpora, vectors
 
 PARAMS = """
 baseline:
@@ -223,3 +226,114 @@ def test_a_fresh_experiment_needs_no_project_to_write_in(project, monkeypatch):
         locks, "alone", lambda *a, **o: pytest.fail("it wants to write")
     )
     assert stages.reproduce("mine") == []
+
+
+# ------------------------------------------------------------------ stopped by a signal
+
+SIGNALS = {"SIGINT": 130, "SIGTERM": 143}
+# the command, with a stage that waits once it is in the midst of its work
+WAITING = """
+import time
+from state_gradients import cli
+from state_gradients.project import artifacts, provenance
+
+def wait(*arguments, **options):
+    with provenance.replacing(artifacts.path("mine", "gradients")) as temporary:
+        temporary.write_bytes(b"half")
+        print("waiting", flush=True)
+        time.sleep(600)
+
+provenance.write = wait
+cli.app()
+"""
+
+
+def _started(*arguments):
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _files(project):
+    return sorted(
+        path.relative_to(project).as_posix()
+        for folder in ("_work", "data")
+        for path in (project / folder).rglob("*")
+        if path.is_file()
+    )
+
+
+def _until(condition, process):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["train", "reproduce"])
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_training_that_is_stopped_says_what_stays(project, name, command):
+    place = checkpoints.checkpoint_path(settings.load_experiment("long"))
+    process = _started("-m", "state_gradients.cli", command, "long")
+    _until(place.is_file, process)
+    process.send_signal(getattr(signal, name))
+    _, said = process.communicate(timeout=60)
+    done = len(checkpoints.load_checkpoint(place)[2]["seconds"])
+    assert process.returncode == SIGNALS[name], said
+    assert said.splitlines()[-1] == (
+        f"long: stopped; the checkpoint of epoch {done} stays; go on with "
+        f"`state-gradients {command} long`."
+    )
+    assert "Traceback" not in said
+    place = place.relative_to(project).as_posix()
+    assert _files(project) == sorted([place, "_work/long.lock"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SIGNALS)
+def test_an_extraction_that_is_stopped_leaves_nothing_half_written(project, name):
+    stages.run_train(settings.load_experiment("mine"), progress=False)
+    before = _files(project)
+    process = _started("-c", WAITING, "extract", "mine")
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(getattr(signal, name))
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == SIGNALS[name], said
+    assert said.splitlines()[-1] == (
+        "mine: stopped; the checkpoint of epoch 2 stays; go on with "
+        "`state-gradients extract mine`."
+    )
+    assert "Traceback" not in said
+    assert _files(project) == before
+
+
+# ------------------------------------------------------------------------ a full disk
+
+
+def test_a_full_disk_leaves_the_artifacts_that_there_were(project, full_disk):
+    stages.reproduce("mine")
+    before = {file: (project / file).read_bytes() for file in _files(project)}
+    experiment = settings.load_experiment("mine")
+    for stage, run in stages.RUN.items():
+        resume = {"resume": False} if stage == "train" else {}
+        with full_disk(), pytest.raises(OSError, match="No space left"):
+            run(experiment, **resume)
+    assert {file: (project / file).read_bytes() for file in _files(project)} == before
+
+
+def test_a_full_disk_leaves_the_word_vectors_that_there_were(
+    project, full_disk, monkeypatch
+):
+    file = project / "made.txt"
+    file.write_text("before")
+    table = np.ones((9, 2), np.float32)
+    monkeypatch.setattr(vectors, "registered_vectors", lambda *a, **o: (table, ["w1"]))
+    with full_disk(), pytest.raises(OSError, match="No space left"):
+        cli._word_vectors("glove", "mine", file, as_json=False)
+    assert file.read_text() == "before"
+    assert not list(project.glob(".*"))
