@@ -14,6 +14,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # The same examples on every run; a slow shared machine is no failure.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
+# What reads anything at all gets many: 500, and 10,000 that are new each time with
+# STATE_GRADIENTS_NIGHTLY=1.
+NIGHTLY = bool(os.environ.get("STATE_GRADIENTS_NIGHTLY"))
+settings.register_profile(
+    "many",
+    deadline=None,
+    derandomize=not NIGHTLY,
+    max_examples=10_000 if NIGHTLY else 500,
+)
 settings.load_profile("repeatable")
 
 
