@@ -16,9 +16,9 @@ def test_a_disk_that_is_full_at_the_sync_leaves_what_there_was(
     path = tmp_path / name
     if is_there:
         path.write_text("before")
-    with full_disk(), pytest.raises(OSError, match="No space left"):
-        with replacing(path) as temporary:
-            temporary.write_text("after")
+    full = pytest.raises(OSError, match="No space left")
+    with full_disk(), full, replacing(path) as temporary:
+        temporary.write_text("after")
     assert [*tmp_path.iterdir()] == [path] * is_there
     assert not is_there or path.read_text() == "before"
     with replacing(path) as temporary:

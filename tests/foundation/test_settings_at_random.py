@@ -22,7 +22,7 @@ SCALARS = (
     st.none()
     | st.booleans()
     | st.integers()
-    | st.integers(-1, 3)
+    | st.sampled_from((-1, 0, 1, 3, 2**31 - 1, 2**31, 10**400))
     | st.floats()
     | st.sampled_from(CHOICES)
     | st.text(max_size=5)
