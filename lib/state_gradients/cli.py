@@ -100,11 +100,20 @@ def _stoppable(command, experiment):
     finally:
         for each, handler in handlers.items():
             signal.signal(each, handler)
+    _close_bars()
     _say(
         f"\n{experiment.name}: stopped; {_what_stays(experiment)}; go on with "
         f"`state-gradients {command} {experiment.name}`."
     )
     raise typer.Exit(128 + number)  # as a shell has it: 130 and 143
+
+
+def _close_bars():
+    """Close the progress bars that the stage has left open: they would print later."""
+    from tqdm import tqdm
+
+    for bar in [*getattr(tqdm, "_instances", ())]:
+        bar.close()
 
 
 def _what_stays(experiment):
