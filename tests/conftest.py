@@ -1,3 +1,5 @@
+import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -12,6 +14,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # The same examples on every run; a slow shared machine is no failure.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
+# What reads anything at all gets many: 500, and 10,000 that are new each time with
+# STATE_GRADIENTS_NIGHTLY=1.
+NIGHTLY = bool(os.environ.get("STATE_GRADIENTS_NIGHTLY"))
+settings.register_profile(
+    "many",
+    deadline=None,
+    derandomize=not NIGHTLY,
+    max_examples=10_000 if NIGHTLY else 500,
+)
 settings.load_profile("repeatable")
 
 
@@ -35,6 +46,22 @@ def corpora(monkeypatch):
         pytest.skip(f"needs the real corpora: {folder} is absent")
     monkeypatch.setenv("STATE_GRADIENTS_CORPORA", str(folder))
     return folder
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Makes a context in which the disk takes no more, as a sync of a file says."""
+
+    def refuse(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    @contextlib.contextmanager
+    def full():
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", refuse)
+            yield
+
+    return full
 
 
 @pytest.fixture

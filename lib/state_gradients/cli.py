@@ -3,10 +3,13 @@
 Each command imports what it needs by itself, so that none waits for another's.
 """
 
+import contextlib
 import functools
 import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +45,8 @@ def _command(function):
     def run(*arguments, **options):
         try:
             return function(*arguments, **options)
+        except typer.Exit:  # a RuntimeError, but no error
+            raise
         except _foreseen() as error:
             typer.secho(f"error: {error}", fg="red", err=True)
             raise typer.Exit(1) from error
@@ -59,6 +64,77 @@ def _print(table, as_json, *, decimals=10):
 
 def _say(line):
     typer.echo(line, err=True)
+
+
+class _StoppedError(KeyboardInterrupt):
+    """A signal asks to stop; as a KeyboardInterrupt no library takes it for a fault."""
+
+    def __init__(self, number):
+        self.number = number
+
+
+@contextlib.contextmanager
+def _stoppable(command, experiment):
+    """End a stage on SIGINT or SIGTERM in order; the last line says how to go on.
+
+    The signal is raised where the stage is, so that what it was writing is taken back.
+    More of them are passed over until that is done.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def stop(number, frame):
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        raise _StoppedError(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may have handlers
+        return
+    handlers = {number: signal.signal(number, stop) for number in signals}
+    try:
+        yield
+    except _StoppedError as stopped:
+        number = stopped.number
+    else:
+        return
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+    _close_bars()
+    _say(
+        f"\n{experiment.name}: stopped; {_what_stays(experiment)}; go on with "
+        f"`state-gradients {command} {experiment.name}`."
+    )
+    raise typer.Exit(128 + number)  # as a shell has it: 130 and 143
+
+
+def _close_bars():
+    """Close the progress bars that the stage has left open: they would print later."""
+    from tqdm import tqdm
+
+    for bar in [*getattr(tqdm, "_instances", ())]:
+        bar.close()
+
+
+def _what_stays(experiment):
+    from state_gradients.models import checkpoints
+
+    with contextlib.suppress(ValueError, OSError):
+        path = checkpoints.checkpoint_path(experiment)
+        if path.is_file():
+            history = checkpoints.load_checkpoint(path)[2]
+            return f"the checkpoint of epoch {len(history['seconds'])} stays"
+    return "nothing is half-written"
+
+
+def _run_stage(command, name, **options):
+    """Run a stage by its command's name."""
+    from state_gradients.foundation import settings
+    from state_gradients.paper import stages
+
+    experiment = settings.load_experiment(name)
+    with _stoppable(command, experiment):
+        stages.RUN[command](experiment, **options)
 
 
 def _print_version(is_asked: bool):
@@ -145,28 +221,19 @@ def _word_vectors(name, of, output, as_json):
 @_command
 def train(name: Name, restart: bool = False):
     """Train, from the last checkpoint on unless --restart, and keep what is needed."""
-    from state_gradients.foundation import settings
-    from state_gradients.paper import stages
-
-    stages.run_train(settings.load_experiment(name), resume=not restart)
+    _run_stage("train", name, resume=not restart)
 
 
 @_command
 def extract(name: Name):
     """Average the state gradients of a trained experiment over its text."""
-    from state_gradients.foundation import settings
-    from state_gradients.paper import stages
-
-    stages.run_extract(settings.load_experiment(name))
+    _run_stage("extract", name)
 
 
 @_command
 def analyse(name: Name):
     """Decompose the mean gradients of an experiment."""
-    from state_gradients.foundation import settings
-    from state_gradients.paper import stages
-
-    stages.run_analyse(settings.load_experiment(name))
+    _run_stage("analyse", name)
 
 
 @_command
@@ -175,10 +242,11 @@ def reproduce(names: list[str]):
     from state_gradients.foundation import settings
     from state_gradients.paper import stages
 
-    for name in names:  # a wrong name is refused before the first one's hours of work
-        settings.load_experiment(name)
-    for name in names:
-        ran = stages.reproduce(name, report=_say)
+    # a wrong name is refused before the first one's hours of work
+    experiments = {name: settings.load_experiment(name) for name in names}
+    for name, experiment in experiments.items():
+        with _stoppable("reproduce", experiment):
+            ran = stages.reproduce(name, report=_say)
         _say(f"{name}: {', '.join(ran) if ran else 'everything is fresh'}")
 
 

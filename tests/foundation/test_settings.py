@@ -52,7 +52,7 @@ def test_settings_are_frozen_and_keyword_only(project):
     ("setting", "message"),
     [
         ("{model: {unit: 3}}", "new.model.unit is no setting; did you mean 'units'"),
-        ("{model: {on: 3}}", "new.model.True is no setting; known: "),
+        ("{model: {on: 3}}", "must name things by text, received 'on', which YAML"),
         ("{modle: {units: 3}}", "'modle' in experiments.new; did you mean 'model'"),
         ("{model: {qqqq: 3}}", "new.model.qqqq is no setting; known: .*'units'"),
         ("{model: {units: many}}", "units must be a whole number, received 'many'"),
@@ -97,7 +97,7 @@ def test_settings_are_frozen_and_keyword_only(project):
             "{model: {cell: gru}, gradients: {states: [cell]}}",
             r"new.gradients.states must be \('hidden',\) for a gru, received",
         ),
-        ("{", "params.yaml must be YAML, received"),
+        ("{", "params.yaml must be YAML, received: "),
     ],
 )
 def test_wrong_settings_are_refused_by_name(project, setting, message):

@@ -471,3 +471,27 @@ def test_wikitext_has_the_published_size(corpora, split):
     released = text.replace("\n", " <eos> ").replace(" . ", " <eos> ").split()
     assert len(released) == tokens
     assert [*chain.from_iterable(read_lines(path, eos_at_stops=True))] == released
+
+
+def test_a_text_carries_the_fingerprint_of_what_was_read(own, tmp_path):
+    text, first = load(own), fingerprint(own)
+    assert text.fingerprint == first
+    (tmp_path / "valid.txt").write_text("the mat\n")
+    assert text.fingerprint == first != fingerprint(own) == load(own).fingerprint
+    corpus = Corpus(name="synthetic", vocabulary_size=None)
+    assert load(corpus).fingerprint == fingerprint(corpus)
+
+
+@pytest.mark.parametrize("split", TEXTS)
+def test_a_text_that_changes_while_it_is_read_is_refused(
+    own, tmp_path, monkeypatch, split
+):
+    rank = module.rank_types
+
+    def edit_meanwhile(*arguments):
+        (tmp_path / f"{split}.txt").write_text("the cat\n")
+        return rank(*arguments)
+
+    monkeypatch.setattr(module, "rank_types", edit_meanwhile)
+    with pytest.raises(ValueError, match="files of 'mine' must stay as they are"):
+        load(own)

@@ -75,7 +75,7 @@ def test_vectors_are_read_by_type(project):
 
 
 def test_what_a_registered_set_lacks_is_drawn_and_named(registered):
-    table, drawn = module.load("small", WORDS, corpus="ptb")
+    table, drawn, _ = module.load("small", WORDS, corpus="ptb")
     assert drawn == ["<eos>", "a"]
     np.testing.assert_array_equal(table[2], np.float32([0.1, -2.5]))
     expected = np.random.default_rng(1).uniform(-0.05, 0.05, (2, 2))
@@ -83,12 +83,12 @@ def test_what_a_registered_set_lacks_is_drawn_and_named(registered):
 
 
 def test_the_archive_gives_the_same_as_the_cut(registered):
-    cut, _ = module.load("small", WORDS, corpus="ptb")
+    cut, *_ = module.load("small", WORDS, corpus="ptb")
     with pytest.raises(ValueError, match=r"types of 'wikitext-2'.*all\.zip"):
         module.load("small", WORDS, corpus="wikitext-2")
     (registered / "cut.npz").unlink()
     for corpus in ("ptb", "wikitext-2"):
-        whole, drawn = module.load("small", WORDS, corpus=corpus)
+        whole, drawn, _ = module.load("small", WORDS, corpus=corpus)
         np.testing.assert_array_equal(whole, cut)
         assert drawn == ["<eos>", "a"]
     with pytest.raises(ValueError, match="received none; is the vocabulary lower"):
@@ -138,7 +138,7 @@ def test_a_training_counts_the_drawn_vectors_and_keeps_them_frozen(
     experiment = dataclasses.replace(frozen("small"), training=recipe)
     model, curves = training.train(experiment, text=text, root=tmp_path, progress=False)
     assert int(curves["n_drawn_vectors"]) == 2
-    table, _ = module.load("small", WORDS, corpus="ptb")
+    table, *_ = module.load("small", WORDS, corpus="ptb")
     kept = model.get_layer("embedding").get_weights()[0]
     np.testing.assert_array_equal(kept, table)
 
@@ -146,10 +146,27 @@ def test_a_training_counts_the_drawn_vectors_and_keeps_them_frozen(
 def test_glove_for_ptb_lacks_only_named_words(corpora):
     text = settings.Corpus(name="ptb")
     vocabulary = module.corpora.load(text).vocabulary
-    table, drawn = module.load("glove", vocabulary, corpus="ptb")
+    table, drawn, _ = module.load("glove", vocabulary, corpus="ptb")
     assert table.shape == (10_000, 50)
     genitives = [word for word in drawn if word.endswith(("'s", "'"))]
     assert {"<eos>", "<unk>", "N"} <= set(drawn)
     # joined genitives and specials are most of what GloVe lacks
     assert len(genitives) > len(drawn) / 2
     np.testing.assert_allclose(table[vocabulary.index["the"]][:2], [0.418, 0.24968])
+
+
+def test_vectors_carry_the_fingerprint_of_what_was_read(project, monkeypatch):
+    path = project / "vectors.txt"
+    path.write_text("2 2\na 3 4\nb 5 6\n")
+    words = Vocabulary(("a", "b"))
+    *_, read = module.load("vectors.txt", words, corpus="own")
+    assert read == module.fingerprint("vectors.txt")
+    real = module.read_vectors
+
+    def edit_meanwhile(*arguments):
+        path.write_text("2 2\na 3 4\nb 5 -6\n")
+        return real(*arguments)
+
+    monkeypatch.setattr(module, "read_vectors", edit_meanwhile)
+    with pytest.raises(ValueError, match="must stay as it is while it is read"):
+        module.load("vectors.txt", words, corpus="own")

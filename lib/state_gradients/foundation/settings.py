@@ -18,7 +18,6 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal, dataclass_transform
 
-import yaml
 from pydantic import (
     BeforeValidator,
     ConfigDict,
@@ -28,14 +27,18 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from state_gradients.foundation.checks import short
+from state_gradients.foundation.plain_yaml import read_yaml
+
 # Nothing is coerced, but a whole number where a number is declared.
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
-Positive = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[int, Field(ge=0)]
+MOST = 2**31 - 1  # the largest int32, of which sizes and ids are
+Positive = Annotated[int, Field(ge=1, le=MOST)]
+NotNegative = Annotated[int, Field(ge=0, le=MOST)]
 Amount = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]  # 1 would drop everything
-FolderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+FolderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=100)]
 
 
 def _as_tuple(value):
@@ -132,6 +135,11 @@ GROUPS = {
 }
 
 
+# The study of the synthetic corpus splits the cell into the five directions that count,
+# and a rest that must not be empty.
+LEAST_UNITS_TO_STUDY = 6
+
+
 @_checked
 class Experiment:
     """One row of Table 2: a name and its four groups of settings."""
@@ -148,6 +156,20 @@ class Experiment:
             raise ValueError(
                 "gradients.groups must be 'all', received 'new-tokens', which only the "
                 "synthetic corpus has."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_synthetic_corpus_is_studied_in_one_lstm_layer(self):
+        model, least = self.model, LEAST_UNITS_TO_STUDY
+        can_be_studied = (model.cell, model.layers) == ("lstm", 1)
+        if self.corpus.name == "synthetic" and (
+            not can_be_studied or model.units < least
+        ):
+            raise ValueError(
+                f"model must be one LSTM layer of at least {least} units on the "
+                "synthetic corpus, whose probes read its cell, received "
+                f"{model.layers} of {model.cell} with {model.units} units."
             )
         return self
 
@@ -172,6 +194,8 @@ MUST = {
     "literal_error": "be {expected}",
     "greater_than_equal": "be at least {ge:g}",
     "less_than": "be below {lt:g}",
+    "less_than_equal": "be at most {le}",
+    "string_too_long": "have at most {max_length} characters",
     "string_pattern_mismatch": "be lower-case letters, digits, '-' and '.'",
     "dataclass_exact_type": "be a {class_name}",
 }
@@ -189,8 +213,11 @@ def _in_words(error, cls):
     group = cls.__name__.lower()
     if kind == "unexpected_positional_argument":
         received = fault["input"]
-        return f"{group} must be given settings by name, received {received!r} alone."
+        received = short(received)
+        return f"{group} must be given settings by name, received {received} alone."
     setting = str(fault["loc"][0])
+    if not setting.isidentifier() or len(setting) > 80:
+        setting = short(setting)
     place = f"{group}.{setting}" if group in GROUPS else setting
     if kind == "unexpected_keyword_argument":
         known = [field.name for field in dataclasses.fields(cls)]
@@ -198,7 +225,7 @@ def _in_words(error, cls):
     if kind == "missing":
         return f"{place} must be given."
     must = MUST.get(kind, "be valid").format(**context)
-    return f"{place} must {must}, received {fault['input']!r}."
+    return f"{place} must {must}, received {short(fault['input'])}."
 
 
 # The settings that were there from the first, and are in every hash that was ever
@@ -275,30 +302,44 @@ def _refuse_unknown(names, known, where):
     for name in names:
         if name not in known:
             hint = nearest(name, known)
-            raise ValueError(f"params: unknown name {name!r} in {where}; {hint}")
+            raise ValueError(f"params: unknown name {short(name)} in {where}; {hint}")
 
 
 def _mapping(values, where, known=None):
     values = {} if values is None else values
     if not isinstance(values, dict):
-        raise ValueError(f"params: {where} must be a mapping, received {values!r}.")
+        raise ValueError(
+            f"params: {where} must be a mapping, received {short(values)}."
+        )
     _refuse_unknown(values, values if known is None else known, where)
     return values
 
 
-def _read(path, known):
-    try:
-        values = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else None
-    except yaml.YAMLError as error:
-        raise ValueError(f"params: {path} must be YAML, received {error}") from error
-    return _mapping(values, path.name, known)
+def _refuse_names_of_no_folder(names):
+    for name in names:
+        try:
+            Experiment(name=name)
+        except ValueError as error:
+            raise ValueError(f"params: experiments: {error}") from None
 
 
 def read_params(root=None):
-    """Return ``(baseline, experiments)``, two dicts of plain settings."""
+    """Return ``(baseline, experiments)``, two dicts of plain settings.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read (see `plain_yaml`), or a name in it is unknown, stands
+        in both files, or is that of no folder.
+    """
     root = Path(root) if root else project_root()
-    params = _read(root / "params.yaml", ("baseline", "experiments"))
-    local = _read(root / "params.local.yaml", ("experiments",))
+    files = {
+        "params.yaml": ("baseline", "experiments"),
+        "params.local.yaml": ("experiments",),
+    }
+    params, local = (
+        _mapping(read_yaml(root / name), name, known) for name, known in files.items()
+    )
     experiments, own = (
         _mapping(each.get("experiments"), "experiments") for each in (params, local)
     )
@@ -306,6 +347,7 @@ def read_params(root=None):
         raise ValueError(
             f"params: {twice[0]!r} stands in both params files; rename yours."
         )
+    _refuse_names_of_no_folder(experiments | own)
     return _mapping(params.get("baseline"), "baseline", GROUPS), experiments | own
 
 
@@ -331,8 +373,7 @@ def load_experiment(name, *, root=None):
         base, own = (
             _mapping(each.get(group), f"{name}.{group}") for each in (baseline, changes)
         )
-        # YAML reads a name such as `on` or `3` as no text
-        values[group] = {str(setting): value for setting, value in (base | own).items()}
+        values[group] = base | own
     try:
         groups = {group: GROUPS[group](**values[group]) for group in GROUPS}
         return Experiment(name=name, **groups)

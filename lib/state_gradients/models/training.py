@@ -21,10 +21,10 @@ from tqdm.auto import tqdm
 from state_gradients.foundation import backends
 from state_gradients.foundation.labels import about
 from state_gradients.models import batching, checkpoints, evaluation, language_model
+from state_gradients.models.checkpoints import CURVES
 from state_gradients.models.evaluation import perplexity
 from state_gradients.text import corpora, vectors
 
-CURVES = ("train_perplexity", "valid_perplexity", "learning_rate", "seconds")
 FAR = 10  # times a uniform guess, at which a training is warned of, and let go on
 
 
@@ -151,11 +151,13 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
     curves : xarray.Dataset
         ``train_perplexity``, ``valid_perplexity``, ``learning_rate``, ``seconds`` per
         epoch (dim ``epoch``, from 1); ``far_above_guessing`` where any epoch was so.
+        Its attributes are the fingerprints of what was read: ``corpus``, unless `text`
+        was given without, and of frozen vectors ``embedding_hash``.
 
     Raises
     ------
     ValueError
-        If the checkpoint has seen more epochs than the experiment may.
+        If the checkpoint is damaged or has seen more epochs than the experiment may.
     TrainingDivergedError
         If a loss or perplexity is not finite; the last good checkpoint stays.
     ValueError
@@ -164,9 +166,9 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
     """
     text = corpora.load(experiment.corpus) if text is None else text
     _refuse_short_splits(text, experiment.training)
-    model, n_drawn = _new_model(experiment, text.vocabulary)
-    path = checkpoints.checkpoint_path(experiment, root=root)
-    if resume and path.is_file():
+    model, n_drawn, read = _new_model(experiment, text)
+    path = checkpoints.checkpoint_path(experiment, root=root, read=read)
+    if resume and path.exists():
         state = _resumed(model, experiment.training, path)
     else:
         state = _begun(model, experiment.training)
@@ -174,7 +176,8 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
     while not _has_ended(state.history["valid_perplexity"], experiment.training):
         state = _after_epoch(state, model, step, text, experiment, progress)
         checkpoints.save_checkpoint(path, *state.arrays(), state.history)
-    return model, _curves(state.history, len(text.vocabulary), n_drawn)
+    curves = _curves(state.history, len(text.vocabulary), n_drawn)
+    return model, curves.assign_attrs(read)
 
 
 @dataclass(frozen=True)
@@ -203,21 +206,24 @@ def _refuse_short_splits(text, config):
         batching.windows(text.splits[split], **_window_sizes(config))
 
 
-def _new_model(experiment, vocabulary):
-    """Return the untrained model, and how many frozen vectors had to be drawn."""
+def _new_model(experiment, text):
+    """Return the untrained model, how many vectors were drawn, and what was read."""
     embeddings = None
     drawn = []
+    read = {"corpus": text.fingerprint} if text.fingerprint else {}
     if experiment.model.embedding == "frozen":
-        embeddings, drawn = vectors.load(
-            experiment.model.embedding_file, vocabulary, corpus=experiment.corpus.name
+        embeddings, drawn, read["embedding_hash"] = vectors.load(
+            experiment.model.embedding_file,
+            text.vocabulary,
+            corpus=experiment.corpus.name,
         )
     model = language_model.build_language_model(
         experiment.model,
-        len(vocabulary),
+        len(text.vocabulary),
         seed=experiment.training.seed,
         embeddings=embeddings,
     )
-    return model, len(drawn)
+    return model, len(drawn), read
 
 
 def _begun(model, config):
@@ -229,7 +235,13 @@ def _begun(model, config):
 
 
 def _resumed(model, config, path):
-    state = _State(*checkpoints.load_checkpoint(path))
+    state = _State(
+        *checkpoints.load_checkpoint(
+            path,
+            shapes=[tuple(variable.shape) for variable in model.trainable_variables],
+            has_squares=config.optimizer == "adagrad",
+        )
+    )
     _refuse_beyond_the_end(state.history["valid_perplexity"], config, path)
     _assign(model, state.values)
     return state

@@ -8,6 +8,7 @@ Each stage reads artifacts, calls the library and writes artifacts; the backend 
 imported inside, so that this module can be listed and documented without it.
 """
 
+import functools
 import time
 
 import numpy as np
@@ -17,7 +18,7 @@ from state_gradients.analysis import summary, uncertainty
 from state_gradients.foundation import settings
 from state_gradients.foundation.labels import described
 from state_gradients.foundation.loading import load_keras
-from state_gradients.project import artifacts
+from state_gradients.project import artifacts, locks
 from state_gradients.text import corpora, synthetic
 
 AXES = ("state_kind", "group", "delay", "state", "embedding", "embedding_2")
@@ -27,6 +28,38 @@ CONTROL_BLOCKS = 10  # of the text's 64: a control compares, it need not read al
 CONTROLLED = ("memory", "total", "selectivity", "selectivity_5")
 
 
+def _alone(run):
+    """Make a stage hold its experiment's lock while it runs."""
+
+    @functools.wraps(run)
+    def locked(experiment, *, root=None, **options):
+        with locks.alone(experiment, root=root):
+            run(experiment, root=root, **options)
+
+    return locked
+
+
+def refuse_short_text(experiment, text):
+    """Refuse, before hours of training, a text that is too short for the extraction.
+
+    Raises
+    ------
+    ValueError
+        If the split that is averaged over is no longer than the longest delay, or too
+        short for intervals.
+    """
+    wanted = experiment.gradients
+    n_tokens = len(text.splits[wanted.split])
+    if n_tokens <= wanted.max_delay:
+        raise ValueError(
+            f"gradients.max_delay: it must be below the {n_tokens} tokens of the "
+            f"{wanted.split} text, received {wanted.max_delay}; lower it, or set "
+            "gradients.split to a longer text."
+        )
+    n_blocks(wanted.blocks, n_tokens, wanted.max_delay)
+
+
+@_alone
 def run_train(experiment, *, root=None, resume=True, progress=True):
     """Train, measure the perplexities and write ``training``, ``encoder``, weights.
 
@@ -38,6 +71,7 @@ def run_train(experiment, *, root=None, resume=True, progress=True):
 
     started = time.monotonic()
     text = corpora.load(experiment.corpus)
+    refuse_short_text(experiment, text)
     model, curves = training.train(
         experiment, text=text, root=root, resume=resume, progress=progress
     )
@@ -51,6 +85,7 @@ def run_train(experiment, *, root=None, resume=True, progress=True):
     curves = curves.assign(described(**final))
     seconds = float(curves["seconds"].sum()) or time.monotonic() - started
     named, kept = language_model.weights(model), artifacts.expected(experiment)
+    read = curves.attrs  # what was read, though the files may have changed since
     encoder = {k: v for k, v in named.items() if not k.startswith("logits")}
     for kind, data in (
         ("training", curves),
@@ -58,7 +93,9 @@ def run_train(experiment, *, root=None, resume=True, progress=True):
         ("weights", _weights(named, text.vocabulary)),
     ):
         if kind in kept:
-            artifacts.save(data, experiment, kind, wall_time=seconds, root=root)
+            artifacts.save(
+                data, experiment, kind, read=read, wall_time=seconds, root=root
+            )
 
 
 def _weights(named, vocabulary):
@@ -123,6 +160,7 @@ def n_blocks(wanted, n_tokens, max_delay):
     return max(found, 1)
 
 
+@_alone
 def run_extract(experiment, *, root=None):
     """Average the state gradients over the text and write ``gradients``.
 
@@ -136,7 +174,9 @@ def run_extract(experiment, *, root=None):
     started, wanted = time.monotonic(), experiment.gradients
     encoder = artifacts.load(experiment, "encoder", root=root)
     model = build_model(experiment, encoder)
-    ids = corpora.load(experiment.corpus).splits[wanted.split]
+    text = corpora.load(experiment.corpus)
+    refuse_short_text(experiment, text)
+    ids = text.splits[wanted.split]
     options = {
         "max_delay": wanted.max_delay,
         "state": wanted.states or read_network(model).cells[0].names,
@@ -149,9 +189,14 @@ def run_extract(experiment, *, root=None):
 
     def save(data, kind):
         seconds = time.monotonic() - started
-        upstream = {"encoder": encoder}
         artifacts.save(
-            data, experiment, kind, upstream=upstream, wall_time=seconds, root=root
+            data,
+            experiment,
+            kind,
+            upstream={"encoder": encoder},
+            read={"corpus": text.fingerprint},
+            wall_time=seconds,
+            root=root,
         )
 
     blocks = mean_state_gradients(
@@ -195,6 +240,7 @@ def _controls(model, ids, blocks, embedding, *, seed, **options):
     return xr.concat(found, names).expand_dims(group=["all"], axis=2)
 
 
+@_alone
 def run_analyse(experiment, *, root=None):
     """Decompose the gradients, whitened and not, and write ``spectra`` (and probes)."""
     started = time.monotonic()
@@ -242,12 +288,20 @@ def reproduce(name, *, root=None, report=lambda line: None):
     -------
     list of str
         The stages that ran; empty if everything was fresh.
+
+    Raises
+    ------
+    RuntimeError
+        If another process runs a stage of the experiment.
     """
     experiment, ran = settings.load_experiment(name, root=root), []
-    for stage, run in RUN.items():
-        why = artifacts.outdated(name, root=root).get(stage)
-        if why:
-            report(f"{name}: {stage}, because {why}")
-            run(experiment, root=root)
-            ran.append(stage)
+    if not artifacts.outdated(name, root=root):  # a project to read may be read-only
+        return ran
+    with locks.alone(experiment, root=root):
+        for stage, run in RUN.items():
+            why = artifacts.outdated(name, root=root).get(stage)
+            if why:
+                report(f"{name}: {stage}, because {why}")
+                run(experiment, root=root)
+                ran.append(stage)
     return ran

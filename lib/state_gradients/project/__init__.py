@@ -2,5 +2,5 @@
 
 Read `kinds` (the stages and what they make), `provenance` (how a file is described,
 written and read), `freshness` (what an artifact depends on), then `artifacts` (`load`,
-`save` and `status`).
+`save` and `status`) and `locks` (one run of an experiment at a time).
 """

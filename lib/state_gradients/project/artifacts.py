@@ -59,7 +59,9 @@ def _problems(dataset, kind):
     return problems
 
 
-def save(dataset, experiment, kind, *, upstream=None, wall_time=None, root=None):
+def save(
+    dataset, experiment, kind, *, upstream=None, read=None, wall_time=None, root=None
+):
     """Check a Dataset, add what made it and write it as an artifact.
 
     Parameters
@@ -73,6 +75,9 @@ def save(dataset, experiment, kind, *, upstream=None, wall_time=None, root=None)
     kind : str
     upstream : dict of str to xarray.Dataset, optional
         The artifacts the stage has read, as loaded; by default they are loaded again.
+    read : dict of str, optional
+        The fingerprints of the text and the vectors that the stage has read, as they
+        were then; see `state_gradients.project.freshness.describe`.
     wall_time : float, optional
         Seconds the stage took.
 
@@ -97,7 +102,7 @@ def save(dataset, experiment, kind, *, upstream=None, wall_time=None, root=None)
         for up in KINDS[kind].upstream
     }
     dataset = dataset.copy()
-    dataset.attrs = freshness.describe(experiment, kind, made_from)
+    dataset.attrs = freshness.describe(experiment, kind, made_from, read)
     if wall_time is not None:
         dataset.attrs["wall_time_s"] = float(wall_time)
     provenance.write(dataset, target, root=root or settings.project_root())

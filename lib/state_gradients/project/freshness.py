@@ -14,8 +14,11 @@ from state_gradients.project.kinds import KINDS, STAGES
 from state_gradients.text import corpora, vectors
 
 
-def _settings(experiment, stage):
-    """Return the settings of a stage by group, and the hash of a frozen embedding."""
+def _settings(experiment, stage, embedding_hash=None):
+    """Return the settings of a stage by group, and the hash of a frozen embedding.
+
+    The hash is that of the vectors as they stand now, unless it is given.
+    """
     found = {
         group: settings.hashed(getattr(experiment, group))
         for group in STAGES[stage].groups
@@ -23,11 +26,13 @@ def _settings(experiment, stage):
     model = found.get("model", {})
     if model.get("embedding") == "frozen":
         with contextlib.suppress(FileNotFoundError):  # on a machine without the vectors
-            model["embedding_hash"] = vectors.fingerprint(model["embedding_file"])
+            model["embedding_hash"] = embedding_hash or vectors.fingerprint(
+                model["embedding_file"]
+            )
     return found
 
 
-def describe(experiment, kind, upstream):
+def describe(experiment, kind, upstream, read=None):
     """Return the attributes by which an artifact is judged later, nested ones as JSON.
 
     Parameters
@@ -36,9 +41,16 @@ def describe(experiment, kind, upstream):
     kind : str
     upstream : dict of str to xarray.Dataset
         The artifacts that it is made from, by kind.
+    read : dict of str, optional
+        The fingerprints of what the stage has read, ``corpus`` and ``embedding_hash``:
+        a file may be another by now. Those that are left out are taken now.
     """
+    read = read or {}
     stage = KINDS[kind].stage
     uses_corpus = "corpus" in STAGES[stage].groups
+    corpus = uses_corpus and (
+        read.get("corpus") or corpora.fingerprint(experiment.corpus)
+    )
     made_from = {name: record(data.attrs) for name, data in upstream.items()}
     return {
         "experiment": experiment.name,
@@ -46,8 +58,8 @@ def describe(experiment, kind, upstream):
         "stage": stage,
         "recipe": STAGES[stage].recipe,
         "seed": experiment.training.seed,
-        "config": json.dumps(_settings(experiment, stage)),
-        "corpus": corpora.fingerprint(experiment.corpus) if uses_corpus else "",
+        "config": json.dumps(_settings(experiment, stage, read.get("embedding_hash"))),
+        "corpus": corpus if uses_corpus else "",
         "upstream": json.dumps(made_from),
     }
 

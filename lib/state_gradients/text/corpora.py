@@ -193,19 +193,22 @@ def load(corpus):
     Returns
     -------
     Text
-        The vocabulary, and the splits train, valid and test.
+        The vocabulary, the splits train, valid and test, and the fingerprint of what
+        was read.
 
     Raises
     ------
     FileNotFoundError, OSError
         If a file is missing or out of reach; it is named, with the way to get it.
     ValueError
-        If a hash differs, a split is empty or not UTF-8, a token has no id, or the
-        settings contradict each other.
+        If a hash differs, a split is empty or not UTF-8, a token has no id, the
+        settings contradict each other, or a file changes while it is read.
     """
     source = _registered(corpus)
     if corpus.name == "synthetic":
-        return synthetic.load(corpus)
+        text = synthetic.load(corpus)
+        return replace(text, fingerprint=synthetic.fingerprint(corpus))
+    read = fingerprint(corpus)
     # Every file is found and checked before the first is read.
     files = {s: _find(source, s) if source else _own(corpus, s) for s in SPLITS}
     types = files["train"]
@@ -224,8 +227,13 @@ def load(corpus):
 
     vocabulary = Vocabulary(rank_types(Counter(tokens(types)), corpus.vocabulary_size))
     splits = {split: vocabulary.encode(tokens(file)) for split, file in files.items()}
+    if fingerprint(corpus) != read:
+        raise ValueError(
+            f"corpora: the files of {corpus.name!r} must stay as they are while they "
+            "are read, received other content at the end; run it again."
+        )
     counts = np.bincount(splits["train"], minlength=len(vocabulary))
-    return Text(Vocabulary(vocabulary.tokens, counts), splits)
+    return Text(Vocabulary(vocabulary.tokens, counts), splits, read)
 
 
 def fingerprint(corpus):

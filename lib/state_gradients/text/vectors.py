@@ -62,7 +62,7 @@ REGISTRY = {
 
 
 def load(file, vocabulary, *, corpus):
-    """Return a vector for every type, and the types whose vectors were drawn.
+    """Return a vector for every type, which types were drawn, and what was read.
 
     Parameters
     ----------
@@ -77,15 +77,26 @@ def load(file, vocabulary, *, corpus):
     -------
     vectors : ndarray of float32, shape (vocabulary, embedding)
     drawn : list of str
+    fingerprint : str
+        Of what was read, as :func:`fingerprint` gives it.
 
     Raises
     ------
     FileNotFoundError, OSError, ValueError
-        If there is no such file or set, it is malformed, or a file lacks a type.
+        If there is no such file or set, it is malformed, a file lacks a type, or it
+        changes while it is read.
     """
+    read = fingerprint(file)
     if file in REGISTRY:
-        return registered_vectors(file, vocabulary, corpus=corpus)
-    return read_vectors(file, vocabulary), []
+        vectors, drawn = registered_vectors(file, vocabulary, corpus=corpus)
+    else:
+        vectors, drawn = read_vectors(file, vocabulary), []
+    if fingerprint(file) != read:
+        raise ValueError(
+            f"vectors: {file} must stay as it is while it is read, received other "
+            "content at the end; run it again."
+        )
+    return vectors, drawn, read
 
 
 def fingerprint(file):
@@ -104,7 +115,7 @@ def fingerprint(file):
 
 
 def registered_vectors(name, vocabulary, *, corpus):
-    """Return a registered set's vectors for a vocabulary; see :func:`load`."""
+    """Return a registered set's vectors and the types drawn; see :func:`load`."""
     about = REGISTRY[name]
     path = corpora.find(about.source, about.source.files["vectors"])
     if path.name != about.source.archive:

@@ -125,10 +125,15 @@ class Vocabulary:
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """A corpus as ids: `splits` maps train, valid, test to int32 arrays (time,)."""
+    """A corpus as ids: `splits` maps train, valid, test to int32 arrays (time,).
+
+    `fingerprint` is the SHA-256 (hex) of what decides the ids, as it was when they were
+    read; None where nobody has taken it.
+    """
 
     vocabulary: Vocabulary
     splits: dict[str, np.ndarray]
+    fingerprint: str | None = None
 
 
 def rank_types(frequencies, size=None):

@@ -1,0 +1,110 @@
+"""Settings of any kind make a group that holds to its types, or a ValueError."""
+
+import dataclasses
+import math
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from state_gradients.foundation import settings
+
+MANY = hypothesis_settings(hypothesis_settings.get_profile("many"))
+NAMES = [
+    (group, field.name)
+    for group, cls in settings.GROUPS.items()
+    for field in dataclasses.fields(cls)
+]
+CHOICES = ("lstm", "gru", "rnn", "sgd", "frozen", "valid", "cell", "hidden", "all")
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from((-1, 0, 1, 3, 2**31 - 1, 2**31, 10**400))
+    | st.floats()
+    | st.sampled_from(CHOICES)
+    | st.text(max_size=5)
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+SETTINGS = st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=4)
+
+
+def holds(experiment):
+    """Whether every setting is of its type and within its bounds, by hand."""
+    model, recipe, wanted = experiment.model, experiment.training, experiment.gradients
+    whole = [model.units, model.layers, model.embedding_size, recipe.batch_size]
+    whole += [recipe.num_steps, recipe.patience, experiment.corpus.repeat_eos]
+    rates = [model.dropout, model.embedding_dropout]
+    amounts = [model.initial_range, recipe.learning_rate, recipe.clip_norm]
+    return (
+        all(type(n) is int and 1 <= n < 2**31 for n in whole)
+        and all(type(rate) is float and 0 <= rate < 1 for rate in rates)
+        and all(math.isfinite(a) and a >= 0 and type(a) is float for a in amounts)
+        and model.cell in ("lstm", "gru", "rnn")
+        and recipe.optimizer in ("sgd", "adagrad")
+        and wanted.split in ("train", "valid", "test")
+        and type(wanted.states) is tuple
+        and set(wanted.states) <= {"hidden", "cell"}
+        and type(wanted.controls) is bool
+        and type(experiment.corpus.name) is str
+    )
+
+
+@MANY
+@given(values=SETTINGS)
+def test_settings_are_right_or_refused(values):
+    groups = {group: {} for group in settings.GROUPS}
+    for (group, name), value in values:
+        groups[group][name] = value
+    try:
+        built = {name: settings.GROUPS[name](**groups[name]) for name in groups}
+        experiment = settings.Experiment(name="any", **built)
+    except ValueError as error:
+        assert "\n" not in str(error) and len(str(error)) < 500
+    else:
+        assert holds(experiment)
+
+
+@MANY
+@given(written=SETTINGS, name=st.text(max_size=8), flow=st.booleans())
+def test_params_are_read_as_they_are_written_or_refused(
+    tmp_path_factory, written, name, flow
+):
+    root = tmp_path_factory.getbasetemp()
+    groups = {}
+    for (group, setting), value in written:
+        groups.setdefault(group, {})[setting] = value
+    text = yaml.safe_dump({"experiments": {name: groups}}, default_flow_style=flow)
+    (root / "params.yaml").write_text(text, "utf-8")
+    try:
+        experiment = settings.load_experiment(name, root=root)
+    except ValueError as error:
+        assert str(error).startswith("params: ")
+        assert "\n" not in str(error) and len(str(error)) < 1000
+    else:
+        assert experiment.name == name and holds(experiment)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@MANY
+@given(
+    content=st.binary(max_size=60)
+    | st.text("{}[]&*!:-,? \n\"'ab<1", max_size=60).map(str.encode)
+)
+def test_any_bytes_are_params_or_refused_in_one_line(tmp_path_factory, content):
+    root = tmp_path_factory.getbasetemp()
+    (root / "params.yaml").write_bytes(content)
+    try:
+        settings.read_params(root)
+    except ValueError as error:
+        assert str(error).startswith("params: ")
+        assert "\n" not in str(error) and len(str(error)) < 1000
