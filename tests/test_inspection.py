@@ -266,6 +266,21 @@ def test_a_function_that_is_not_registered_is_named(folder):
     assert "--import" in message
 
 
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(folder):
+    message = refused("--output", "text.txt/below", "--max-delay", "2")
+    assert "text.txt/below must be writable" in message
+    done = asked("--output", "text.txt/below", "--max-delay", "2")
+    assert "averaging" not in done.stderr  # refused before, not after
+
+
+def test_a_module_that_leaves_python_is_an_error_and_not_the_end(folder):
+    Path("leaves.py").write_text("import sys\nsys.exit(0)\n")
+    message = refused("--import", "leaves.py", "--max-delay", "2")
+    assert (
+        "'leaves.py' of `imports` (--import) must run, received SystemExit" in message
+    )
+
+
 def test_a_file_in_the_place_of_the_output_stays(folder):
     message = refused("--max-delay", "2", "--output", "text.txt")
     assert "must be a folder, received text.txt" in message

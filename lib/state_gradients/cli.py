@@ -314,12 +314,14 @@ def inspect(
 ):
     """Ask a model of your own what it remembers of a text: figure, table, artifact."""
     from state_gradients import inspection
+    from state_gradients.foundation.atomic import require_writable
     from state_gradients.text.reading import Reading
 
     reading = Reading(by_line=by_line, context=context, pad=pad, pad_id=pad_id)
     folder = output or Path(f"inspection-{model.stem}")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"inspect: --output must be a folder, received {folder}.")
+    require_writable(folder, "inspect (--output)")
     sys.path.append(str(Path.cwd()))  # where the reader's modules may stand
     curves = inspection.inspect_files(
         model,

@@ -39,6 +39,29 @@ def replacing(path):
         temporary.unlink(missing_ok=True)
 
 
+def require_writable(folder, who):
+    """Refuse a folder that could not be written to, before hours of work are lost.
+
+    Nothing is left behind: where the folder is not there yet, the nearest one above it
+    is tried, in which it will be made.
+
+    Raises
+    ------
+    OSError
+        If no file can be made there.
+    """
+    folder = Path(folder).absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise type(error)(
+            f"{who}: the folder {folder} must be writable, for results are kept there, "
+            f"received {error.strerror!r} from {existing}; free it, or choose another."
+        ) from error
+
+
 def _sync(path):
     handle = os.open(path, os.O_RDONLY)
     try:

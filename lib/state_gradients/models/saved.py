@@ -31,7 +31,7 @@ def _run(module):
             return
         spec = importlib.util.spec_from_file_location(Path(module).stem, module)
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    except Exception as error:  # whatever the reader's own code may raise
+    except (Exception, SystemExit) as error:  # whatever the reader's own code raises
         raise ValueError(
             f"load_model: the module {module!r} of `imports` (--import) must run, "
             f"received {type(error).__name__}: {error}; run it alone to see where."
