@@ -7,10 +7,10 @@ there nothing is locked.
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 from state_gradients.foundation import settings
+from state_gradients.foundation.atomic import require_writable
 from state_gradients.project import artifacts
 
 try:
@@ -43,7 +43,8 @@ def alone(experiment, *, root=None):
         yield
         return
     for folder in (work, artifacts.path(experiment, "spectra", root=root).parent):
-        _refuse_unless_writable(folder, experiment.name)
+        require_writable(folder, experiment.name)
+    work.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         _lock(file, experiment.name)
         _HELD.add(path)
@@ -68,16 +69,3 @@ def _lock(file, name):
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()
-
-
-def _refuse_unless_writable(folder, name):
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise type(error)(
-            f"{name}: the folder {folder} must be writable, for results are kept "
-            f"there, received {error.strerror!r}; free it, or work on a copy of the "
-            "project."
-        ) from error
