@@ -74,12 +74,15 @@ def test_settings_are_right_or_refused(values):
         assert holds(experiment)
 
 
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A folder for all examples; beside those of other tests, never above them."""
+    return tmp_path_factory.mktemp("any")
+
+
 @MANY
 @given(written=SETTINGS, name=st.text(max_size=8), flow=st.booleans())
-def test_params_are_read_as_they_are_written_or_refused(
-    tmp_path_factory, written, name, flow
-):
-    root = tmp_path_factory.getbasetemp()
+def test_params_are_read_as_they_are_written_or_refused(root, written, name, flow):
     groups = {}
     for (group, setting), value in written:
         groups.setdefault(group, {})[setting] = value
@@ -100,8 +103,7 @@ def test_params_are_read_as_they_are_written_or_refused(
     content=st.binary(max_size=60)
     | st.text("{}[]&*!:-,? \n\"'ab<1", max_size=60).map(str.encode)
 )
-def test_any_bytes_are_params_or_refused_in_one_line(tmp_path_factory, content):
-    root = tmp_path_factory.getbasetemp()
+def test_any_bytes_are_params_or_refused_in_one_line(root, content):
     (root / "params.yaml").write_bytes(content)
     try:
         settings.read_params(root)

@@ -20,12 +20,16 @@ MANY = hypothesis_settings(hypothesis_settings.get_profile("many"))
 BYTES = st.binary(max_size=80) | st.text(" .a'su\n\r\t<>\ufeff\u2028é").map(str.encode)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder for all examples."""
+    return tmp_path_factory.mktemp("any")
+
+
 @MANY
 @given(content=BYTES, repeat=st.integers(1, 3), at_stops=st.booleans())
-def test_any_bytes_join_back_or_are_refused(
-    tmp_path_factory, content, repeat, at_stops
-):
-    path = tmp_path_factory.getbasetemp() / "any.txt"
+def test_any_bytes_join_back_or_are_refused(folder, content, repeat, at_stops):
+    path = folder / "any.txt"
     path.write_bytes(content)
     lines = read_lines(path, repeat_eos=repeat, eos_at_stops=at_stops)
     try:
