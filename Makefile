@@ -37,12 +37,15 @@ book: $(READY) ## run the notebooks, build the book: _build/html/index.html
 # What reads the executed pages, or makes the book again from them
 OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py)
 
+# A file's tests stay together, for they share what takes long to make.
+ON_EVERY_CORE := -n auto --dist loadfile
+
 test: $(READY) ## lint, tests, then the whole book with warnings as errors
 	$(MAKE) lint
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(OF_THE_BOOK))
+	$(BIN)/python -m pytest $(ON_EVERY_CORE) $(addprefix --ignore=,$(OF_THE_BOOK))
 	$(BIN)/state-gradients render
 	$(BUILD)
-	$(BIN)/python -m pytest $(OF_THE_BOOK)
+	$(BIN)/python -m pytest $(ON_EVERY_CORE) $(OF_THE_BOOK)
 
 extras: $(EXTRAS) ## JAX and Dask into .venv
 
