@@ -334,7 +334,7 @@ def is_recurrent(layer):
 
 
 def _reads(layer, below, calls):
-    """Return whether a layer's first call in the model reads the layer `below`."""
+    """Return whether a call of a layer in the model reads the layer `below`."""
     nodes = calls.get(id(layer), [])
     sources = [node.input_tensors[0]._keras_history.operation for node in nodes]
     return below in sources
