@@ -14,7 +14,7 @@ import numpy as np
 from state_gradients.analysis import whitening
 from state_gradients.analysis.sentences import sentence_memory
 from state_gradients.foundation import settings
-from state_gradients.paper import stages
+from state_gradients.paper.language import subject
 from state_gradients.project import artifacts, provenance
 
 EXPERIMENT = "ptb-lstm-256"
@@ -70,7 +70,7 @@ def follow(model, table, tokens, *, states):
 def main():
     """Read the committed weights, follow the sentence's words, write the result."""
     encoder = artifacts.load(EXPERIMENT, "encoder")
-    model = stages.build_model(settings.load_experiment(EXPERIMENT), encoder)
+    model = subject.build_model(settings.load_experiment(EXPERIMENT), encoder)
     found = follow(model, encoder["embedding"], TEXT.split(), states=STATES)
     found = found.assign_attrs(
         experiment=EXPERIMENT,

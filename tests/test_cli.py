@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from state_gradients import cli
 from state_gradients.foundation import settings
 from state_gradients.paper import stages
+from state_gradients.paper.language import subject
 from state_gradients.project import artifacts
 from state_gradients.text import corpora, vectors
 
@@ -220,7 +221,7 @@ def test_claims_have_verdicts(project):
 def test_inspect_answers_for_a_saved_model(project, tmp_path):
     experiment = settings.load_experiment("mine")
     encoder = artifacts.load("mine", "encoder")
-    stages.build_model(experiment, encoder).save(tmp_path / "mine.keras")
+    subject.build_model(experiment, encoder).save(tmp_path / "mine.keras")
     tokens = tmp_path / "vocabulary.txt"
     tokens.write_text("\n".join(encoder["vocabulary"].values.tolist()) + "\n")
     files = [tmp_path / "mine.keras", "--text", project / "valid.txt"]

@@ -13,6 +13,7 @@ from state_gradients.analysis import spectra, summary, uncertainty, whitening
 from state_gradients.engine import means as engine
 from state_gradients.foundation import settings
 from state_gradients.paper import stages
+from state_gradients.paper.language import subject
 from state_gradients.paper.synthetic import study
 from state_gradients.project import artifacts
 from state_gradients.text import synthetic
@@ -137,7 +138,7 @@ def test_intervals_and_controls_are_those_of_the_library(project):
     assert (intervals["lower"] <= intervals["estimate"]).all()
 
     text = stages.corpora.load(settings.load_experiment("mine").corpus)
-    model = stages.build_model(settings.load_experiment("mine"), encoder)
+    model = subject.build_model(settings.load_experiment("mine"), encoder)
     options = {"max_delay": 4, "state": ("cell",)}
     other = uncertainty.shuffled(text.splits["valid"], seed=2)
     order = engine.mean_state_gradients(model, other, **options)
@@ -199,7 +200,7 @@ def test_the_synthetic_corpus_is_averaged_by_its_new_tokens_and_probed(
     for group, members in (("all", new | True), ("new-tokens", new)):
         n = [members[: len(new) - delay].sum() for delay in range(4)]
         np.testing.assert_array_equal(gradients["n_samples"].sel(group=group), n)
-    model = stages.build_model(experiment, weights)
+    model = subject.build_model(experiment, weights)
     means = engine.mean_state_gradients(
         model, text.ids, max_delay=3, state=("hidden", "cell"), positions=new[None]
     )

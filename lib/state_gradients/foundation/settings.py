@@ -1,4 +1,4 @@
-"""What an experiment is: four frozen groups of settings, read from ``params.yaml``.
+"""What an experiment is: five frozen groups of settings, read from ``params.yaml``.
 
 The file gives the baseline in full under ``baseline`` and every other experiment by
 what differs from it under ``experiments``; a reader's own experiments stand in
@@ -130,8 +130,19 @@ class Gradients:
     controls: bool = False  # also the text cut at 200 tokens, and shuffled
 
 
+Study = Literal["types", "classes", "properties", "linear", "positions"]
+
+
+@_checked
+class Language:
+    """What is asked about the words of a text; see `state_gradients.paper.language`."""
+
+    studies: Annotated[tuple[Study, ...], BeforeValidator(_as_tuple)] = ()
+
+
 GROUPS = {
-    group.__name__.lower(): group for group in (Corpus, Model, Training, Gradients)
+    group.__name__.lower(): group
+    for group in (Corpus, Model, Training, Gradients, Language)
 }
 
 
@@ -142,13 +153,14 @@ LEAST_UNITS_TO_STUDY = 6
 
 @_checked
 class Experiment:
-    """One row of Table 2: a name and its four groups of settings."""
+    """One row of Table 2: a name and its groups of settings."""
 
     name: FolderName
     corpus: Corpus = field(default_factory=Corpus)
     model: Model = field(default_factory=Model)
     training: Training = field(default_factory=Training)
     gradients: Gradients = field(default_factory=Gradients)
+    language: Language = field(default_factory=Language)
 
     @model_validator(mode="after")
     def _only_the_synthetic_corpus_has_new_tokens(self):
@@ -170,6 +182,15 @@ class Experiment:
                 f"model must be one LSTM layer of at least {least} units on the "
                 "synthetic corpus, whose probes read its cell, received "
                 f"{model.layers} of {model.cell} with {model.units} units."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_synthetic_corpus_has_no_words(self):
+        if self.language.studies and self.corpus.name == "synthetic":
+            raise ValueError(
+                "language.studies must be [] on the synthetic corpus, whose tokens are "
+                f"no words, received {list(self.language.studies)}."
             )
         return self
 
@@ -245,6 +266,7 @@ FROM_THE_FIRST = {
     "gradients": {
         "split", "max_delay", "states", "groups", "window", "blocks", "controls",
     },
+    "language": set(),
 }  # fmt: skip
 
 
@@ -261,7 +283,7 @@ def hashed(group):
 
     Parameters
     ----------
-    group : Corpus, Model, Training or Gradients
+    group : Corpus, Model, Training, Gradients or Language
     """
     first = FROM_THE_FIRST[type(group).__name__.lower()]
     default = plain(type(group)())

@@ -1,8 +1,10 @@
-"""The three stages that make an experiment's artifacts, and `reproduce`.
+"""The stages that make an experiment's artifacts, and `reproduce`.
 
     train    text -> training curves, encoder (and full weights where they are needed)
     extract  encoder, text -> mean state gradients, their intervals, controls
     analyse  gradients, encoder -> spectra (on the synthetic corpus also probes)
+
+and a stage for each study of words (`STUDIES`) that the experiment asks for.
 
 Each stage reads artifacts, calls the library and writes artifacts; the backend is
 imported inside, so that this module can be listed and documented without it.
@@ -18,7 +20,8 @@ from state_gradients.analysis import summary, uncertainty
 from state_gradients.foundation import settings
 from state_gradients.foundation.labels import described
 from state_gradients.foundation.loading import load_keras
-from state_gradients.project import artifacts, locks
+from state_gradients.paper.language.subject import Subject, build_model
+from state_gradients.project import artifacts, kinds, locks
 from state_gradients.text import corpora, synthetic
 
 AXES = ("state_kind", "group", "delay", "state", "embedding", "embedding_2")
@@ -116,29 +119,6 @@ def _weights(named, vocabulary):
         "count": ("vocabulary", vocabulary.counts),
     }
     return xr.Dataset(variables, coords=coords)
-
-
-def build_model(experiment, weights):
-    """Return the Keras model of an experiment with the weights of an artifact.
-
-    Parameters
-    ----------
-    experiment : state_gradients.foundation.settings.Experiment
-    weights : xarray.Dataset
-        The ``encoder`` or ``weights`` artifact; the former leaves the softmax random.
-    """
-    load_keras()
-    from state_gradients.models import language_model
-
-    model = language_model.build_language_model(
-        experiment.model,
-        weights.sizes["vocabulary"],
-        embeddings=weights["embedding"].values,
-    )
-    language_model.set_weights(
-        model, {k: v.values for k, v in weights.data_vars.items()}
-    )
-    return model
 
 
 def n_blocks(wanted, n_tokens, max_delay):
@@ -272,7 +252,30 @@ def run_analyse(experiment, *, root=None):
         )
 
 
+def _study(make):
+    """Return the stage that makes a study of words, from the study's function."""
+
+    @_alone
+    def run(experiment, *, root=None):
+        started = time.monotonic()
+        subject = Subject(experiment=experiment, root=root)
+        for kind, data in make(subject).items():
+            artifacts.save(
+                data,
+                experiment,
+                kind,
+                upstream={up: subject.load(up) for up in kinds.KINDS[kind].upstream},
+                read={"corpus": subject.text.fingerprint},
+                wall_time=time.monotonic() - started,
+                root=root,
+            )
+
+    return run
+
+
+STUDIES = {}  # name of a study: a function of a Subject that returns {kind: Dataset}
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
+RUN |= {name: _study(make) for name, make in STUDIES.items()}
 
 
 def reproduce(name, *, root=None, report=lambda line: None):

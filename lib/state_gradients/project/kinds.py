@@ -2,7 +2,13 @@
 
 train    ->  training, encoder, weights
 extract  ->  gradients, intervals, controls      (from encoder)
-analyse  ->  spectra, probes, types, properties  (from gradients, encoder, weights)
+analyse  ->  spectra, probes                     (from gradients, encoder, weights)
+
+and of experiments that ask for them (`language.studies`), each by a stage of its name:
+
+types, positions, linear                         (from encoder, weights)
+classes     ->  class_gradients, classes         (from encoder)
+properties                                       (from class_gradients, weights)
 """
 
 from dataclasses import dataclass, field
@@ -30,6 +36,12 @@ STAGES = {
     "train": Stage(recipe=1, groups=("corpus", "model", "training")),
     "extract": Stage(recipe=2, groups=("corpus", "gradients")),
     "analyse": Stage(recipe=2, groups=()),
+    # The studies of words. Which of them are made is no part of what they are.
+    "types": Stage(recipe=1, groups=("corpus", "gradients")),
+    "classes": Stage(recipe=1, groups=("corpus", "gradients")),
+    "properties": Stage(recipe=1, groups=("corpus", "gradients")),
+    "linear": Stage(recipe=1, groups=("corpus",)),
+    "positions": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
 
@@ -100,21 +112,30 @@ KINDS = {
         },
     ),
     "probes": Kind(stage="analyse", upstream=("weights", "gradients")),
-    "types": Kind(stage="analyse", upstream=("encoder",)),
-    "properties": Kind(stage="analyse", upstream=("gradients", "encoder")),
+    "types": Kind(stage="types", upstream=("encoder",)),
+    "class_gradients": Kind(stage="classes", upstream=("encoder",)),
+    "classes": Kind(stage="classes", upstream=("encoder",)),
+    "properties": Kind(stage="properties", upstream=("class_gradients", "weights")),
+    "linear": Kind(stage="linear", upstream=("encoder",)),
+    "positions": Kind(stage="positions", upstream=("weights",)),
 }
+NEED_WEIGHTS = {"properties", "positions"}  # studies that read the predictions
+TOO_LARGE = {"class_gradients"}  # for git
 
 
 def expected(experiment):
-    """Return ``{kind: kept}``: what the three stages make, and whether git keeps it.
+    """Return ``{kind: kept}``: what the stages make, and whether git keeps it.
 
     The mean gradients of most experiments are too large to be kept; full weights are
-    made where a result needs them: for the baseline and on the synthetic corpus.
+    made where a result needs them: for the baseline, on the synthetic corpus, and for
+    studies of what is predicted.
     """
     synthetic = experiment.corpus.name == "synthetic"
+    studies = experiment.language.studies
     full = synthetic or experiment.name == BASELINE
+    weights = full or not NEED_WEIGHTS.isdisjoint(studies)
     made = ["training", "encoder"]
-    if full:
+    if weights:
         made.append("weights")
     made += ["gradients", "spectra"]
     if synthetic:
@@ -123,4 +144,7 @@ def expected(experiment):
         made.append("controls")
     if experiment.gradients.blocks:
         made.append("intervals")
-    return dict.fromkeys(made, True) | {"gradients": full}
+    made += [kind for kind, about in KINDS.items() if about.stage in studies]
+    return dict.fromkeys(made, True) | {
+        kind: kind not in TOO_LARGE and (full or kind != "gradients") for kind in made
+    }

@@ -1,0 +1,77 @@
+"""What a study of words reads: a network with its weights, its text, and tags."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+from state_gradients.foundation import settings
+from state_gradients.foundation.loading import load_keras
+from state_gradients.project import artifacts
+from state_gradients.text import corpora
+
+
+def build_model(experiment, weights):
+    """Return the Keras model of an experiment with the weights of an artifact.
+
+    Parameters
+    ----------
+    experiment : state_gradients.foundation.settings.Experiment
+    weights : xarray.Dataset
+        The ``encoder`` or ``weights`` artifact; the former leaves the softmax random.
+    """
+    load_keras()
+    from state_gradients.models import language_model
+
+    model = language_model.build_language_model(
+        experiment.model,
+        weights.sizes["vocabulary"],
+        embeddings=weights["embedding"].values,
+    )
+    language_model.set_weights(
+        model, {k: v.values for k, v in weights.data_vars.items()}
+    )
+    return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """An experiment whose words are studied; each part is read once, when asked for."""
+
+    experiment: settings.Experiment
+    root: Path | None = None
+
+    def load(self, kind):
+        """Return an artifact of the experiment, an xarray.Dataset."""
+        return artifacts.load(self.experiment, kind, root=self.root)
+
+    @functools.cached_property
+    def text(self):
+        """Return the corpus, a `state_gradients.text.vocabulary.Text`."""
+        return corpora.load(self.experiment.corpus)
+
+    @functools.cached_property
+    def ids(self):
+        """Return the ids of the split that gradients are averaged over, (time,)."""
+        return self.text.splits[self.experiment.gradients.split]
+
+    @functools.cached_property
+    def encoder(self):
+        """Return the embedding and the recurrent weights, with the vocabulary."""
+        return self.load("encoder")
+
+    @functools.cached_property
+    def model(self):
+        """Return the Keras model with its encoder's weights; its softmax is random."""
+        return build_model(self.experiment, self.encoder)
+
+    @functools.cached_property
+    def predictor(self):
+        """Return the Keras model with all its weights: it predicts words."""
+        return build_model(self.experiment, self.load("weights"))
+
+    @functools.cached_property
+    def tags(self):
+        """Return how often each type was seen with each tag: `tags.read_tags`."""
+        from state_gradients.paper.language import tags
+
+        return tags.read_tags(self.text.vocabulary.tokens)
