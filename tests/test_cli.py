@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from state_gradients import cli
 from state_gradients.foundation import settings
-from state_gradients.paper import stages
 from state_gradients.paper.language import subject
 from state_gradients.project import artifacts
 from state_gradients.text import corpora, vectors
