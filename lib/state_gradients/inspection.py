@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from state_gradients import figures
 from state_gradients.analysis.summary import spectra_of
 from state_gradients.foundation.atomic import replacing
+from state_gradients.foundation.checks import in_own_name
 from state_gradients.foundation.loading import load_keras
 from state_gradients.models import saved
 from state_gradients.project import provenance
@@ -154,6 +155,7 @@ def _looked_up(text, layer):
     return ids[: len(np.trim_zeros(ids, "b"))]  # it pads with 0 at the right
 
 
+@in_own_name
 def inspect_model(
     model: "keras.Model",
     ids: ArrayLike | Sequence[ArrayLike],

@@ -226,7 +226,7 @@ def require_rows(embedding, table):
     n_rows = max(1, min(len(table), N_LOOKED_UP // table.shape[1]))
     ids = np.random.default_rng(0).permutation(len(table))[:n_rows].astype(np.int32)
     looked_up = ops.convert_to_numpy(embedding(ids[None]))[0]
-    if not np.array_equal(looked_up.astype(table.dtype), table[ids]):
+    if not np.array_equal(looked_up.astype(table.dtype), table[ids], equal_nan=True):
         refuse("have an Embedding that looks up the rows of its table", [embedding])
 
 
