@@ -6,6 +6,9 @@ Embedding unless it looks up the very rows that are read, and any model whose fi
 steps, run through Keras itself, are not those of the network that was read.
 """
 
+import functools
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ import xarray as xr
 from keras import ops
 
 from state_gradients.analysis import spectra, whitening
-from state_gradients.engine import means, network
+from state_gradients.engine import means, network, trust
 from state_gradients.models import evaluation, language_model
 
 L = keras.layers
@@ -164,6 +167,98 @@ def test_a_model_that_is_not_known_to_be_right_is_refused_by_name(name):
     build, message = MODELS[name]
     model = build()
     with pytest.raises(ValueError, match=f"mean_state_gradients: .*{message}"):
+        means.mean_state_gradients(model, IDS, max_delay=2)
+
+
+TRUSTED = (L.Embedding, *trust.RECURRENT, *trust.TRANSPARENT)
+# Python's own, and what Keras calls before a class can be told from its base
+NOT_OVERRIDDEN = {"__init__", "__new__", "__init_subclass__", "__class_getitem__"}
+
+
+def invented(kind, rng, n_overridden=2):
+    """Return a subclass that nobody has written, with some methods of its own.
+
+    Each does what it did: what counts is that it might do anything.
+    """
+    methods = [name for name, _ in inspect.getmembers(kind, inspect.isfunction)]
+    names = rng.choice(sorted({*methods} - NOT_OVERRIDDEN), n_overridden, replace=False)
+
+    def passed_on(method):
+        @functools.wraps(method)
+        def own(*arguments, **options):
+            return method(*arguments, **options)
+
+        return own
+
+    own = {str(name): passed_on(getattr(kind, name)) for name in names}
+    return type(f"Invented{kind.__name__}", (kind,), own)
+
+
+def stack_with(kind, invented):
+    """Return a model one layer of which is of the class `invented` of a kind."""
+    if kind is L.Embedding:
+        return sequential(invented(V, E), L.LSTM(H))
+    if kind is L.RNN:
+        return sequential(embedding(), invented(L.LSTMCell(H)))
+    if kind in trust.RECURRENT:
+        return sequential(embedding(), invented(H))
+    return sequential(embedding(), invented(0.3), L.LSTM(H))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", TRUSTED)
+def test_a_subclass_that_no_test_names_is_refused_too(kind, seed):
+    own = invented(kind, np.random.default_rng(seed), seed)
+    model = stack_with(kind, own)
+    with pytest.raises(
+        ValueError, match=rf"mean_state_gradients: .*\({own.__name__}\)"
+    ):
+        means.mean_state_gradients(model, IDS, max_delay=2)
+
+
+RUNNING = (
+    *("call", "__call__", "_run_through_graph", "_standardize_inputs", "layers"),
+    *("build", "compute_output_spec", "operations", "_maybe_build", "inputs"),
+)
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_a_model_that_runs_otherwise_is_refused_whatever_it_overrides(name):
+    ids = keras.Input((None,), dtype="int32")
+    outputs = L.LSTM(H)(embedding()(ids))
+    Own = type("Own", (type(keras.Model(ids, outputs)),), {})
+    model = Own(ids, outputs)
+    setattr(Own, name, getattr(Own, name))
+    with pytest.raises(ValueError, match=f"has its own {name}"):
+        means.mean_state_gradients(model, IDS, max_delay=2)
+
+
+def test_a_model_that_trains_and_saves_otherwise_is_read():
+    class Trained(keras.Model):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.steps = 0
+
+        def train_step(self, *arguments):
+            self.steps += 1
+            return super().train_step(*arguments)
+
+        def get_config(self):
+            return super().get_config() | {"steps": self.steps}
+
+        def summary(self, *arguments, **options):
+            return None
+
+    ids = keras.Input((None,), dtype="int32")
+    model = Trained(ids, L.LSTM(H)(embedding()(ids)))
+    means.mean_state_gradients(model, IDS, max_delay=2)
+
+
+@pytest.mark.parametrize("policy", ["float16", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("kind", TRUSTED)
+def test_a_precision_is_refused_in_any_layer(kind, policy):
+    model = stack_with(kind, functools.partial(kind, dtype=policy))
+    with pytest.raises(ValueError, match=f"mean_state_gradients: .*not {policy}"):
         means.mean_state_gradients(model, IDS, max_delay=2)
 
 
