@@ -343,15 +343,15 @@ def test_groups_of_a_dataarray_are_taken_by_the_names_of_their_axes(model, rng):
 
 
 IDS_REFUSED = {
-    "Floats": IDS.astype(float),
-    "Booleans": IDS > 3,
-    "Words": IDS.astype(str),
-    "Negative numbers": -IDS - 1,
-    "Ids beyond the vocabulary": IDS + V,
-    "Numbers that 32 bits would wrap": IDS.astype(np.int64) + 2**32,
-    "An array of three axes": IDS.reshape(1, 2, 15),
-    "Nothing": IDS[:0],
-    "Complex numbers": IDS.astype(complex),
+    "floats": IDS.astype(float),
+    "booleans": IDS > 3,
+    "words": IDS.astype(str),
+    "negative numbers": -IDS - 1,
+    "ids beyond the vocabulary": IDS + V,
+    "numbers that 32 bits would wrap": IDS.astype(np.int64) + 2**32,
+    "an array of three axes": IDS.reshape(1, 2, 15),
+    "nothing": IDS[:0],
+    "complex numbers": IDS.astype(complex),
 }
 
 
