@@ -400,6 +400,22 @@ def test_a_file_in_the_place_of_the_output_stays(folder):
     assert Path("text.txt").read_text().startswith("a b c d")
 
 
+@pytest.mark.parametrize("file", ["model.keras", "text.txt", "vocabulary.txt"])
+def test_a_file_edited_while_it_is_read_is_refused(folder, monkeypatch, file):
+    load = inspection.saved.load_model
+
+    def load_and_edit(*arguments, **options):
+        loaded = load(*arguments, **options)
+        Path(file).write_bytes(Path(file).read_bytes() + b"\n")
+        return loaded
+
+    monkeypatch.setattr(inspection.saved, "load_model", load_and_edit)
+    done = asked("--max-delay", "2")
+    assert done.exit_code == 1
+    assert f"inspection: {file} must stay as it is while it is read" in done.stderr
+    assert not Path("inspection-model").exists()
+
+
 def test_dependent_embeddings_leave_the_raw_curves_and_a_note(folder):
     save("wide.keras", size=9)  # 7 types span 6 dimensions
     done = asked("--max-delay", "2", model="wide.keras")

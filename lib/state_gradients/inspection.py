@@ -285,6 +285,7 @@ def inspect_files(
         _require_as_the_layer_reads(types, reading, length)
         encoded = _encode(files, types, reading)
     ids, n_unknown = encoded
+    _require_unchanged(made_from, _made_from(model, paths, files, vocabulary))
     rows = texts.arrange(ids, reading, length=length, masks=network.masks)
     _require_reach(rows, max_delay, paths, network.masks)
     report(_summary(rows, n_unknown))
@@ -323,6 +324,16 @@ def _made_from(model, paths, files, vocabulary):
         names["vocabulary"] = path.name
         names["vocabulary_sha256"] = provenance.file_hash(path)
     return names
+
+
+def _require_unchanged(before, after):
+    """Refuse files that were written while they were read: which was read is unsaid."""
+    for key in ("model", "text", "vocabulary"):
+        if before.get(f"{key}_sha256") != after.get(f"{key}_sha256"):
+            raise ValueError(
+                f"inspection: {before[key]} must stay as it is while it is read, "
+                "received other contents after it was read than before; run it again."
+            )
 
 
 def _encode(files, vocabulary, reading):
