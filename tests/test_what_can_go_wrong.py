@@ -149,11 +149,21 @@ def said_of_run(case, folder):
 
 # -------------------------------------------------------------------------- the page
 
+PLAIN = (
+    "Put a plain Embedding in its place, and into its table what this one looks up: "
+    "`plain.embeddings.assign(layer(np.arange(n_types)))`."
+)
 SECTIONS = {
     "A model": [
         Family(
             lambda case, _: engine.refusal_of_model(case),
             all_but(engine.MODELS, "An embedding in mixed bfloat16"),
+            advice={
+                "An embedding quantized to int8": PLAIN,
+                "An embedding with LoRA weights": PLAIN,
+                "Mixed precision": 'Build it with `dtype="float32"`, and give it the '
+                "weights by `set_weights`.",
+            },
         ),
         of_commands(
             "no model",
@@ -331,7 +341,7 @@ def cases():
 @pytest.mark.slow
 def test_the_page_shows_what_is_said_now():
     shown = PAGE.read_text("utf-8").split(OPEN)[1].split(CLOSE)[0].splitlines()
-    assert shown == ("\n" + cases()).splitlines(), "run this file to write it again"
+    assert shown == f"\n{cases()}\n".splitlines(), "run this file to write it again"
 
 
 def test_no_title_stands_for_two_cases():
@@ -347,5 +357,5 @@ def test_no_title_stands_for_two_cases():
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     before, rest = PAGE.read_text("utf-8").split(OPEN)
-    made = before + OPEN + "\n" + cases() + CLOSE + rest.split(CLOSE)[1]
+    made = before + OPEN + f"\n{cases()}\n" + CLOSE + rest.split(CLOSE)[1]
     PAGE.write_text(made, "utf-8")
