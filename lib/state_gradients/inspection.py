@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from state_gradients import figures
 from state_gradients.analysis.summary import spectra_of
 from state_gradients.foundation.atomic import replacing
+from state_gradients.foundation.checks import in_own_name
 from state_gradients.foundation.loading import load_keras
 from state_gradients.models import saved
 from state_gradients.project import provenance
@@ -154,6 +155,7 @@ def _looked_up(text, layer):
     return ids[: len(np.trim_zeros(ids, "b"))]  # it pads with 0 at the right
 
 
+@in_own_name
 def inspect_model(
     model: "keras.Model",
     ids: ArrayLike | Sequence[ArrayLike],
@@ -283,6 +285,7 @@ def inspect_files(
         _require_as_the_layer_reads(types, reading, length)
         encoded = _encode(files, types, reading)
     ids, n_unknown = encoded
+    _require_unchanged(made_from, _made_from(model, paths, files, vocabulary))
     rows = texts.arrange(ids, reading, length=length, masks=network.masks)
     _require_reach(rows, max_delay, paths, network.masks)
     report(_summary(rows, n_unknown))
@@ -321,6 +324,16 @@ def _made_from(model, paths, files, vocabulary):
         names["vocabulary"] = path.name
         names["vocabulary_sha256"] = provenance.file_hash(path)
     return names
+
+
+def _require_unchanged(before, after):
+    """Refuse files that were written while they were read: which was read is unsaid."""
+    for key in ("model", "text", "vocabulary"):
+        if before.get(f"{key}_sha256") != after.get(f"{key}_sha256"):
+            raise ValueError(
+                f"inspection: {before[key]} must stay as it is while it is read, "
+                "received other contents after it was read than before; run it again."
+            )
 
 
 def _encode(files, vocabulary, reading):

@@ -6,6 +6,10 @@ Embedding unless it looks up the very rows that are read, and any model whose fi
 steps, run through Keras itself, are not those of the network that was read.
 """
 
+import functools
+import inspect
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -13,7 +17,7 @@ import xarray as xr
 from keras import ops
 
 from state_gradients.analysis import spectra, whitening
-from state_gradients.engine import means, network
+from state_gradients.engine import means, network, trust
 from state_gradients.models import evaluation, language_model
 
 L = keras.layers
@@ -122,94 +126,213 @@ def functional_subclass():
 
 
 MODELS = {
-    "quantized to int8": (quantized, "quantized"),
-    "lora": (with_lora, "LoRA"),
-    "ids changed by ops": (ids_changed_on_the_way, "Input itself"),
-    "state from an input": (state_from_a_second_input, "initial_state"),
-    "mask from an input": (a_mask_from_elsewhere, "no `mask`"),
-    "embedding with two inputs": (embedding_used_twice, "called once"),
-    "unbuilt": (unbuilt_sequential, "be built"),
-    "subclassed": (Subclassed, "Sequential or functional"),
-    "functional, call overridden": (functional_subclass, "Sequential or functional"),
-    "Dropout that does something": (
+    "An embedding quantized to int8": (quantized, "quantized"),
+    "An embedding with LoRA weights": (with_lora, "LoRA"),
+    "Ids that keras.ops change before the embedding": (
+        ids_changed_on_the_way,
+        "Input itself",
+    ),
+    "An initial state that comes from a second Input": (
+        state_from_a_second_input,
+        "initial_state",
+    ),
+    "A mask that comes from a second Input": (a_mask_from_elsewhere, "no `mask`"),
+    "An embedding that is called twice": (embedding_used_twice, "called once"),
+    "A Sequential that is not built": (unbuilt_sequential, "be built"),
+    "A subclassed model": (Subclassed, "Sequential or functional"),
+    "A functional model whose call does something else": (
+        functional_subclass,
+        "Sequential or functional",
+    ),
+    "A subclass of Dropout that does something": (
         lambda: sequential(embedding(), Doubling(0.5), L.LSTM(H)),
         "Doubling",
     ),
-    "Embedding that scales": (
+    "A subclass of Embedding": (
         lambda: sequential(Scaled(V, E), L.LSTM(H)),
         "Scaled",
     ),
-    "LSTM that shifts": (lambda: sequential(embedding(), Shifted(H)), "Shifted"),
-    "initial state of ones": (
+    "A subclass of LSTM": (lambda: sequential(embedding(), Shifted(H)), "Shifted"),
+    "A cell that starts from a state of ones": (
         lambda: sequential(embedding(), L.RNN(WarmCell(H))),
         "zero",
     ),
-    "mixed precision": (
+    "Mixed precision": (
         lambda: sequential(embedding(), L.LSTM(H, dtype="mixed_float16")),
         "mixed_float16",
     ),
-    "bfloat16 embedding": (
+    "An embedding in mixed bfloat16": (
         lambda: sequential(embedding(dtype="mixed_bfloat16"), L.LSTM(H)),
         "mixed_bfloat16",
     ),
-    "a layer that nobody knows": (
+    "A layer that nobody knows, below the recurrent ones": (
         lambda: sequential(embedding(), Constant(), L.LSTM(H)),
         "Constant",
     ),
 }
 
 
+def refusal(model, ids=IDS, **options):
+    """Return what is said in refusing to average."""
+    with pytest.raises(ValueError) as caught:
+        means.mean_state_gradients(model, ids, **{"max_delay": 2} | options)
+    return str(caught.value)
+
+
+def refusal_of_model(name):
+    return refusal(MODELS[name][0]())
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_that_is_not_known_to_be_right_is_refused_by_name(name):
-    build, message = MODELS[name]
-    model = build()
-    with pytest.raises(ValueError, match=f"mean_state_gradients: .*{message}"):
+    said = refusal_of_model(name)
+    assert re.match(f"mean_state_gradients: .*{MODELS[name][1]}", said)
+
+
+TRUSTED = (L.Embedding, *trust.RECURRENT, *trust.TRANSPARENT)
+# Python's own, and what Keras calls before a class can be told from its base
+NOT_OVERRIDDEN = {"__init__", "__new__", "__init_subclass__", "__class_getitem__"}
+
+
+def invented(kind, rng, n_overridden=2):
+    """Return a subclass that nobody has written, with some methods of its own.
+
+    Each does what it did: what counts is that it might do anything.
+    """
+    methods = [name for name, _ in inspect.getmembers(kind, inspect.isfunction)]
+    names = rng.choice(sorted({*methods} - NOT_OVERRIDDEN), n_overridden, replace=False)
+
+    def passed_on(method):
+        @functools.wraps(method)
+        def own(*arguments, **options):
+            return method(*arguments, **options)
+
+        return own
+
+    own = {str(name): passed_on(getattr(kind, name)) for name in names}
+    return type(f"Invented{kind.__name__}", (kind,), own)
+
+
+def stack_with(kind, invented):
+    """Return a model one layer of which is of the class `invented` of a kind."""
+    if kind is L.Embedding:
+        return sequential(invented(V, E), L.LSTM(H))
+    if kind is L.RNN:
+        return sequential(embedding(), invented(L.LSTMCell(H)))
+    if kind in trust.RECURRENT:
+        return sequential(embedding(), invented(H))
+    return sequential(embedding(), invented(0.3), L.LSTM(H))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", TRUSTED)
+def test_a_subclass_that_no_test_names_is_refused_too(kind, seed):
+    own = invented(kind, np.random.default_rng(seed), seed)
+    model = stack_with(kind, own)
+    with pytest.raises(
+        ValueError, match=rf"mean_state_gradients: .*\({own.__name__}\)"
+    ):
+        means.mean_state_gradients(model, IDS, max_delay=2)
+
+
+RUNNING = (
+    *("call", "__call__", "_run_through_graph", "_standardize_inputs", "layers"),
+    *("build", "compute_output_spec", "operations", "_maybe_build", "inputs"),
+)
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_a_model_that_runs_otherwise_is_refused_whatever_it_overrides(name):
+    ids = keras.Input((None,), dtype="int32")
+    outputs = L.LSTM(H)(embedding()(ids))
+    Own = type("Own", (type(keras.Model(ids, outputs)),), {})
+    model = Own(ids, outputs)
+    setattr(Own, name, getattr(Own, name))
+    with pytest.raises(ValueError, match=f"has its own {name}"):
+        means.mean_state_gradients(model, IDS, max_delay=2)
+
+
+def test_a_model_that_trains_and_saves_otherwise_is_read():
+    class Trained(keras.Model):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.steps = 0
+
+        def train_step(self, *arguments):
+            self.steps += 1
+            return super().train_step(*arguments)
+
+        def get_config(self):
+            return super().get_config() | {"steps": self.steps}
+
+        def summary(self, *arguments, **options):
+            return None
+
+    ids = keras.Input((None,), dtype="int32")
+    model = Trained(ids, L.LSTM(H)(embedding()(ids)))
+    means.mean_state_gradients(model, IDS, max_delay=2)
+
+
+@pytest.mark.parametrize("policy", ["float16", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("kind", TRUSTED)
+def test_a_precision_is_refused_in_any_layer(kind, policy):
+    model = stack_with(kind, functools.partial(kind, dtype=policy))
+    with pytest.raises(ValueError, match=f"mean_state_gradients: .*not {policy}"):
         means.mean_state_gradients(model, IDS, max_delay=2)
 
 
 # ------------------------------------------------------------- arguments
 
 
+def two_layers():
+    return sequential(embedding(), L.LSTM(H, return_sequences=True), L.GRU(H))
+
+
 @pytest.fixture(scope="module")
 def model():
-    return sequential(embedding(), L.LSTM(H, return_sequences=True), L.GRU(H))
+    return two_layers()
 
 
 SQUARE = np.eye(V, dtype=bool)
 ARGUMENTS = {
-    "dtype float16": ({"dtype": "float16"}, "`dtype` must be"),
-    "dtype of NumPy": ({"dtype": np.float64}, "`dtype` must be"),
-    "layer 0": ({"layer": 0}, "`layer` must"),
-    "layer True": ({"layer": True}, "`layer` must"),
-    "layer 1.0": ({"layer": 1.0}, "`layer` must"),
-    "wrt text": ({"wrt": "embedding"}, "`wrt` must"),
-    "max_delay 2.0": ({"max_delay": 2.0}, "`max_delay` must"),
-    "max_delay True": ({"max_delay": True}, "`max_delay` must"),
-    "max_delay -1": ({"max_delay": -1}, "`max_delay` must"),
-    "blocks 2.0": ({"blocks": 2.0}, "`blocks` must"),
-    "window 7.0": ({"window": 7.0}, "`window` must"),
-    "window 0": ({"window": 0}, "`window` must"),
-    "state ()": ({"state": ()}, "`state` must"),
-    "state 1": ({"state": 1}, "`state` must"),
-    "state list": ({"state": ["cell", 3]}, "`state` must"),
-    "groups of ids": ({"groups": [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0]]}, "boolean"),
-    "groups of floats": ({"groups": np.ones((1, V))}, "boolean"),
-    "groups by another axis": (
+    "dtype='float16'": ({"dtype": "float16"}, "`dtype` must be"),
+    "dtype=np.float64": ({"dtype": np.float64}, "`dtype` must be"),
+    "layer=0": ({"layer": 0}, "`layer` must"),
+    "layer=True": ({"layer": True}, "`layer` must"),
+    "layer=1.0": ({"layer": 1.0}, "`layer` must"),
+    "wrt='embedding'": ({"wrt": "embedding"}, "`wrt` must"),
+    "max_delay=2.0": ({"max_delay": 2.0}, "`max_delay` must"),
+    "max_delay=True": ({"max_delay": True}, "`max_delay` must"),
+    "max_delay=-1": ({"max_delay": -1}, "`max_delay` must"),
+    "blocks=2.0": ({"blocks": 2.0}, "`blocks` must"),
+    "window=7.0": ({"window": 7.0}, "`window` must"),
+    "window=0": ({"window": 0}, "`window` must"),
+    "state=()": ({"state": ()}, "`state` must"),
+    "state=1": ({"state": 1}, "`state` must"),
+    "state=['cell', 3]": ({"state": ["cell", 3]}, "`state` must"),
+    "groups=[[1, 2, .., 0]], ids": (
+        {"groups": [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0]]},
+        "boolean",
+    ),
+    "groups=np.ones((1, 11))": ({"groups": np.ones((1, V))}, "boolean"),
+    "groups with axes (vocabulary, set)": (
         {"groups": xr.DataArray(SQUARE, dims=("vocabulary", "set"))},
         "group",
     ),
-    "positions of ids": ({"positions": np.arange(30)[None]}, "boolean"),
-    "positions flat": ({"positions": np.ones(30, bool)}, "`positions`"),
-    "engine of another name": ({"engine": "tile"}, "`engine` must"),
+    "positions=np.arange(30)[None]": ({"positions": np.arange(30)[None]}, "boolean"),
+    "positions without groups": ({"positions": np.ones(30, bool)}, "`positions`"),
+    "engine='tile'": ({"engine": "tile"}, "`engine` must"),
 }
+
+
+def refusal_of_argument(model, name):
+    return refusal(model, **ARGUMENTS[name][0])
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_an_argument_of_the_wrong_kind_is_refused_by_name(model, name):
-    options, message = ARGUMENTS[name]
-    options = {"max_delay": 2} | options
-    with pytest.raises(ValueError, match=f"mean_state_gradients: .*{message}"):
-        means.mean_state_gradients(model, IDS, **options)
+    said = refusal_of_argument(model, name)
+    assert re.match(f"mean_state_gradients: .*{ARGUMENTS[name][1]}", said)
 
 
 def test_groups_of_a_dataarray_are_taken_by_the_names_of_their_axes(model, rng):
@@ -222,20 +345,20 @@ def test_groups_of_a_dataarray_are_taken_by_the_names_of_their_axes(model, rng):
 IDS_REFUSED = {
     "floats": IDS.astype(float),
     "booleans": IDS > 3,
-    "strings": IDS.astype(str),
-    "negative": -IDS - 1,
-    "beyond the vocabulary": IDS + V,
-    "wrapping": IDS.astype(np.int64) + 2**32,
-    "three axes": IDS.reshape(1, 2, 15),
+    "words": IDS.astype(str),
+    "negative numbers": -IDS - 1,
+    "ids beyond the vocabulary": IDS + V,
+    "numbers that 32 bits would wrap": IDS.astype(np.int64) + 2**32,
+    "an array of three axes": IDS.reshape(1, 2, 15),
     "nothing": IDS[:0],
-    "complex": IDS.astype(complex),
+    "complex numbers": IDS.astype(complex),
 }
 
 
 @pytest.mark.parametrize("kind", IDS_REFUSED)
 def test_ids_that_are_none_are_refused(model, kind):
-    with pytest.raises(ValueError, match="mean_state_gradients: `ids` must"):
-        means.mean_state_gradients(model, IDS_REFUSED[kind], max_delay=2)
+    said = refusal(model, IDS_REFUSED[kind])
+    assert said.startswith("mean_state_gradients: `ids` must")
 
 
 @pytest.mark.parametrize("kind", IDS_REFUSED)

@@ -133,12 +133,16 @@ def refused(project, name="new"):
     return said
 
 
+def refusal_of_file(case, project):
+    content, _ = FILES[case]
+    content = content if isinstance(content, bytes) else content.encode()
+    (project / "params.yaml").write_bytes(content)
+    return refused(project)
+
+
 @pytest.mark.parametrize("case", FILES)
 def test_a_params_file_that_cannot_be_meant_is_refused(tmp_path, case):
-    content, message = FILES[case]
-    content = content if isinstance(content, bytes) else content.encode()
-    (tmp_path / "params.yaml").write_bytes(content)
-    assert re.search(message, refused(tmp_path))
+    assert re.search(FILES[case][1], refusal_of_file(case, tmp_path))
 
 
 def _folder(path):
@@ -159,12 +163,15 @@ PLACES = {  # what stands where the reader's own file should
 }
 
 
+def refusal_of_place(case, project):
+    (project / "params.yaml").write_text(PARAMS + "{}")
+    PLACES[case][0](project / "params.local.yaml")
+    return refused(project)
+
+
 @pytest.mark.parametrize("case", PLACES)
 def test_own_params_that_are_no_file_are_not_passed_over(tmp_path, case):
-    (tmp_path / "params.yaml").write_text(PARAMS + "{}")
-    make, message = PLACES[case]
-    make(tmp_path / "params.local.yaml")
-    assert re.search(message, refused(tmp_path))
+    assert re.search(PLACES[case][1], refusal_of_place(case, tmp_path))
 
 
 def test_own_params_are_refused_like_the_published_ones(tmp_path):

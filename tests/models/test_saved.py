@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from pathlib import Path
 
 import h5py
 import keras
@@ -229,21 +228,75 @@ def test_weights_of_another_name_or_order_are_refused(tmp_path):
     assert "must hold the weights" in refusal(path)
 
 
-def test_files_that_hold_no_model(tmp_path):
-    path = save(build(), tmp_path / "model.h5")
-    whole = path.read_bytes()
+def _halved(path):
+    whole = save(build(), path).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    assert "Is the file whole?" in refusal(path)
-    build().save_weights(tmp_path / "only.weights.h5")
-    assert "Weights alone" in refusal(tmp_path / "only.weights.h5")
-    path.write_bytes(whole)
+
+
+def _weights_alone(path):
+    build().save_weights(path.with_suffix(".weights.h5"))
+    path.with_suffix(".weights.h5").rename(path)
+
+
+def _with_config(change):
+    def write(path):
+        save(build(), path)
+        with h5py.File(path, "r+") as file:
+            change(file.attrs)
+
+    return write
+
+
+def _with_layer(name):
+    def change(attributes):
+        config = json.loads(attributes["model_config"])
+        config["config"]["layers"][2]["class_name"] = name
+        attributes["model_config"] = json.dumps(config)
+
+    return _with_config(change)
+
+
+def _linked(path):
+    save(build(), path)
     with h5py.File(path, "r+") as file:
-        file.attrs["model_config"] = "{"
-    assert "in JSON" in refusal(path)
+        del file["model_weights/dense"]
+        file["model_weights/dense"] = h5py.ExternalLink("other.h5", "dense")
+
+
+def _pointer(path):
+    path.write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n"
+    )
+
+
+HDF5 = {  # how a file is written, what is said of it
+    "half of a model": (_halved, "Is the file whole?"),
+    "weights without a model": (_weights_alone, "Weights alone"),
+    "layers that are not described in JSON": (
+        _with_config(lambda attributes: attributes.modify("model_config", "{")),
+        "in JSON",
+    ),
+    "a Lambda layer": (_with_layer("Lambda"), "'Lambda'"),
+    "a layer of somebody's own": (_with_layer("theirs>Gate"), "'theirs>Gate'"),
+    "weights that stand in another file": (_linked, "ExternalLink at"),
+    "Keras 2's hard_sigmoid": (
+        lambda path: keras_2(build(), path, recurrent_activation="hard_sigmoid"),
+        "clip(0.2 x + 0.5), as its layer",
+    ),
+    "a pointer of Git LFS": (_pointer, "git lfs pull"),
+}
+
+
+def refusal_of_hdf5(case, folder, name="model.h5"):
+    HDF5[case][0](folder / name)
+    return refusal(folder / name)
+
+
+@pytest.mark.parametrize("case", HDF5)
+def test_files_that_hold_no_model_that_can_be_read(tmp_path, case):
+    assert HDF5[case][1] in refusal_of_hdf5(case, tmp_path)
 
 
 def test_a_pointer_to_a_large_file_says_what_fetches_it(tmp_path):
-    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n"
-    for name in ("model.keras", "model.h5"):
-        Path(tmp_path, name).write_text(pointer)
-        assert "git lfs pull" in refusal(tmp_path / name)
+    said = refusal_of_hdf5("a pointer of Git LFS", tmp_path, "model.keras")
+    assert "git lfs pull" in said

@@ -192,6 +192,42 @@ def test_a_file_of_another_kind_or_experiment_is_named(project):
     _refused(project, "training", "truncated or damaged")
 
 
+def _cut(place):
+    place.write_bytes(place.read_bytes()[:200])
+
+
+def _of_another(place):
+    root = place.parents[3]
+    fill(root, "ptb-gru-256", ["training"])
+    artifacts.path("ptb-gru-256", "training", root=root).replace(place)
+
+
+ON_DISK = {  # what becomes of an artifact, and what is said
+    "an artifact that is not there": (
+        lambda place: place.unlink(),
+        f"run `state-gradients reproduce {NAME}`",
+    ),
+    "an artifact cut short": (_cut, "truncated or damaged"),
+    "another experiment's artifact in its place": (
+        _of_another,
+        "holds the training of ptb-gru-256",
+    ),
+}
+
+
+def refusal_of_artifact(case, folder):
+    fill(make_project(folder), NAME, ["training"])
+    ON_DISK[case][0](artifacts.path(NAME, "training", root=folder))
+    with pytest.raises(artifacts.ArtifactError) as caught:
+        artifacts.load(NAME, "training", root=folder)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("case", ON_DISK)
+def test_an_artifact_that_cannot_be_read_says_how_to_make_it(tmp_path, case):
+    assert ON_DISK[case][1] in refusal_of_artifact(case, tmp_path)
+
+
 def _no_space(*_arguments):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

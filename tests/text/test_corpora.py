@@ -2,6 +2,7 @@ import dataclasses
 import functools
 import hashlib
 import http.server
+import re
 import threading
 import zipfile
 from collections import Counter
@@ -38,13 +39,17 @@ TEXTS = {
 def own(tmp_path, monkeypatch):
     """Three text files at a project's root."""
     monkeypatch.setenv("STATE_GRADIENTS_ROOT", str(tmp_path))
-    (tmp_path / "params.yaml").write_text("")
+    return write_own(tmp_path)
+
+
+def write_own(folder):
+    (folder / "params.yaml").write_text("")
     for split, text in TEXTS.items():
-        (tmp_path / f"{split}.txt").write_text(text)
+        (folder / f"{split}.txt").write_text(text)
     return Corpus(
         name="mine",
         train="train.txt",
-        valid=str(tmp_path / "valid.txt"),  # absolute paths do as well
+        valid=str(folder / "valid.txt"),  # absolute paths do as well
         test="test.txt",
     )
 
@@ -229,19 +234,38 @@ def test_missing_own_file_is_named(own, tmp_path):
             function(own)
 
 
-@pytest.mark.parametrize("content", ["", "\n \n\n"])
-def test_empty_split_is_refused(own, tmp_path, content):
-    (tmp_path / "valid.txt").write_text(content)
-    with pytest.raises(ValueError, match=r"valid\.txt must hold words, received none"):
-        load(own)
+NO_WORDS = r"valid\.txt must hold words, received none"
+TEXTS_REFUSED = {  # a file, what stands in it, what is said
+    "a text that is not there": ("test.txt", None, r"`test` of 'mine' .*test\.txt"),
+    "an empty text": ("valid.txt", b"", NO_WORDS),
+    "a text of white space": ("valid.txt", b"\n \n\n", NO_WORDS),
+    "a text that is not UTF-8": (
+        "valid.txt",
+        b"fine\nna\xefve\n",
+        r"valid\.txt must be UTF-8, received .* byte 2 of line 2",
+    ),
+    "a word that the training text lacks": (
+        "train.txt",
+        b"the cat sat\n",
+        r"received 'cats'\. Set `vocabulary_size` to 3",
+    ),
+}
 
 
-def test_undecodable_bytes_are_placed(own, tmp_path):
-    (tmp_path / "valid.txt").write_bytes(b"fine\nna\xefve\n")
-    with pytest.raises(
-        ValueError, match=r"valid\.txt must be UTF-8, received .* byte 2 of line 2"
-    ):
-        load(own)
+def refusal_of_text(case, folder):
+    corpus, (file, content, _) = write_own(folder), TEXTS_REFUSED[case]
+    if content is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_bytes(content)
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        load(corpus)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("case", TEXTS_REFUSED)
+def test_a_text_that_cannot_be_read_is_refused(own, tmp_path, case):
+    assert re.search(TEXTS_REFUSED[case][2], refusal_of_text(case, tmp_path))
 
 
 def test_token_outside_the_vocabulary_is_named(own, tmp_path):

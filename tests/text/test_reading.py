@@ -1,5 +1,7 @@
 """Texts as rows: held against Keras's pad_sequences, and each refusal."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -57,22 +59,44 @@ def test_how_it_was_read_is_said():
     np.testing.assert_array_equal(rows.ids, [[1, 2], [3, 9]])
 
 
-@pytest.mark.parametrize(
-    ("lengths", "reading", "model", "message"),
-    [
-        ([9], {}, {"length": 5}, r"takes 5 tokens .* as a stream.*--context 5"),
-        ([9], {}, {"masks": True}, "masks the id 0"),
-        ([9], {"pad": "left"}, {}, "one text and --pad.*--by-line --pad left"),
-        ([9], {"by_line": True, "pad": "left"}, {}, "--pad must have a length"),
-        ([9, 1], {}, {"length": 5}, "takes 5 tokens at a time, received one of 9"),
-        ([9], {"context": 6}, {"length": 5}, "--context must be at most 5.*received 6"),
-        ([9], {"by_line": True, "pad": "left", "pad_id": 3}, {"length": 5}, "no token"),
-        ([0], {"by_line": True}, {}, "must hold tokens"),
-    ],
-)
-def test_what_would_be_read_otherwise_is_refused(lengths, reading, model, message):
-    with pytest.raises(ValueError, match=f"inspect: .*{message}"):
+LEFT = {"by_line": True, "pad": "left"}
+READINGS = {  # lengths of texts, how they are to be read, of a model, what is said
+    "a stream, for a model of five tokens at a time": (
+        ([9], {}, {"length": 5}),
+        r"takes 5 tokens .* as a stream.*--context 5",
+    ),
+    "a stream, for a model that masks": (([9], {}, {"masks": True}), "masks the id 0"),
+    "one text, to be padded": (
+        ([9], {"pad": "left"}, {}),
+        "one text and --pad.*--by-line --pad left",
+    ),
+    "padding without a length": (([9], LEFT, {}), "--pad must have a length"),
+    "a text longer than the model takes": (
+        ([9, 1], {}, {"length": 5}),
+        "takes 5 tokens at a time, received one of 9",
+    ),
+    "windows longer than the model takes": (
+        ([9], {"context": 6}, {"length": 5}),
+        "--context must be at most 5.*received 6",
+    ),
+    "padding with the id of a word": (
+        ([9], LEFT | {"pad_id": 3}, {"length": 5}),
+        "no token",
+    ),
+    "nothing but empty lines": (([0], {"by_line": True}, {}), "must hold tokens"),
+}
+
+
+def refusal_of_reading(case, folder=None):
+    (lengths, reading, model), _ = READINGS[case]
+    with pytest.raises(ValueError) as caught:
         arrange(texts_of(lengths), Reading(**reading), **model)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("case", READINGS)
+def test_what_would_be_read_otherwise_is_refused(case):
+    assert re.match(f"inspect: .*{READINGS[case][1]}", refusal_of_reading(case))
 
 
 def test_options_that_are_none():

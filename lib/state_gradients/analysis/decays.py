@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeWarning, curve_fit, minimize_scalar
 
+from state_gradients.foundation.checks import in_own_name
 from state_gradients.foundation.labels import RAW, apply, described, labelled
 
 LAWS = ["exponential", "power", "stretched"]
@@ -93,6 +94,7 @@ def _over_delays(function, sigma_1, n_least, outputs):
     return sigma_1.attrs.get("units", RAW), fit
 
 
+@in_own_name
 def fit_decay(sigma_1: ArrayLike) -> xr.Dataset:
     """Fit sigma_1 = a exp(-b tau) by non-linear least squares (Eq. 13).
 
@@ -127,6 +129,7 @@ def fit_decay(sigma_1: ArrayLike) -> xr.Dataset:
     return described(units, a=a, b=b, r_squared=r_squared, converged=ok)
 
 
+@in_own_name
 def compare_decays(sigma_1: ArrayLike) -> xr.Dataset:
     """Compare the three laws, fitted by least squares to ln sigma_1, by their AIC.
 

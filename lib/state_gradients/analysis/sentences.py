@@ -13,12 +13,14 @@ from numpy.typing import ArrayLike
 
 from state_gradients.analysis import spectra
 from state_gradients.analysis.whitening import Whitening, whiten_gradient
+from state_gradients.foundation import checks
 from state_gradients.foundation.loading import load_keras
 
 if TYPE_CHECKING:
     import keras
 
 
+@checks.in_own_name
 def sentence_memory(
     model: "keras.Model",
     ids: ArrayLike,
@@ -65,7 +67,13 @@ def sentence_memory(
            [1.  , 0.5 ,  nan],
            [1.  ,  nan,  nan]])
     """
-    n_tokens = np.size(ids)
+    ids = checks.ids_within(ids, "sentence_memory")
+    if ids.ndim != 1:
+        raise ValueError(
+            "sentence_memory: `ids` must be one sentence (time,), received shape "
+            f"{ids.shape}; ask for one at a time."
+        )
+    n_tokens = len(ids)
     max_delay = n_tokens - 1 if max_delay is None else max_delay
     alone = np.eye(n_tokens, dtype=bool)
     load_keras()

@@ -20,7 +20,8 @@ from scipy.special import entr
 
 from state_gradients.analysis.decays import compare_decays as compare_decays
 from state_gradients.analysis.decays import fit_decay as fit_decay
-from state_gradients.analysis.whitening import Whitening
+from state_gradients.analysis.whitening import Whitening, require_whitening
+from state_gradients.foundation.checks import in_own_name, whole_number
 from state_gradients.foundation.labels import RAW, apply, described, labelled
 
 
@@ -49,6 +50,7 @@ def _signed_svd(gradient):
     return u * np.swapaxes(sign, -1, -2), s, vt * sign
 
 
+@in_own_name
 def decompose(gradient: ArrayLike) -> xr.Dataset:
     """Return the reduced singular value decomposition of each state gradient (Eq. 1).
 
@@ -90,6 +92,7 @@ def _singular_values(gradient):
     return s, s.attrs.get("units", RAW)
 
 
+@in_own_name
 def memory_curve(gradient: ArrayLike | xr.Dataset) -> xr.Dataset:
     """Return how much, and how selectively, each gradient remembers.
 
@@ -128,6 +131,7 @@ def memory_curve(gradient: ArrayLike | xr.Dataset) -> xr.Dataset:
     )
 
 
+@in_own_name
 def coherence(gradient: ArrayLike, second_moment: ArrayLike) -> xr.Dataset:
     """Return how much of the memory averaging leaves: 1 if all agree, 0 if they cancel.
 
@@ -177,6 +181,7 @@ def coherence(gradient: ArrayLike, second_moment: ArrayLike) -> xr.Dataset:
     return described(units, rms_s=rms_s, rms_memory=rms_memory, coherence=share)
 
 
+@in_own_name
 def property_direction(
     a: ArrayLike, b: ArrayLike, whitening: Whitening
 ) -> xr.DataArray:
@@ -202,6 +207,7 @@ def property_direction(
     >>> sg.property_direction(plural, singular, whitening).values.round(3).tolist()
     [1.0, 0.0]
     """
+    require_whitening(whitening, "property_direction")
     classes = [labelled(x, "class", "token", "embedding", n_core=1) for x in (a, b)]
     a, b = (x.mean([name for name in x.dims if name != "embedding"]) for x in classes)
     if not a.shape == b.shape == whitening.mean.shape or np.array_equal(a, b):
@@ -214,6 +220,7 @@ def property_direction(
     return described(direction=a.copy(data=step / np.linalg.norm(step)))["direction"]
 
 
+@in_own_name
 def relative_memory(gradient: ArrayLike, direction: ArrayLike) -> xr.DataArray:
     """Return m = ||G d|| / sigma_1, in 0..1 (Eq. 20); NaN for a zero gradient.
 
@@ -242,6 +249,7 @@ def relative_memory(gradient: ArrayLike, direction: ArrayLike) -> xr.DataArray:
     return described(relative_memory=m)["relative_memory"]
 
 
+@in_own_name
 def subspace_cosine(
     gradient: ArrayLike | xr.Dataset, direction: ArrayLike, n: int
 ) -> xr.DataArray:
@@ -268,11 +276,7 @@ def subspace_cosine(
     [0.6, 1.0]
     """
     svd = gradient if isinstance(gradient, xr.Dataset) else decompose(gradient)
-    if not 1 <= n <= svd.sizes["component"]:
-        raise ValueError(
-            f"subspace_cosine: `n` must be in 1..{svd.sizes['component']}, the number "
-            f"of components, received {n}."
-        )
+    n = whole_number(n, "subspace_cosine", "n", least=1, most=svd.sizes["component"])
     best = svd[["s", "vt"]].isel(component=slice(n)).astype(np.float64)
     axes = {"inputs": ["component embedding", "embedding"], "outputs": ["component"]}
     cosines = apply(np.matvec, best["vt"], _unit(direction), **axes)

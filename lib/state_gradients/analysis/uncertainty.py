@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
+from state_gradients.foundation.checks import ids_within
 from state_gradients.foundation.labels import described
 
 ROWS = 8  # means held at once: 8 x 51 x 256 x 64 float64 are 53 MB
@@ -215,14 +216,28 @@ def shuffled(ids: ArrayLike, *, seed: int, keep: ArrayLike | None = None) -> np.
     -------
     ndarray of the shape and dtype of `ids`
 
+    Raises
+    ------
+    ValueError
+        If `ids` are no ids, or `keep` are none.
+
     Examples
     --------
     >>> import state_gradients as sg
     >>> sg.shuffled([5, 6, 7, 0, 8, 9, 0], seed=1, keep=0)  # 0 ends a sentence
     array([9, 5, 6, 0, 7, 8, 0])
     """
-    rng, ids = np.random.default_rng(seed), np.array(ids)
+    ids = np.array(ids_within(ids, "shuffled"))
+    if ids.ndim not in (1, 2):
+        raise ValueError(
+            "shuffled: `ids` must have the shape (time,) or (stream, time), received "
+            f"shape {ids.shape}."
+        )
+    keep = [] if keep is None else keep
+    if np.size(keep):  # a mask is no list of types
+        keep = ids_within(keep, "shuffled", name="keep")
+    rng = np.random.default_rng(seed)
     for stream in np.atleast_2d(ids):  # views
-        moved = ~np.isin(stream, [] if keep is None else keep)
+        moved = ~np.isin(stream, keep)
         stream[moved] = rng.permutation(stream[moved])
     return ids

@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
-from state_gradients.foundation.checks import real
+from state_gradients.foundation.checks import as_array, in_own_name, real, short
 from state_gradients.foundation.labels import about, labelled
 
 
@@ -53,6 +53,21 @@ class Whitening:
         return float(np.linalg.cond(self.Z))
 
 
+def require_whitening(whitening, who):
+    """Refuse what is no :class:`Whitening`, say a matrix or the embeddings.
+
+    Raises
+    ------
+    ValueError
+        In the name of the function `who`.
+    """
+    if not isinstance(whitening, Whitening):
+        raise ValueError(
+            f"{who}: `whitening` must be what fit_whitening returns, received "
+            f"{short(whitening)}."
+        )
+
+
 def fit_whitening(embeddings: ArrayLike) -> Whitening:
     """Return the :class:`Whitening` of an embedding matrix, computed in float64.
 
@@ -80,7 +95,8 @@ def fit_whitening(embeddings: ArrayLike) -> Whitening:
     """
     if isinstance(embeddings, xr.DataArray) and "embedding" in embeddings.dims:
         embeddings = embeddings.transpose(..., "embedding")
-    embeddings = real(np.asarray(embeddings), "fit_whitening", "embeddings")
+    embeddings = as_array(embeddings, "fit_whitening", "embeddings")
+    real(embeddings, "fit_whitening", "embeddings")
     embeddings = embeddings.astype(np.float64)
     n_bad = np.count_nonzero(~np.isfinite(embeddings))
     if embeddings.ndim != 2 or not embeddings.size or n_bad:
@@ -150,16 +166,18 @@ def whiten_gradient(
     >>> sg.whiten_gradient([[0.5]], whitening)
     array([[1.]])
     """
+    who = "whiten_gradient"
+    require_whitening(whitening, who)
     is_labelled = isinstance(gradient, xr.DataArray)
-    gradient = gradient if is_labelled else np.asarray(gradient)
-    real(gradient, "whiten_gradient", "gradient")
+    gradient = gradient if is_labelled else as_array(gradient, who, "gradient")
+    real(gradient, who, "gradient")
     axes = (
         gradient.sizes if is_labelled else {"embedding": (gradient.shape or (0,))[-1]}
     )
     if axes.get("embedding") != len(whitening.D):
         raise ValueError(
-            "whiten_gradient: the last axis of `gradient` must be the embedding; "
-            f"expected size {len(whitening.D)}, received shape {gradient.shape}."
+            f"{who}: the last axis of `gradient` must be the embedding; expected "
+            f"size {len(whitening.D)}, received shape {gradient.shape}."
         )
     axis = [["embedding"]]
     whitened = xr.apply_ufunc(
@@ -170,6 +188,7 @@ def whiten_gradient(
     return whitened
 
 
+@in_own_name
 def whiten_moment(second_moment: ArrayLike, whitening: Whitening) -> xr.DataArray:
     """Express M = E[G^T G] with respect to the whitened embedding, D^T M D.
 
@@ -192,6 +211,13 @@ def whiten_moment(second_moment: ArrayLike, whitening: Whitening) -> xr.DataArra
     """
     axes = ("group", "delay", "embedding", "embedding_2")
     moment = labelled(second_moment, "second_moment", *axes, n_core=2)
+    require_whitening(whitening, "whiten_moment")
+    size = len(whitening.D)
+    if not moment.sizes["embedding"] == moment.sizes["embedding_2"] == size:
+        raise ValueError(
+            f"whiten_moment: `second_moment` must be {size} x {size}, as the whitening "
+            f"is, received {dict(moment.sizes)}."
+        )
     swapped = {"embedding": "embedding_2", "embedding_2": "embedding"}
     half = whiten_gradient(moment, whitening).rename(swapped)
     whitened = whiten_gradient(half, whitening).transpose(..., *axes[2:])

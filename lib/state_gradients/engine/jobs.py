@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from state_gradients.engine import tiles
-from state_gradients.foundation import backends
+from state_gradients.foundation import backends, checks
 
 LENGTH = 256  # inputs a job: the tokens after it are linearised in two jobs
 IN_FLIGHT = 64  # jobs handed to a caller's executor at a time: they bound the memory
@@ -185,10 +185,11 @@ def run(jobs, *, executor=None, engine=None):
     ValueError
         If there is no such engine, or the sweep is asked for on an executor.
     """
-    if engine not in (None, *ENGINES) or (engine == "sweep" and executor):
+    is_known = engine is None or checks.is_one_of(engine, ENGINES)
+    if not is_known or (engine == "sweep" and executor):
         raise ValueError(
             f"mean_state_gradients: `engine` must be one of {ENGINES}, and 'tiles' on "
-            f"an executor, received {engine!r}."
+            f"an executor, received {checks.short(engine)}."
         )
     engine = engine or ("sweep" if backends.has_accelerator() else "tiles")
     if executor is not None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import keras
 
 
+@checks.in_own_name
 def mean_state_gradients(
     model: "keras.Model",
     ids: ArrayLike | Sequence[ArrayLike],
@@ -132,9 +133,7 @@ def mean_state_gradients(
     >>> means["n_samples"].values.tolist()
     [5, 4, 3]
     """
-    max_delay = checks.whole_number(max_delay, WHO, "max_delay", least=0)
-    if window is not None:
-        window = checks.whole_number(window, WHO, "window", least=1)
+    max_delay, window = read_delays(max_delay, window)
     network, kinds, state_indices = read(
         model, state=state, layer=layer, wrt=wrt, dtype=dtype
     )
@@ -175,6 +174,20 @@ def mean_state_gradients(
     return result if isinstance(state, tuple) else result.isel(state_kind=0, drop=True)
 
 
+def read_delays(max_delay, window):
+    """Return the longest delay, and the length of the windows or None, as ints.
+
+    Raises
+    ------
+    ValueError
+        If they are no whole numbers, or too small.
+    """
+    max_delay = checks.whole_number(max_delay, WHO, "max_delay", least=0)
+    if window is not None:
+        window = checks.whole_number(window, WHO, "window", least=1)
+    return max_delay, window
+
+
 def read(model, *, state=None, layer=1, wrt=0, dtype=None):
     """Return a model's network, the states asked for, and their indices in its cell.
 
@@ -190,19 +203,20 @@ def read(model, *, state=None, layer=1, wrt=0, dtype=None):
             f"{WHO}: `wrt` must be 0 (the embedding) or a layer below `layer` = "
             f"{layer}, received {wrt}."
         )
-    if dtype not in (None, *PRECISIONS):
+    if dtype is not None and not checks.is_one_of(dtype, PRECISIONS):
         raise ValueError(
-            f"{WHO}: `dtype` must be one of {PRECISIONS}, received {dtype!r}; in less "
-            "precision the sums would be noise."
+            f"{WHO}: `dtype` must be one of {PRECISIONS}, received "
+            f"{checks.short(dtype)}; in less precision the sums would be noise."
         )
     network = read_network(model, n_layers=layer, dtype=dtype or "float32")
     names = network.cells[-1].names
     default = "cell" if "cell" in names else names[0]
-    kinds = state if isinstance(state, tuple) else (state or default,)
-    if not kinds or any(kind not in names for kind in kinds):
+    kinds = (default,) if state is None else state
+    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+    if not kinds or not all(checks.is_one_of(kind, names) for kind in kinds):
         raise ValueError(
             f"{WHO}: `state` must be among {names}, or a tuple of some, received "
-            f"{state!r}."
+            f"{checks.short(state)}."
         )
     state_indices = tuple(names.index(kind) for kind in kinds)
     sizes = {network.cells[-1].sizes[k] for k in state_indices}

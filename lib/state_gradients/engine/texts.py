@@ -103,7 +103,7 @@ def _is_list_of_texts(ids):
     return (
         isinstance(ids, list | tuple)
         and len(ids) > 0
-        and all(np.ndim(text) == 1 for text in ids)
+        and all(checks.as_array(text, WHO, "ids").ndim == 1 for text in ids)
     )
 
 
@@ -181,7 +181,7 @@ def _labelled(array, name, other_axes):
         labels = array.coords.get("group", xr.DataArray(np.arange(len(array)))).values
         array = array.values
     else:
-        array = np.asarray(array)
+        array = checks.as_array(array, WHO, name)
         labels = np.arange(len(array))
     instead = "of ids, make np.isin(np.arange(n_types), ids)[None]."
     return checks.boolean(array, WHO, name, instead=instead), labels

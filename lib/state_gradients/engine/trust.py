@@ -19,6 +19,11 @@ from keras import ops
 N_TOKENS = 8  # of the run through Keras, where the model's length is free
 N_LOOKED_UP = 2**24  # numbers of the table, at most, that are looked up
 PRECISIONS = ("float32", "float64")
+FREE = {  # what a model's class may say otherwise
+    *("__init__", "__new__", "__module__", "__doc__", "__dict__", "__weakref__"),
+    *("__repr__", "__str__", "__annotations__", "__firstlineno__"),
+    *("__static_attributes__", "get_config", "from_config"),
+}
 TRANSPARENT = (  # they do nothing when the model predicts
     keras.layers.Dropout,
     keras.layers.SpatialDropout1D,
@@ -58,17 +63,12 @@ def require_model(model):
         )
     point = keras.Input((1,))
     known = keras.Sequential, type(keras.Model(point, point))
-    changed = [
-        function
-        for function in ("call", "__call__")
-        if getattr(type(model), function)
-        not in [getattr(kind, function) for kind in known]
-    ]
+    changed = _changed(type(model), known)
     if changed or not isinstance(model, known):
         raise ValueError(
             "mean_state_gradients: `model` must be Sequential or functional, so that "
             f"its layers tell what it does; received {name}, which has its own "
-            f"{' and '.join(changed) or 'graph'}. Build the embedding and the "
+            f"{', '.join(changed[:3]) or 'graph'}. Build the embedding and the "
             "recurrent layers as keras.Sequential([...]) and give them its weights."
         )
     if not model.built or not getattr(model, "inputs", None):
@@ -76,6 +76,18 @@ def require_model(model):
             f"mean_state_gradients: `model` must be built, received {name} that has "
             "no weights yet; call it on some ids once, or begin it with keras.Input."
         )
+
+
+def _changed(kind, known):
+    """Return what a class of models has of its own, of what it is trusted for.
+
+    That is all by which `known` classes run; how they are trained and saved is free.
+    """
+    of_keras = {base for one in known for base in one.__mro__}
+    running = {*known, known[-1].__mro__[1], keras.layers.Layer, keras.Operation}
+    trusted = {name for base in running for name in vars(base)} - FREE
+    own = [base for base in kind.__mro__ if base not in of_keras]
+    return sorted(trusted & {name for base in own for name in vars(base)})
 
 
 def require_plain(layer):
@@ -226,7 +238,7 @@ def require_rows(embedding, table):
     n_rows = max(1, min(len(table), N_LOOKED_UP // table.shape[1]))
     ids = np.random.default_rng(0).permutation(len(table))[:n_rows].astype(np.int32)
     looked_up = ops.convert_to_numpy(embedding(ids[None]))[0]
-    if not np.array_equal(looked_up.astype(table.dtype), table[ids]):
+    if not np.array_equal(looked_up.astype(table.dtype), table[ids], equal_nan=True):
         refuse("have an Embedding that looks up the rows of its table", [embedding])
 
 

@@ -14,7 +14,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from state_gradients.engine import jobs, means, sums, tiles
-from state_gradients.engine.texts import read_texts
+from state_gradients.engine.texts import WHO, read_texts
+from state_gradients.foundation import checks
 
 if TYPE_CHECKING:
     import keras
@@ -23,6 +24,7 @@ AHEAD = 4  # tiles that a core may be ahead of the caller
 END = object()  # of an iterator
 
 
+@checks.in_own_name
 def type_gradients(
     model: "keras.Model",
     ids: ArrayLike,
@@ -88,11 +90,14 @@ def type_gradients(
     >>> sorted(n_samples.items())
     [(1, [2, 2]), (2, [1, 0]), (3, [1, 1]), (4, [1, 1])]
     """
+    max_delay, window = means.read_delays(max_delay, window)
     network, kinds, state_indices = means.read(
         model, state=state, layer=layer, wrt=wrt, dtype=dtype
     )
     texts = read_texts(ids, network, max_delay=max_delay, window=window)
     tokens = np.concatenate(texts.ids)
+    if types is not None:
+        types = checks.ids_within(types, WHO, len(network.table), name="types")
     wanted = np.unique(tokens if types is None else types)
     if len(absent := np.setdiff1d(wanted, tokens)):
         raise ValueError(
@@ -141,13 +146,17 @@ def _all_means(whole, texts, shards, kinds):
             for last, finished in _shard_means(whole, texts, types, kinds):
                 yield (number, last), finished
 
-    with jobs.one_thread(), ExitStack() as stack:
-        by_core = [
-            stack.enter_context(_ahead(tiles_of(core), AHEAD))
-            for core in range(n_cores)
-        ]
-        for _, finished in heapq.merge(*by_core, key=itemgetter(0)):
-            yield from finished
+    try:
+        with jobs.one_thread(), ExitStack() as stack:
+            by_core = [
+                stack.enter_context(_ahead(tiles_of(core), AHEAD))
+                for core in range(n_cores)
+            ]
+            for _, finished in heapq.merge(*by_core, key=itemgetter(0)):
+                yield from finished
+    except FloatingPointError as error:  # of :func:`means.means`
+        checks.rename(error, "type_gradients")
+        raise
 
 
 @contextmanager

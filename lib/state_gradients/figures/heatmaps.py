@@ -43,11 +43,13 @@ def plot_sentence(
     >>> [tick.get_text() for tick in ax.get_xticklabels()]
     ['state', 'gradients']
     """
-    n_tokens, n_delays = (memory.sizes.get(dim) for dim in ("token", "delay"))
-    if len(memory.dims) != 2 or n_tokens != len(words) or not n_delays:
+    sizes = getattr(memory, "sizes", {})
+    n_tokens, n_delays = (sizes.get(dim) for dim in ("token", "delay"))
+    if len(sizes) != 2 or n_tokens != len(words) or not n_delays:
         raise ValueError(
-            "plot_sentence: `memory` must have the dimensions (token, delay) and a "
-            f"token for each of the {len(words)} words, received {dict(memory.sizes)}."
+            "plot_sentence: `memory` must be a DataArray (token, delay) with a token "
+            f"for each of the {len(words)} words, received "
+            f"{dict(sizes) or type(memory)}."
         )
     ax = style.axes_or_new(ax, height=2.0 + 0.1 * n_delays)
     ax.set_facecolor(MISSING)

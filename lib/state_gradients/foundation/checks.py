@@ -4,9 +4,43 @@ NumPy would take a float for an id, wrap 2^32 to 0, and read a list of ids as a 
 each of these gives a number that looks right, and so none of it is taken.
 """
 
+import functools
+import itertools
 import numbers
+import re
+import reprlib
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import numpy as np
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+PREFIX = re.compile(r"\w+: ")  # of a message: the function that was called
+
+
+def in_own_name(function: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Let the errors of what a public function calls begin with the function's name.
+
+    Who calls ``relative_memory`` has not heard of ``spectra``, and looks for the fault
+    in what was given to ``relative_memory``.
+    """
+
+    @functools.wraps(function)
+    def named(*arguments: Given.args, **options: Given.kwargs) -> Result:
+        try:
+            return function(*arguments, **options)
+        except (ValueError, FloatingPointError) as error:
+            rename(error, function.__name__)
+            raise
+
+    return named
+
+
+def rename(error, who):
+    """Let an error's message begin with `who`, if it begins with a name."""
+    if PREFIX.match(str(error)):
+        error.args = (PREFIX.sub(f"{who}: ", str(error), count=1),)
 
 
 def whole_number(value, who, name, *, least, most=None, instead="whole number"):
@@ -35,7 +69,24 @@ def whole_number(value, who, name, *, least, most=None, instead="whole number"):
     return int(value)
 
 
-def ids_within(ids, who, n_types=None):
+def as_array(value, who, name):
+    """Return what is given as an array, or refuse it: rows must be of one length.
+
+    Raises
+    ------
+    ValueError
+        If NumPy makes no array of it.
+    """
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{who}: `{name}` must be an array, its rows of one length, received "
+            f"{short(value)}."
+        ) from None
+
+
+def ids_within(ids, who, n_types=None, *, name="ids"):
     """Return ids as an integer array of the shape given, or refuse them.
 
     Parameters
@@ -45,26 +96,33 @@ def ids_within(ids, who, n_types=None):
         The function, for the message.
     n_types : int, optional
         The size of the vocabulary: ids must be below it.
+    name : str
+        The argument, for the message.
 
     Raises
     ------
     ValueError
         If they are no integers (bools are none), or do not lie in 0..n_types - 1.
     """
-    array = np.asarray(ids)
+    array = as_array(ids, who, name)
     if array.dtype.kind not in "iu" or not array.size:
         raise ValueError(
-            f"{who}: `ids` must be whole numbers, at least one, received "
+            f"{who}: `{name}` must be whole numbers, at least one, received "
             f"{array.dtype} of shape {array.shape}; look the words up in the "
             "vocabulary of the model."
         )
     most = np.iinfo(np.int32).max if n_types is None else n_types - 1
     if array.min() < 0 or array.max() > most:
         raise ValueError(
-            f"{who}: `ids` must lie in 0..{most}, the ids of the vocabulary, received "
-            f"{array.min()}..{array.max()}; is the vocabulary that of the model?"
+            f"{who}: `{name}` must lie in 0..{most}, the ids of the vocabulary, "
+            f"received {array.min()}..{array.max()}; is the vocabulary the model's?"
         )
     return array
+
+
+def is_one_of(value, names):
+    """Return whether a value is one of some names; an array of them is none."""
+    return isinstance(value, str) and value in names
 
 
 def boolean(array, who, name, *, instead):
@@ -75,7 +133,7 @@ def boolean(array, who, name, *, instead):
     ValueError
         If its dtype is not bool.
     """
-    array = np.asarray(array)
+    array = as_array(array, who, name)
     if array.dtype != bool:
         raise ValueError(
             f"{who}: `{name}` must be boolean, received {array.dtype} of shape "
@@ -99,10 +157,40 @@ def real(array, who, name):
     return array
 
 
+class _Beginning(reprlib.Repr):
+    """The repr of a value, of which no more is made than its beginning."""
+
+    def __init__(self, length):
+        super().__init__()
+        self.maxlevel = 4
+        self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = length
+        self.maxdict = self.maxdeque = self.maxarray = length
+        self.maxstring = self.maxlong = 4 * length
+        self.maxother = self.maxstring
+
+    def repr1(self, value, level):
+        """As the kind of container that a value is, though it be a subclass."""
+        for kind in (str, list, tuple, set, frozenset, dict, bytes, bytearray):
+            if isinstance(value, kind):
+                return getattr(self, f"repr_{kind.__name__}")(value, level)
+        return super().repr1(value, level)
+
+    def repr_bytes(self, value, level):
+        return repr(value[: self.maxother])
+
+    repr_bytearray = repr_bytes
+
+    def repr_dict(self, value, level):
+        """As of a dict, in its own order, for sorting would read all of it."""
+        first = itertools.islice(value.items(), self.maxdict)
+        pairs = (f"{self.repr1(k, level)}: {self.repr1(v, level)}" for k, v in first)
+        return "{" + ", ".join(pairs) + "}"
+
+
 def short(value, length=80):
-    """Return the repr of a value for a message, cut where it is long."""
+    """Return the repr of a value for a message, in one line, cut where it is long."""
     try:
-        text = repr(value)
-    except (RecursionError, ValueError):  # of nested aliases, of 400 digits
+        text = " ".join(_Beginning(length).repr(value).splitlines())
+    except (RecursionError, ValueError):  # of 5,000 digits
         return f"a {type(value).__name__} that is too large to show"
     return text if len(text) <= length else f"{text[: length - 4]} ..."

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from state_gradients.foundation.checks import real
+from state_gradients.foundation.checks import as_array, real
 
 RAW = "state unit / embedding unit"  # of a gradient that does not say its units
 # name: (long name, units or None for the gradient's own, equation)
@@ -111,7 +111,7 @@ def labelled(array, what, *names, n_core, finite=True):
         message calls the array `what`.
     """
     if not isinstance(array, xr.DataArray):
-        array = real(np.asarray(array), "spectra", what)
+        array = real(as_array(array, "spectra", what), "spectra", what)
         fits = 0 < array.ndim <= len(names)
         array = xr.DataArray(array, dims=names[-array.ndim :] if fits else None)
     real(array, "spectra", what)
