@@ -2,7 +2,8 @@
 
     train    text -> training curves, encoder (and full weights where they are needed)
     extract  encoder, text -> mean state gradients, their intervals, controls
-    analyse  gradients, encoder -> spectra (on the synthetic corpus also probes)
+    analyse  gradients, encoder -> spectra (on the synthetic corpus also probes; of the
+             baseline also what its vocabulary costs)
 
 Each stage reads artifacts, calls the library and writes artifacts; the backend is
 imported inside, so that this module can be listed and documented without it.
@@ -18,6 +19,7 @@ from state_gradients.analysis import summary, uncertainty
 from state_gradients.foundation import settings
 from state_gradients.foundation.labels import described
 from state_gradients.foundation.loading import load_keras
+from state_gradients.paper import lost_words
 from state_gradients.project import artifacts, locks
 from state_gradients.text import corpora, synthetic
 
@@ -257,6 +259,8 @@ def run_analyse(experiment, *, root=None):
         wall_time=time.monotonic() - started,
         root=root,
     )
+    if "vocabulary" in artifacts.expected(experiment):
+        analyse_vocabulary(experiment, root=root)
     if experiment.corpus.name == "synthetic":
         from state_gradients.paper.synthetic import study
 
@@ -270,6 +274,20 @@ def run_analyse(experiment, *, root=None):
             wall_time=time.monotonic() - started,
             root=root,
         )
+
+
+def analyse_vocabulary(experiment, *, root=None):
+    """Measure what cutting the vocabulary again costs, and write ``vocabulary``."""
+    started = time.monotonic()
+    weights = artifacts.load(experiment, "weights", root=root)
+    artifacts.save(
+        lost_words.analyse(experiment, build_model(experiment, weights)),
+        experiment,
+        "vocabulary",
+        upstream={"weights": weights},
+        wall_time=time.monotonic() - started,
+        root=root,
+    )
 
 
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}

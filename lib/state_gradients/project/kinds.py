@@ -3,6 +3,7 @@
 train    ->  training, encoder, weights
 extract  ->  gradients, intervals, controls      (from encoder)
 analyse  ->  spectra, probes, types, properties  (from gradients, encoder, weights)
+             vocabulary                          (from weights)
 """
 
 from dataclasses import dataclass, field
@@ -100,6 +101,12 @@ KINDS = {
         },
     ),
     "probes": Kind(stage="analyse", upstream=("weights", "gradients")),
+    "vocabulary": Kind(  # what cutting it again costs
+        stage="analyse",
+        upstream=("weights",),
+        schema=dict.fromkeys(("tokens", "surprisal"), ("split", "target"))
+        | dict.fromkeys(("perplexity", "perplexity_without"), ("split",)),
+    ),
     "types": Kind(stage="analyse", upstream=("encoder",)),
     "properties": Kind(stage="analyse", upstream=("gradients", "encoder")),
 }
@@ -119,6 +126,8 @@ def expected(experiment):
     made += ["gradients", "spectra"]
     if synthetic:
         made.append("probes")
+    if experiment.name == BASELINE and experiment.corpus.name == "ptb":
+        made.append("vocabulary")
     if experiment.gradients.controls:
         made.append("controls")
     if experiment.gradients.blocks:
