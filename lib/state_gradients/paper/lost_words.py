@@ -67,7 +67,9 @@ def split_losses(losses, classes):
         for weights in (None, np.ravel(losses).astype(np.float64))
     )
     others = np.arange(len(TARGETS)) != TARGETS.index("lost")
-    surprisal = np.divide(sums, tokens, out=np.full(len(sums), np.nan), where=tokens > 0)
+    surprisal = np.divide(
+        sums, tokens, out=np.full(len(sums), np.nan), where=tokens > 0
+    )
     variables = {
         "tokens": ("target", tokens, "targets", "tokens", "count"),
         "surprisal": ("target", surprisal, "mean loss of a target", "nats", "-ln p"),
@@ -126,5 +128,9 @@ def analyse(experiment, model):
         found.append(split_losses(losses, classes_of(words, kept, kept_by_other)))
     by_split = xr.concat(found, xr.Variable("split", list(sizes)))
     about = {"long_name": "types that only the other cut keeps", "units": "types"}
-    by_split["lost_types"] = (), len(kept_by_other - kept), about | {"equation": "count"}
+    by_split["lost_types"] = (
+        (),
+        len(kept_by_other - kept),
+        about | {"equation": "count"},
+    )
     return by_split
