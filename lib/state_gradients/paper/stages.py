@@ -2,8 +2,8 @@
 
     train    text -> training curves, encoder (and full weights where they are needed)
     extract  encoder, text -> mean state gradients, their intervals, controls
-    analyse  gradients, encoder -> spectra (on the synthetic corpus also probes; of the
-             baseline also what its vocabulary costs)
+    analyse  gradients, encoder -> spectra (on the synthetic corpus also probes)
+    analyse  full weights of the baseline -> vocabulary, what cutting it again costs
 
 Each stage reads artifacts, calls the library and writes artifacts; the backend is
 imported inside, so that this module can be listed and documented without it.

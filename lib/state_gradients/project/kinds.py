@@ -3,7 +3,7 @@
 train    ->  training, encoder, weights
 extract  ->  gradients, intervals, controls      (from encoder)
 analyse  ->  spectra, probes, types, properties  (from gradients, encoder, weights)
-             vocabulary                          (from weights)
+analyse  ->  vocabulary                          (from weights)
 """
 
 from dataclasses import dataclass, field
