@@ -324,6 +324,10 @@ def test_what_cannot_be_compared_shows_ours_and_no_verdict(project):
     row = _ledger(project, _test_perplexity(100.0, incomparable="another text"))[0]
     assert (row["ours"], row["verdict"]) == (100, "not comparable")
     assert row["why"] == "another text"
+    not_run = {"experiment": "ptb-gru-256", "incomparable": "another text"}
+    row = _ledger(project, _test_perplexity(100.0, **not_run))[0]
+    assert row["verdict"] == "not run"
+    assert row["why"].endswith("; it will not be comparable: another text")
 
 
 def test_a_quantity_without_a_value_is_not_comparable(project):

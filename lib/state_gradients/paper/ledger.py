@@ -257,6 +257,8 @@ def table(root=None, *, load=None):
                 found |= {k: count[k] for k in ("difference", "verdict", "why")}
         except _NotRunError as error:
             needs = f"; it needs {row['needs']}" if "needs" in row else ""
+            if "incomparable" in row:
+                needs += f"; it will not be comparable: {row['incomparable']}"
             found |= {"verdict": "not run", "why": f"{error}{needs}"}
         rows.append(found)
     return pd.DataFrame(rows)
