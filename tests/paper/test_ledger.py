@@ -72,6 +72,23 @@ def test_a_row_outside_needs_its_reason_and_a_row_within_shows_none(project):
     assert (within["verdict"], within["why"]) == ("within", "")
 
 
+def test_a_reason_quotes_numbers_of_ours_and_counts_only_once_they_are_measured(
+    project,
+):
+    _training(project, "ptb-lstm-256", test_perplexity=110.0)
+    measured = {"artifact": "training", "variable": "test_perplexity"}
+    row = _test_perplexity(100.0, why="without x it is {0:.1f}, not {1:.1f}")
+    row["measured"] = [
+        measured | {"experiment": name} for name in ("ptb-gru-256", "ptb-lstm-256")
+    ]
+    (before,) = _ledger(project, row)
+    assert (before["verdict"], before["why"]) == ("outside, unexplained", "")
+    _training(project, "ptb-gru-256", test_perplexity=101.25)
+    (after,) = _ledger(project, row)
+    assert after["verdict"] == "outside"
+    assert after["why"] == "without x it is 101.2, not 110.0"
+
+
 def test_other_values_may_differ_by_ten_per_cent(project):
     _training(project, "ptb-lstm-256", test_perplexity=0.55)
     rows = [_test_perplexity(p, kind="other") for p in (0.5, 0.499, 0.611, 0.612)]
@@ -249,6 +266,23 @@ def test_a_range_of_delays_is_averaged_and_held_against_a_published_range(projec
     assert verdicts == ["outside, unexplained", "within"]
 
 
+def test_a_share_of_several_is_their_sum_at_each_delay_over_the_total(project):
+    spectra = dataset("spectra").assign_coords(component=[1, 2, 3, 4])
+    experiment = fill(project, "ptb-lstm-256", ["encoder", "gradients"])
+    artifacts.save(spectra, experiment, "spectra", root=project)
+    select = _mean_memory()["select"] | {"component": [1, 3]}
+    ours = {"artifact": "spectra", "variable": "s", "sum": "component"}
+    ours |= {"over": "total", "select": select}
+    row = {"published": 1, "kind": "other", "experiment": "ptb-lstm-256", "ours": ours}
+    at = spectra.sel(state_kind="cell", group="all", normalization="whitened")
+    share = [
+        sum(float(at["s"][delay, i]) for i in range(3)) / float(at["total"][delay])
+        for delay in (1, 2)
+    ]
+    (found,) = _ledger(project, row)
+    assert found["ours"] == pytest.approx(sum(share) / 2, rel=1e-6)  # float32
+
+
 def test_orders_are_exact(project):
     names = ["ptb-lstm-256", "ptb-lstm-256-untrained", "ptb-gru-256"]
     for name, value in zip(names, (3.0, 1.0, 2.0), strict=True):
@@ -290,6 +324,10 @@ def test_what_cannot_be_compared_shows_ours_and_no_verdict(project):
     row = _ledger(project, _test_perplexity(100.0, incomparable="another text"))[0]
     assert (row["ours"], row["verdict"]) == (100, "not comparable")
     assert row["why"] == "another text"
+    not_run = {"experiment": "ptb-gru-256", "incomparable": "another text"}
+    row = _ledger(project, _test_perplexity(100.0, **not_run))[0]
+    assert row["verdict"] == "not run"
+    assert row["why"].endswith("; it will not be comparable: another text")
 
 
 def test_a_quantity_without_a_value_is_not_comparable(project):
@@ -329,7 +367,9 @@ def test_the_rows_are_well_formed(published, root):
     known, needed = set(settings.experiment_names(root)), set()
     fields = {"id", "where", "what", "published", "kind", "claim", "experiment", "ours"}
     for row in published:
-        assert row.keys() <= fields | {"needs", "incomparable", "why"}, row["id"]
+        others = {"needs", "incomparable", "why", "measured"}
+        assert row.keys() <= fields | others, row["id"]
+        assert len(row.get("measured", [])) == row.get("why", "").count("{")
         assert {"id", "where", "what", "published", "kind"} <= row.keys()
         assert isinstance(row["where"], str)
         assert re.fullmatch(r"C\d{3}", row["claim"])
@@ -342,6 +382,7 @@ def test_the_rows_are_well_formed(published, root):
             assert members == {str(member) for member in specs}, row["id"]
         else:
             specs = {"": specs | {"experiment": row.get("experiment", [])}}
+        specs = specs | dict(enumerate(row.get("measured", [])))
         for spec in specs.values():
             names = spec["experiment"]
             needed |= set(names if isinstance(names, list) else [names])
@@ -364,5 +405,11 @@ def test_the_ledger_of_this_project_holds_and_is_json(root):
         math.exp((7.5 * math.log(8) + math.log(6)) / 121)
     )
     assert table.loc["appendix8-cycle", "ours"] == pytest.approx(8 ** (1 / 16))
+    for row in ("table2-cbow-test", "note3-50-pretrained", "fig6b-memory"):
+        assert table.loc[row, "verdict"] in ("not run", "not comparable")
+    six = table.loc["fig4a-five"]
+    assert (six["verdict"], six["ours"]) == ("outside", pytest.approx(0.847, abs=5e-4))
+    assert six["why"].endswith("0.906")
+    assert table.loc["table2-baseline-valid", "why"].endswith("it is 102.7")
     json.loads(table.to_json(orient="records"))
     assert not table["verdict"].isna().any()

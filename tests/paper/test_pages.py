@@ -83,7 +83,9 @@ def test_what_has_not_been_run_is_named_once_with_its_command(project):
     }
     lines = pages.missing(members).data.splitlines()
     assert lines == ["Not run yet:", "", "- `state-gradients reproduce ptb-gru-256`"]
-    assert pages.missing({"cell": ("ptb-lstm-256", "cell")}).data == "All run."
+    assert pages.missing({"cell": ("ptb-lstm-256", "cell")}) is None
+    runs = {"both": (("ptb-lstm-256", "ptb-gru-256"), "hidden")}
+    assert pages.missing(runs).data.splitlines() == lines
 
 
 def test_control_texts_that_are_not_there_are_asked_for(project):
@@ -139,13 +141,84 @@ def test_intervals_stand_on_one_axis_and_read_as_text(project):
     assert average_memory.within(expected, "selectivity", -1) != text
 
 
+def test_a_band_is_missing_where_an_experiment_has_no_intervals(project):
+    whole = dataset("intervals").assign_coords(quantity=["memory", "selectivity"])
+    members = {"with": ("ptb-lstm-256", "cell"), "without": ("ptb-gru-256", "hidden")}
+    fill(project, "ptb-gru-256")
+    assert average_memory.bands(members) is None
+    told = pages.about_intervals("ptb-gru-256").data
+    assert "has no intervals" in told and "reproduce ptb-gru-256`" in told
+    save(project, "ptb-lstm-256", "intervals", whole)
+    assert pages.about_intervals("ptb-lstm-256") is None
+    band = average_memory.bands(members)
+    assert list(band["experiment"]) == ["with", "without"]
+    assert np.isfinite(band["upper"].sel(experiment="with")).all()
+    assert band["upper"].sel(experiment="without").isnull().all()
+
+
+def test_without_intervals_numbers_are_read_from_the_spectra(project):
+    whole = dataset("spectra", effective_rank=1.0)
+    whole["effective_rank"] = whole["memory"].copy()
+    save(project, "ptb-lstm-256", "spectra", whole)
+    found = average_memory.interval_of("ptb-lstm-256", "hidden")
+    assert set(found) == {"observed"}
+    at = whole["total"].sel(state_kind="hidden", normalization="raw", delay=2)
+    text = average_memory.within(found, "total", -1, normalization=0)
+    assert text == f"{float(at[0]):.3g}"
+
+
+def test_several_runs_are_drawn_as_their_mean_and_range(project):
+    runs = ("ptb-lstm-256", "ptb-gru-256", "ptb-lstm-256-untrained")
+    values = []
+    for seed, name in enumerate(runs[:2]):
+        spectra = dataset("spectra", seed=seed, effective_rank=1.0)
+        spectra["effective_rank"] = spectra["memory"].copy()
+        fill(project, name, ["encoder", "gradients"])
+        save(project, name, "spectra", spectra)
+        at = {"state_kind": "hidden", "group": "all", "normalization": "whitened"}
+        values.append(spectra["selectivity"].sel(at).values)
+    members = {"all": (runs, "hidden"), "one": (runs[0], "hidden")}
+    found, ends = average_memory.together(members), average_memory.spread(members)
+    mean = found["selectivity"].sel(experiment="all")
+    np.testing.assert_allclose(mean, (values[0] + values[1]) / 2, rtol=1e-6)
+    np.testing.assert_array_equal(found["selectivity"].sel(experiment="one"), values[0])
+    for end, bound in (("lower", np.minimum), ("upper", np.maximum)):
+        drawn = ends[end].sel(quantity="selectivity")
+        np.testing.assert_array_equal(drawn.sel(experiment="all"), bound(*values))
+        np.testing.assert_array_equal(drawn.sel(experiment="one"), values[0])
+    assert average_memory.count_runs(members) == "all: 2 of 3, one: 1 of 1"
+    assert average_memory.spread({"none": (runs[2], "hidden")}) is None
+
+
+def test_runs_of_an_experiment_are_its_seeds_that_are_defined(project):
+    assert pages.runs_of("ptb-gru-256") == ("ptb-gru-256",)
+    params = project / "params.yaml"
+    params.write_text(params.read_text() + "  ptb-gru-256-seed3: {}\n")
+    assert pages.runs_of("ptb-gru-256") == ("ptb-gru-256", "ptb-gru-256-seed3")
+
+
+def test_what_six_directions_hold_is_told_beside_what_five_hold(project):
+    spectra = dataset("spectra")
+    names = ("state_kind", "group", "normalization", "delay")
+    s = np.ones((2, 1, 2, 3, 8)) * np.arange(8.0, 0, -1)
+    spectra = spectra.drop_vars(["s", "total"])
+    about = {"long_name": "x", "units": "1", "equation": "x"}
+    spectra["s"] = ((*names, "component"), s, about)
+    spectra["total"] = (names, s.sum(-1), about)
+    save(project, "ptb-lstm-256", "spectra", spectra)
+    # 8 + 7 + 6 + 5 + 4 of 36, and 3 more
+    told = effects.sixth_direction("ptb-lstm-256", delays=(1, 2))
+    assert told == "share of five 0.833, of six 0.917 (delays 1 to 2)"
+
+
 def test_effects_are_differences_to_the_baseline_or_say_what_to_run(project):
     for name, value in (("ptb-lstm-256", 100.0), ("ptb-gru-256", 108.25)):
         save(project, name, "training", dataset("training", test_perplexity=value))
     assert effects.perplexity_effect("ptb-gru-256", "ptb-lstm-256") == 8.25
     assert effects.told_effect("ptb-gru-256", "ptb-lstm-256") == "+8.2 test perplexity"
-    told = effects.told_effect("synthetic-seed1", "ptb-lstm-256")
-    assert told == "not measured yet: state-gradients reproduce synthetic-seed1"
+    told = "not measured yet: state-gradients reproduce synthetic-seed1"
+    assert effects.told_effect("synthetic-seed1", "ptb-lstm-256") == told
+    assert effects.told_effect("ptb-lstm-256", "synthetic-seed1") == told
 
 
 def test_the_effect_of_the_cut_is_relative_to_the_text(project):
@@ -259,6 +332,7 @@ def test_table_2_has_a_row_a_model_and_dashes_for_what_has_not_run(project):
             "split": ["test", "valid"] * 2,
             "published": [103.8, 103.3, 648.3, 686.4],
             "ours": [101.0, 104.0, None, None],
+            "uncertainty": [0.26, np.nan, np.nan, np.nan],
             "difference": [-2.7, 0.7, np.nan, np.nan],
             "verdict": ["within", "within", "not run", "not run"],
             "name": ["ptb-lstm-256", "ptb-lstm-256", "ptb-gru-256", "ptb-gru-256"],
@@ -266,7 +340,8 @@ def test_table_2_has_a_row_a_model_and_dashes_for_what_has_not_run(project):
     )
     table = language_models.table_2(rows)
     assert list(table.index) == ["B", "A"]  # in the paper's order
-    assert table.loc["B", ("test", "ours")] == "101.0"
+    assert table.loc["B", ("test", "ours")] == "101.0 ± 0.3"
+    assert table.loc["B", ("validation", "ours")] == "104.0"
     assert table.loc["B", ("test", "difference")] == "-2.7 %"
     assert table.loc["B", ("training", "epochs")] == "27"
     assert table.loc["A", ("validation", "published")] == "686.4"

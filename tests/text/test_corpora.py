@@ -434,10 +434,11 @@ def test_fingerprint_of_own_files_is_their_content(own, tmp_path):
 
 def test_registry_is_complete():
     for source in REGISTRY.values():
-        assert set(source.files) == set(source.tokens) == {"train", "valid", "test"}
+        assert set(source.tokens) == {"train", "valid", "test"}
+        assert source.documents or set(source.files) == set(source.tokens)
         assert source.licence
         assert source.base.startswith("https://")
-        lengths = {"md5": 32, "sha1": 40, "sha256": 64}
+        lengths = {"md5": 32, "sha1": 40, "sha256": 64, "documents": 64}
         for known in source.hashes.values():
             algorithm, digest = known.split(":")
             assert len(digest) == lengths[algorithm]
@@ -472,6 +473,46 @@ def test_ptb_is_the_expected_text(corpora):
         "consumers may want to move their <unk> a little closer to the tv set <eos>"
     )
     assert text.vocabulary.decode(text.splits["valid"][:15]) == opening.split()
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "never_seen"),
+    [("ptb-half", 21_034, 321), ("ptb-quarter", 10_517, 1_152)],
+)
+def test_a_part_of_ptb_has_its_first_lines_and_the_types_of_the_whole(
+    corpora, name, lines, never_seen
+):
+    whole, part = load(Corpus()), load(Corpus(name=name))
+    assert part.vocabulary.tokens == whole.vocabulary.tokens
+    sizes = {split: ids.size for split, ids in part.splits.items()}
+    assert sizes == REGISTRY[name].tokens
+    for split in ("valid", "test"):
+        np.testing.assert_array_equal(part.splits[split], whole.splits[split])
+    train = part.splits["train"]
+    np.testing.assert_array_equal(train, whole.splits["train"][: train.size])
+    end = whole.vocabulary.index["<eos>"]
+    assert (train == end).sum() == lines
+    assert (whole.splits["train"] == end).sum() == lines * (42_068 // lines)
+    assert (part.vocabulary.counts == 0).sum() == never_seen
+    np.testing.assert_array_equal(
+        part.vocabulary.counts, np.bincount(train, minlength=10_000)
+    )
+
+
+def test_a_part_of_a_text_is_the_start_of_its_training_text_alone(folder, monkeypatch):
+    first = dataclasses.replace(
+        REGISTRY["tiny"], training_lines=1, vocabulary_of="tiny-files"
+    )
+    monkeypatch.setitem(REGISTRY, "first", first)
+    whole, part = load(Corpus(name="tiny")), load(Corpus(name="first"))
+    assert part.vocabulary == whole.vocabulary
+    first_line = ["the", "cat", "sat", "<eos>"]
+    assert part.vocabulary.decode(part.splits["train"]) == first_line
+    for split in ("valid", "test"):
+        np.testing.assert_array_equal(part.splits[split], whole.splits[split])
+    assert part.fingerprint != fingerprint(Corpus(name="tiny"))
+    monkeypatch.setitem(REGISTRY, "first", dataclasses.replace(first, training_lines=2))
+    assert fingerprint(Corpus(name="first")) != part.fingerprint
 
 
 def test_wikitext_without_its_training_file_says_so(corpora):

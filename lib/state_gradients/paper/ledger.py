@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 import yaml
 
 from state_gradients.foundation import settings
@@ -57,13 +58,16 @@ def _quantity(spec, name, load):
         for dim, wanted in spec.get("select", {}).items()
     }
     try:
-        values = data[spec["variable"]].sel(select).values
-        below = data[spec["over"]].values if "over" in spec else 1
+        values = data[spec["variable"]].sel(select)
+        if "sum" in spec:
+            values = values.sum(spec["sum"])
+        below = data[spec["over"]] if "over" in spec else xr.DataArray(1)
     except KeyError as error:
         lacks = f"the {spec['artifact']} of {name} hold no {error.args[0]}"
         raise _NotRunError(lacks) from error
+    below = below.sel({dim: select[dim] for dim in select if dim in below.dims})
     with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.mean(np.asarray(values / below, np.float64)))
+        return float(np.mean(np.asarray(values.values / below.values, np.float64)))
 
 
 def _over_runs(spec, experiment, load):
@@ -137,6 +141,13 @@ def _compare(row, kind, load):
         within = is_within(difference, kind)
         undefined = np.isnan(ours)
     why = row.get("why", "")
+    measured = row.get("measured", [])
+    if measured:
+        try:
+            values = [_over_runs(s, s["experiment"], load)[0] for s in measured]
+            why = why.format(*values)
+        except _NotRunError:
+            why = ""  # a reason must be measured
     verdict = "outside" if why else "outside, unexplained"
     if undefined or "incomparable" in row:
         verdict, why = "not comparable", row.get("incomparable", "ours is not defined")
@@ -246,6 +257,8 @@ def table(root=None, *, load=None):
                 found |= {k: count[k] for k in ("difference", "verdict", "why")}
         except _NotRunError as error:
             needs = f"; it needs {row['needs']}" if "needs" in row else ""
+            if "incomparable" in row:
+                needs += f"; it will not be comparable: {row['incomparable']}"
             found |= {"verdict": "not run", "why": f"{error}{needs}"}
         rows.append(found)
     return pd.DataFrame(rows)

@@ -3,6 +3,7 @@
     train    text -> training curves, encoder (and full weights where they are needed)
     extract  encoder, text -> mean state gradients, their intervals, controls
     analyse  gradients, encoder -> spectra (on the synthetic corpus also probes)
+    analyse  full weights of the baseline -> vocabulary, what cutting it again costs
 
 and a stage for each study of words (`STUDIES`) that the experiment asks for.
 
@@ -20,6 +21,7 @@ from state_gradients.analysis import summary, uncertainty
 from state_gradients.foundation import settings
 from state_gradients.foundation.labels import described
 from state_gradients.foundation.loading import load_keras
+from state_gradients.paper import lost_words
 from state_gradients.paper.language.subject import Subject, build_model
 from state_gradients.project import artifacts, kinds, locks
 from state_gradients.text import corpora, synthetic
@@ -237,6 +239,8 @@ def run_analyse(experiment, *, root=None):
         wall_time=time.monotonic() - started,
         root=root,
     )
+    if "vocabulary" in artifacts.expected(experiment):
+        analyse_vocabulary(experiment, root=root)
     if experiment.corpus.name == "synthetic":
         from state_gradients.paper.synthetic import study
 
@@ -250,6 +254,20 @@ def run_analyse(experiment, *, root=None):
             wall_time=time.monotonic() - started,
             root=root,
         )
+
+
+def analyse_vocabulary(experiment, *, root=None):
+    """Measure what cutting the vocabulary again costs, and write ``vocabulary``."""
+    started = time.monotonic()
+    weights = artifacts.load(experiment, "weights", root=root)
+    artifacts.save(
+        lost_words.analyse(experiment, build_model(experiment, weights)),
+        experiment,
+        "vocabulary",
+        upstream={"weights": weights},
+        wall_time=time.monotonic() - started,
+        root=root,
+    )
 
 
 def _study(make):

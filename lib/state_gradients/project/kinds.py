@@ -2,7 +2,7 @@
 
 train    ->  training, encoder, weights
 extract  ->  gradients, intervals, controls      (from encoder)
-analyse  ->  spectra, probes                     (from gradients, encoder, weights)
+analyse  ->  spectra, probes, vocabulary         (from gradients, encoder, weights)
 
 and of experiments that ask for them (`language.studies`), each by a stage of its name:
 
@@ -112,6 +112,12 @@ KINDS = {
         },
     ),
     "probes": Kind(stage="analyse", upstream=("weights", "gradients")),
+    "vocabulary": Kind(  # what cutting it again costs
+        stage="analyse",
+        upstream=("weights",),
+        schema=dict.fromkeys(("tokens", "surprisal"), ("split", "target"))
+        | dict.fromkeys(("perplexity", "perplexity_without"), ("split",)),
+    ),
     "types": Kind(stage="types", upstream=("encoder",)),
     "class_gradients": Kind(stage="classes", upstream=("encoder",)),
     "classes": Kind(stage="classes", upstream=("encoder",)),
@@ -140,6 +146,8 @@ def expected(experiment):
     made += ["gradients", "spectra"]
     if synthetic:
         made.append("probes")
+    if experiment.name == BASELINE and experiment.corpus.name == "ptb":
+        made.append("vocabulary")
     if experiment.gradients.controls:
         made.append("controls")
     if experiment.gradients.blocks:

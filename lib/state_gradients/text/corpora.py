@@ -10,20 +10,28 @@ taken from the folder that the environment variable ``STATE_GRADIENTS_CORPORA`` 
 both ways their hash is checked.
 """
 
+import functools
 import hashlib
 import json
 import os
 import zipfile
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
 from state_gradients.foundation import settings
-from state_gradients.text import synthetic
-from state_gradients.text.vocabulary import Text, Vocabulary, rank_types, read_lines
+from state_gradients.text import synthetic, tagged
+from state_gradients.text.vocabulary import (
+    Text,
+    Vocabulary,
+    decoded_lines,
+    end_lines,
+    rank_types,
+)
 
 RECIPE = 1  # raise it when `load` gives other ids for the same settings
 FOLDER_VARIABLE = "STATE_GRADIENTS_CORPORA"
@@ -37,10 +45,13 @@ class Source:
 
     base: str  # address of the folder that holds `files`, or `archive`
     folder: str  # its folder in STATE_GRADIENTS_CORPORA, and inside the archive
-    files: dict[str, str]  # split -> file name
+    files: dict[str, str] = field(default_factory=dict)  # split -> file name
     hashes: dict[str, str]  # file name -> "algorithm:hex digest"
     licence: str
-    archive: str | None = None  # the zip that holds `files`
+    archive: str | None = None  # the zip that holds `files`, or documents
+    documents: str | None = None  # who reads them: a name in `tagged.READERS`
+    by_hand: str | None = None  # how to get it, where there is no file to fetch
+    training_lines: int | None = None  # so many from the start; None takes all
     join_clitics: bool = False
     vocabulary_of: str | None = None  # another corpus whose types it shares
     tokens: dict[str, int] = field(default_factory=dict)  # expected, <eos> counted
@@ -83,9 +94,29 @@ _WIKITEXT_2 = Source(
     licence="Wikipedia text, CC BY-SA 3.0",
     tokens={"train": 2088628, "valid": 217646, "test": 245569},
 )
+_PTB_JOINED = replace(
+    _PTB, join_clitics=True, tokens={"train": 919710, "valid": 72895, "test": 81564}
+)
+_NLTK_DATA = (
+    "https://raw.githubusercontent.com/nltk/nltk_data/"
+    "5db857e6f7df11eabb5e5665836db9ec8df07e28/packages/corpora"
+)
 REGISTRY = {
-    "ptb": replace(
-        _PTB, join_clitics=True, tokens={"train": 919710, "valid": 72895, "test": 81564}
+    "ptb": _PTB_JOINED,
+    # Less of one text: the first half and the first quarter of its 42,068 lines. Types
+    # are those of the whole, of which some are then never trained on, for perplexities
+    # compare with one vocabulary only.
+    "ptb-half": replace(
+        _PTB_JOINED,
+        training_lines=21_034,
+        vocabulary_of="ptb",
+        tokens=_PTB_JOINED.tokens | {"train": 463341},
+    ),
+    "ptb-quarter": replace(
+        _PTB_JOINED,
+        training_lines=10_517,
+        vocabulary_of="ptb",
+        tokens=_PTB_JOINED.tokens | {"train": 231793},
     ),
     "ptb-split": _PTB,
     "wikitext-2": _WIKITEXT_2,
@@ -97,6 +128,45 @@ REGISTRY = {
         hashes={"wikitext-103-v1.zip": "md5:9ddaacaf6af0710eda8c456decff7832"},
         vocabulary_of="wikitext-2",  # as in the paper
         tokens={"train": 103227021, "valid": 217646, "test": 245569},
+    ),
+    "brown": Source(
+        base=_NLTK_DATA,
+        folder="tagged",
+        archive="brown.zip",
+        documents="brown",
+        hashes={
+            "brown.zip": "sha256:"
+            "9b275f9b3b95d7bd66ccfb7cd259f445a13bbe5d1f4107aba09fd3e8364bafa6"
+        },
+        licence="American English of 1961, redistribution permitted",
+        tokens={"train": 1097002, "valid": 60223, "test": 61307},
+    ),
+    "mac-morpho": Source(
+        base=_NLTK_DATA,
+        folder="tagged",
+        archive="mac_morpho.zip",
+        documents="mac-morpho",
+        hashes={
+            "mac_morpho.zip": "sha256:"
+            "1c6138beba28b9c71edfd4b54991c5e1cf36a4d6b0ad8c66f8aa27c57b07547b"
+        },
+        licence="Brazilian Portuguese news of 1994, with permission of NILC",
+        tokens={"train": 1193852, "valid": 30951, "test": 50044},
+    ),
+    "icepahc": Source(
+        base="https://github.com/antonkarl/icecorpus/tree/e1a9470b",
+        folder="tagged",
+        archive="icepahc.zip",
+        documents="icepahc",
+        by_hand="clone https://github.com/antonkarl/icecorpus and run `git archive "
+        "--format=zip --output=icepahc.zip e1a9470b finished` in it",
+        # of the documents: whoever packs them gets an archive of other bytes
+        hashes={
+            "icepahc.zip": "documents:"
+            "499fa4bb2628bc83ee16b6a082e2f2c7f010075e0174ff4aa980bc55497fd98a"
+        },
+        licence="Icelandic of 1150 to 2008, CC BY 4.0",
+        tokens={"train": 964654, "valid": 47978, "test": 44377},
     ),
 }
 
@@ -121,6 +191,11 @@ def _registered(corpus):
 def find(source, name):
     """Return the path of a source's file, or of the archive that holds it, checked."""
     folder = os.environ.get(FOLDER_VARIABLE)
+    if source.by_hand and not folder:
+        raise FileNotFoundError(
+            f"corpora: DIR/{source.folder}/{source.archive} must be put there by hand, "
+            f"and {FOLDER_VARIABLE}=DIR set, received no folder: {source.by_hand}."
+        )
     return _kept(source, name, folder) if folder else _fetched(source, name)
 
 
@@ -135,17 +210,22 @@ def _find(source, split):
 def _kept(source, name, folder):
     names = [n for n in (name, source.archive) if n in source.hashes]
     folder, address = Path(folder, source.folder), f"{source.base}/{names[-1]}"
+    how = source.by_hand or f"unset {FOLDER_VARIABLE} to fetch {address}"
     path = next((folder / n for n in names if (folder / n).is_file()), None)
     if path is None:
         raise FileNotFoundError(
             f"corpora: {folder} must hold {' or '.join(names)}, which is missing; put "
-            f"it there, or unset {FOLDER_VARIABLE} to fetch {address}."
+            f"it there, or {how}."
         )
     algorithm, known = source.hashes[path.name].split(":")
-    if (found := _file_hash(path, algorithm)) != known:
+    if algorithm == "documents":
+        found = tagged.digest(path, source.documents)
+    else:
+        found = _file_hash(path, algorithm)
+    if found != known:
         raise ValueError(
             f"corpora: {algorithm} of {path} must be {known}, received {found}: "
-            f"replace it by {address}."
+            f"replace it by {source.by_hand or address}."
         )
     return path
 
@@ -182,6 +262,31 @@ def _own(corpus, split):
     return path
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """The lines of a split, which can be read more than once, and where they stand."""
+
+    path: Path | zipfile.Path
+    read: Callable[[], Iterable[str]]
+
+
+def _texts(source, corpus):
+    """Return the `_Lines` of each split, whose files are found and checked."""
+    if source and source.documents:
+        path = find(source, source.archive)
+        lines = tagged.split(path, source.documents)
+        return {s: _Lines(path, functools.partial(iter, lines[s])) for s in SPLITS}
+    texts = {}
+    for split in SPLITS:
+        path = _find(source, split) if source else _own(corpus, split)
+        texts[split] = _Lines(path, functools.partial(decoded_lines, path))
+    return texts
+
+
+def _first_lines(text, number):
+    return _Lines(text.path, lambda: islice(text.read(), number))
+
+
 def load(corpus):
     """Read a corpus as ids.
 
@@ -210,15 +315,18 @@ def load(corpus):
         return replace(text, fingerprint=synthetic.fingerprint(corpus))
     read = fingerprint(corpus)
     # Every file is found and checked before the first is read.
-    files = {s: _find(source, s) if source else _own(corpus, s) for s in SPLITS}
-    types = files["train"]
+    texts = _texts(source, corpus)
+    if source and source.training_lines:
+        texts["train"] = _first_lines(texts["train"], source.training_lines)
+    types = texts["train"]
     if source and source.vocabulary_of:
-        types = _find(REGISTRY[source.vocabulary_of], "train")
+        types = _texts(REGISTRY[source.vocabulary_of], corpus)["train"]
     join = bool(source and source.join_clitics)
 
-    def tokens(file):
-        lines = read_lines(
-            file,
+    def tokens(text):
+        lines = end_lines(
+            text.read(),
+            text.path,
             join=join,
             repeat_eos=corpus.repeat_eos,
             eos_at_stops=corpus.eos_at_stops,
@@ -226,7 +334,7 @@ def load(corpus):
         return chain.from_iterable(lines)
 
     vocabulary = Vocabulary(rank_types(Counter(tokens(types)), corpus.vocabulary_size))
-    splits = {split: vocabulary.encode(tokens(file)) for split, file in files.items()}
+    splits = {split: vocabulary.encode(tokens(text)) for split, text in texts.items()}
     if fingerprint(corpus) != read:
         raise ValueError(
             f"corpora: the files of {corpus.name!r} must stay as they are while they "
@@ -254,11 +362,16 @@ def fingerprint(corpus):
         files, shared = source.hashes, source.vocabulary_of
     else:
         files, shared = {s: _file_hash(_own(corpus, s)) for s in SPLITS}, None
-    hashed = settings.hashed(corpus)
+    hashed, later = settings.hashed(corpus), {}
+    if source and source.training_lines:
+        later["training_lines"] = source.training_lines
+    if source and source.documents:
+        later["documents"] = [source.documents, tagged.RECIPE, tagged.SEED]
     made_by = {
         "recipe": RECIPE,
         "files": files,
         "vocabulary_of": shared and REGISTRY[shared].hashes,
         "join_clitics": bool(source and source.join_clitics),
     } | {name: hashed[name] for name in READING if name in hashed}
+    made_by |= later
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()

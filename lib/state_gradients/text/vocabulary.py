@@ -28,7 +28,44 @@ def join_clitics(words):
     return joined
 
 
-def read_lines(path, *, join=False, repeat_eos=1, eos_at_stops=False):
+def read_lines(path, **options):
+    """Yield each line's words and then its ``<eos>``, as :func:`end_lines` does.
+
+    Parameters
+    ----------
+    path : pathlib.Path or zipfile.Path
+        A text in UTF-8.
+    **options
+        Of :func:`end_lines`.
+
+    Raises
+    ------
+    ValueError
+        If a line is not UTF-8, or the text holds no word.
+    """
+    return end_lines(decoded_lines(path), path, **options)
+
+
+def decoded_lines(path):
+    """Yield each line of a text in UTF-8, its end included.
+
+    Raises
+    ------
+    ValueError
+        If a line is not UTF-8.
+    """
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:  # a byte order mark is no part of the first word
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"corpora: {path} must be UTF-8, received {error.reason} at byte "
+                    f"{error.start} of line {number}; convert it (see `iconv`)."
+                ) from None
+
+
+def end_lines(lines, path, *, join=False, repeat_eos=1, eos_at_stops=False):
     """Yield each line's words and then its ``<eos>``, a list of str.
 
     With `eos_at_stops` a line ends at each full stop between spaces as well, which is
@@ -39,8 +76,9 @@ def read_lines(path, *, join=False, repeat_eos=1, eos_at_stops=False):
 
     Parameters
     ----------
-    path : pathlib.Path or zipfile.Path
-        A text in UTF-8.
+    lines : iterable of str
+    path : path-like
+        Where they come from, for what is said of a text without words.
     join : bool, default False
         Whether to join clitics.
     repeat_eos : int, default 1
@@ -51,22 +89,14 @@ def read_lines(path, *, join=False, repeat_eos=1, eos_at_stops=False):
     Raises
     ------
     ValueError
-        If a line is not UTF-8, or the text holds no word.
+        If the text holds no word.
     """
     empty = True
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            try:  # a byte order mark is no part of the first word
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"corpora: {path} must be UTF-8, received {error.reason} at byte "
-                    f"{error.start} of line {number}; convert it (see `iconv`)."
-                ) from None
-            lines = f" {text.strip()} ".split(STOP) if eos_at_stops else [text]
-            for words in map(str.split, lines):
-                empty = empty and not words
-                yield (join_clitics(words) if join else words) + [EOS] * repeat_eos
+    for line in lines:
+        parts = f" {line.strip()} ".split(STOP) if eos_at_stops else [line]
+        for words in map(str.split, parts):
+            empty = empty and not words
+            yield (join_clitics(words) if join else words) + [EOS] * repeat_eos
     if empty:
         raise ValueError(
             f"corpora: {path} must hold words, received none; a split that is trained "

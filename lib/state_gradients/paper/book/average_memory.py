@@ -1,12 +1,18 @@
-"""Memory curves of several experiments on one axis, for the pages that compare them."""
+"""Memory curves of several experiments on one axis, for the pages that compare them.
+
+What is compared may be one experiment or several runs of one, which differ in their
+seeds. Then a curve is the mean over the runs there are, and its spread goes from the
+lowest to the highest of them.
+"""
 
 import pandas as pd
 import xarray as xr
 
-from state_gradients.paper.book.pages import has_run
+from state_gradients.paper.book.pages import as_runs, has_run
 from state_gradients.project import artifacts
 
 PAPER = slice(0, 49)  # the delays that the paper compares
+ENDS = ("observed", "lower", "upper")
 CURVES = ["memory", "total", "selectivity", "selectivity_5", "effective_rank"]
 
 
@@ -33,14 +39,90 @@ def lines(curves, dim):
     return xr.concat(bare, pd.Index(curves, name=dim))
 
 
-def curves_of(name, state):
-    """Return the whitened curves of one state at the paper's delays, (delay,)."""
-    data = whitened(name)[CURVES].sel(state_kind=state, delay=PAPER)
-    return data.reset_coords(drop=True)
+def curves_of(names, state):
+    """Return the whitened curves of one state at the paper's delays, (delay,).
+
+    Parameters
+    ----------
+    names : str or tuple of str
+        An experiment, or several runs of one, of which the mean is taken.
+    state : str
+    """
+    curves = _runs(names, state)
+    return curves.mean("run") if curves.sizes["run"] > 1 else curves.isel(run=0)
+
+
+def _runs(names, state):
+    """Return the curves of the runs there are, (run, delay)."""
+    found = [
+        whitened(name)[CURVES].sel(state_kind=state, delay=PAPER)
+        for name in as_runs(names)
+        if has_run(name)
+    ]
+    bare = [curves.reset_coords(drop=True) for curves in found]
+    return xr.concat(bare, "run", combine_attrs="override")
+
+
+def _that_ran(members):
+    return {
+        label: member
+        for label, member in members.items()
+        if any(map(has_run, as_runs(member[0])))
+    }
 
 
 def together(members):
     """Put the curves of what has been run on one axis.
+
+    Parameters
+    ----------
+    members : dict of str to (str or tuple of str, str)
+        Experiment, or several runs of one, and state by what a figure calls them.
+
+    Returns
+    -------
+    xarray.Dataset of shape (experiment, delay), or an empty dict if none has been run
+    """
+    found = {label: curves_of(*m) for label, m in _that_ran(members).items()}
+    return found and xr.concat(found.values(), pd.Index(found, name="experiment"))
+
+
+def spread(members):
+    """Return the lowest and the highest run of each member, None if none has been run.
+
+    Returns
+    -------
+    xarray.Dataset or None
+        ``lower`` and ``upper`` of shape (quantity, experiment, delay).
+    """
+    found = {label: _runs(*m) for label, m in _that_ran(members).items()}
+    if not found:
+        return None
+    names = pd.Index(found, name="experiment")
+    ends = {
+        "lower": xr.concat([runs.min("run") for runs in found.values()], names),
+        "upper": xr.concat([runs.max("run") for runs in found.values()], names),
+    }
+    return xr.Dataset({end: data.to_array("quantity") for end, data in ends.items()})
+
+
+def count_runs(members):
+    """Say of each member how many of its runs there are, as text.
+
+    Returns
+    -------
+    str
+        For example "LSTM: 3 of 3, GRU: 1 of 3".
+    """
+    parts = []
+    for label, (names, _) in members.items():
+        runs = as_runs(names)
+        parts.append(f"{label}: {sum(map(has_run, runs))} of {len(runs)}")
+    return ", ".join(parts)
+
+
+def bands(members):
+    """Put the intervals of what has been run on one axis, as :func:`together`.
 
     Parameters
     ----------
@@ -49,27 +131,37 @@ def together(members):
 
     Returns
     -------
-    xarray.Dataset of shape (experiment, delay), or an empty dict if none has been run
+    xarray.Dataset or None
+        ``lower`` and ``upper`` of shape (experiment, delay, quantity); NaN for an
+        experiment without intervals, None if there are no others.
     """
-    found = {label: curves_of(*m) for label, m in members.items() if has_run(m[0])}
-    return found and xr.concat(found.values(), pd.Index(found, name="experiment"))
+    found = {}
+    for label, (name, state) in members.items():
+        if has_run(name, "intervals"):
+            band = whitened(name, "intervals")[["lower", "upper"]]
+            band = band.sel(state_kind=state, delay=PAPER)
+            found[label] = band.reset_coords(drop=True)
+    if not found:
+        return None
+    both = xr.concat(found.values(), pd.Index(found, name="experiment"))
+    return both.reindex(experiment=[*_that_ran(members)])
 
 
-def bands(members):
-    """Put the intervals of what has been run on one axis, as :func:`together`.
+def interval_of(name, state):
+    """Return the intervals of one state's curves at the paper's delays.
 
     Returns
     -------
     xarray.Dataset
-        ``lower`` and ``upper`` of shape (experiment, delay, quantity).
+        ``observed``, ``lower`` and ``upper`` of shape (normalization, delay, quantity);
+        without intervals ``observed`` alone.
     """
-    found = {}
-    for label, (name, state) in members.items():
-        if has_run(name):
-            band = whitened(name, "intervals")[["lower", "upper"]]
-            band = band.sel(state_kind=state, delay=PAPER)
-            found[label] = band.reset_coords(drop=True)
-    return xr.concat(found.values(), pd.Index(found, name="experiment"))
+    if has_run(name, "intervals"):
+        found = artifacts.load(name, "intervals").isel(group=0)
+    else:
+        curves = artifacts.load(name, "spectra").isel(group=0)[CURVES]
+        found = curves.to_array("quantity").to_dataset(name="observed")
+    return found.sel(state_kind=state, delay=PAPER)
 
 
 def within(interval, quantity, delay, *, normalization=-1):
@@ -78,7 +170,7 @@ def within(interval, quantity, delay, *, normalization=-1):
     Parameters
     ----------
     interval : Dataset
-        ``observed``, ``lower``, ``upper`` of shape (normalization, delay, quantity).
+        Of :func:`interval_of`; the text of one without intervals has none.
     quantity : str
     delay : int
         The place along the curve; -1 is the longest delay.
@@ -86,5 +178,5 @@ def within(interval, quantity, delay, *, normalization=-1):
         0 is raw, -1 whitened.
     """
     one = interval.sel(quantity=quantity).isel(normalization=normalization, delay=delay)
-    numbers = [float(one[end]) for end in ("observed", "lower", "upper")]
-    return "{:.3g} [{:.3g}, {:.3g}]".format(*numbers)
+    value, *ends = (f"{float(one[end]):.3g}" for end in ENDS if end in one)
+    return f"{value} [{', '.join(ends)}]" if ends else value

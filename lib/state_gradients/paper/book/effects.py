@@ -24,7 +24,8 @@ def told_effect(name, baseline):
     """Say what an experiment changes in the test perplexity, or how to find out."""
     effect = perplexity_effect(name, baseline)
     if np.isnan(effect):
-        return f"not measured yet: state-gradients reproduce {name}"
+        run = next(x for x in (baseline, name) if not has_run(x, "training"))
+        return f"not measured yet: state-gradients reproduce {run}"
     return f"{effect:+.1f} test perplexity"
 
 
@@ -41,3 +42,43 @@ def cut_effect(baseline, delays=(10, 25, 50)):
     change = memory.sel(control="window 200") / memory.sel(control="text") - 1
     rows = (100 * change.sel(delay=[*delays])).to_series().items()
     return "memory " + ", ".join(f"{x:+.1f} % (delay {d})" for d, x in rows)
+
+
+def vocabulary_effect(baseline):
+    """Say what the perplexities are without what another cut of the vocabulary keeps.
+
+    Parameters
+    ----------
+    baseline : str
+        An experiment with the artifact ``vocabulary``.
+    """
+    cost = artifacts.load(baseline, "vocabulary")
+    parts = [
+        f"{split} {float(at['perplexity']):.1f} becomes "
+        f"{float(at['perplexity_without']):.1f}"
+        for split, at in ((name, cost.sel(split=name)) for name in ("valid", "test"))
+    ]
+    return "perplexity without the targets lost by it: " + ", ".join(parts)
+
+
+def sixth_direction(baseline, delays=(40, 49)):
+    """Say how the share of the best directions grows when six are taken for five.
+
+    Parameters
+    ----------
+    baseline : str
+        An LSTM.
+    delays : (int, int)
+        The first and the last over which the share is averaged.
+    """
+    cell = whitened(baseline).sel(state_kind="cell", delay=slice(*delays))
+    shares = (
+        float(
+            (cell["s"].isel(component=slice(n)).sum("component") / cell["total"]).mean()
+        )
+        for n in (5, 6)
+    )
+    first, last = delays
+    return "share of five {:.3f}, of six {:.3f} ".format(*shares) + (
+        f"(delays {first} to {last})"
+    )

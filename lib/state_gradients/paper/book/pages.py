@@ -59,21 +59,33 @@ def has_run(name, kind="spectra", *, root=None):
     return artifacts.path(name, kind, root=root).is_file()
 
 
+def runs_of(name):
+    """Return an experiment and, where they are defined, its seeds 1 and 3, a tuple."""
+    known = settings.experiment_names()
+    others = (f"{name}-seed1", f"{name}-seed3")
+    return (name, *(other for other in others if other in known))
+
+
+def as_runs(names):
+    """Return one experiment's name, or those of several runs, as a tuple."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
 def missing(members):
-    """Say which experiments of a comparison have not been run, with their commands.
+    """Say which experiments of a comparison have not been run; if all have, nothing.
 
     Parameters
     ----------
-    members : dict of str to (str, str)
-        Experiment and state by what a figure calls them.
+    members : dict of str to (str or tuple of str, str)
+        Experiment, or several runs of one, and state by what a figure calls them.
 
     Returns
     -------
-    IPython.display.Markdown
+    IPython.display.Markdown or None
     """
-    names = dict.fromkeys(name for name, state in members.values())
+    names = dict.fromkeys(run for runs, _ in members.values() for run in as_runs(runs))
     lines = [f"- `state-gradients reproduce {x}`" for x in names if not has_run(x)]
-    return Markdown("\n".join(["Not run yet:", "", *lines] if lines else ["All run."]))
+    return Markdown("\n".join(["Not run yet:", "", *lines])) if lines else None
 
 
 def twin_of(name, *, root=None):
@@ -110,6 +122,22 @@ def about_twin(name, *, root=None):
         f"**`{name}` has no untrained twin here.** Figures show the trained network "
         "alone, and what the text says of its twin stays open. To compare: "
         f"{define}run `state-gradients reproduce {twin}`."
+    )
+
+
+def about_intervals(name, *, root=None):
+    """Say that an experiment has no intervals, and how to get them; else nothing.
+
+    Returns
+    -------
+    IPython.display.Markdown or None
+    """
+    if has_run(name, "intervals", root=root):
+        return None
+    return Markdown(
+        f"**`{name}` has no intervals.** Figures have no bands, and numbers no "
+        "brackets. To have them, set `gradients: {blocks: 64}` and run "
+        f"`state-gradients reproduce {name}`."
     )
 
 
