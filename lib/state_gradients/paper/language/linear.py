@@ -124,15 +124,15 @@ def tasks(tags):
 
 def _task(seen, classes):
     """Return the pairs of a row whose classes are unions of tags."""
-    types, labels = [], []
-    for label, tags in enumerate(classes.values()):
-        held = [tag for tag in tags if tag in seen["tag"]]
-        _, of_class = np.nonzero(seen.sel(tag=held).values)
-        types.append(of_class)
-        labels.append(np.full(len(of_class), label))
-    return Task(
-        types=np.concatenate(types), labels=np.concatenate(labels), names=[*classes]
-    )
+    pairs = [
+        (k, label)
+        for label, tags in enumerate(classes.values())
+        for tag in tags
+        if tag in seen["tag"]
+        for k in np.flatnonzero(seen.sel(tag=tag).values)
+    ]
+    types, labels = np.array(pairs, int).reshape(-1, 2).T
+    return Task(types=types, labels=labels, names=[*classes])
 
 
 def _of_halves(sides):
