@@ -237,6 +237,12 @@ def analyse(name: Name):
 
 
 @_command
+def linear(name: Name):
+    """Tell parts of speech apart in the embeddings by a linear classifier (Table 3)."""
+    _run_stage("linear", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

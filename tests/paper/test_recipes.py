@@ -30,6 +30,7 @@ from state_gradients.engine import means
 from state_gradients.foundation import settings
 from state_gradients.models import checkpoints, language_model
 from state_gradients.paper import stages
+from state_gradients.paper.language import linear
 from state_gradients.paper.synthetic import study
 from state_gradients.project import artifacts, kinds
 from state_gradients.text import corpora, synthetic
@@ -73,6 +74,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "intervals": 1e-4,  # the spread of these means, about a tenth of them
     "spectra": 1e-6,  # float64, and vectors kept in float32: 6e-8
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
+    "linear": 1e-9,  # counts, and their intervals
 }
 
 
@@ -230,6 +232,22 @@ def probed(name):
     return {"probes": found}
 
 
+def told_apart(_):
+    """Table 3 of three clouds of types, of which one has two tags."""
+    rng = np.random.default_rng(12)
+    seen = np.repeat(np.eye(3, dtype=int), 60, axis=1)
+    seen[2, :30] = 1
+    coords = {"tag": ["NN", "NNS", "VB"], "vocabulary": [f"w{k}" for k in range(180)]}
+    tags = xr.Dataset({"n_tagged": (("tag", "vocabulary"), seen)}, coords=coords)
+    centres = np.array([[0.0, 0, 0], [2.5, 0, 1], [0, 2.5, -1]])
+    table = seen.T @ centres + rng.normal(size=(180, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear, "STRENGTHS", (0.4, 1.0))
+        rows = linear.tasks(tags)
+        made = linear.measure(table, rng.normal(size=180), rows, seed=1)
+    return {"linear": made}
+
+
 CASES = {
     ("train", "sgd"): trained,
     ("train", "adagrad"): trained,
@@ -243,6 +261,7 @@ CASES = {
     ("analyse", "lstm"): decomposed,
     ("analyse", "one-hot"): decomposed,
     ("analyse", "new-tokens"): probed,
+    ("linear", "clouds"): told_apart,
 }
 
 

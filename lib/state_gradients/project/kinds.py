@@ -122,7 +122,20 @@ KINDS = {
     "class_gradients": Kind(stage="classes", upstream=("encoder",)),
     "classes": Kind(stage="classes", upstream=("encoder",)),
     "properties": Kind(stage="properties", upstream=("class_gradients", "weights")),
-    "linear": Kind(stage="linear", upstream=("encoder",)),
+    "linear": Kind(
+        stage="linear",
+        upstream=("encoder",),
+        schema={
+            "accuracy": ("row", "split", "part"),
+            "accuracy_lower": ("row", "split", "part"),
+            "accuracy_upper": ("row", "split", "part"),
+            "balanced_accuracy": ("row", "split", "part"),
+            "majority_rate": ("row", "split", "part"),
+            "frequency_accuracy": ("row", "split", "part"),
+            "n_pairs": ("row", "split", "part"),
+            "n_classes": ("row",),
+        },
+    ),
     "positions": Kind(stage="positions", upstream=("weights",)),
 }
 NEED_WEIGHTS = {"properties", "positions"}  # studies that read the predictions

@@ -1,6 +1,6 @@
 """The language models: Section 4.3.1, Table 2 and note 3."""
 
-from state_gradients.paper.claims.registry import by_ledger, not_judged
+from state_gradients.paper.claims.registry import by_ledger, claim, not_judged
 
 not_judged(
     "C054",
@@ -122,14 +122,32 @@ not_judged(
     "test PPL ratios 0.961 and 0.947 published",
     where="6",
 )
-not_judged(
+
+
+@claim(
     "C071",
     "O",
     "Embeddings from the larger corpus are more linearly separable than embeddings "
     "from PTB.",
-    "Table 3 probe on both",
+    "Table 3 on GloVe (in the place of embeddings of 110 million words of the Wall "
+    "Street Journal) and on trained embeddings of 50 components: rows that GloVe wins",
     where="4.3.1",
+    experiments=("ptb-lstm-256-glove",),
+    beside=("ptb-lstm-256-e50",),
+    holds_if="GloVe above in more than three quarters of the rows",
 )
+def larger_corpora_separate_better(artifact):
+    """Compare test accuracies, split by type, row by row."""
+    accuracy = [
+        artifact("linear", of=of)["accuracy"].sel(split="by type", part="test")
+        for of in ("ptb-lstm-256-glove", "ptb-lstm-256-e50")
+    ]
+    difference = accuracy[0] - accuracy[1]
+    share = float((difference > 0).mean())
+    values = {"share of rows": share, "mean difference": float(difference.mean())}
+    return values, share > 0.75
+
+
 by_ledger(
     "C072",
     "N",
