@@ -292,6 +292,38 @@ def test_settings_that_the_model_does_not_have(folder):
     assert "received 2" in refused("--max-delay", "2", "--layer", "2")
 
 
+EDITED = ["model.keras", "text.txt", "vocabulary.txt"]
+
+
+def edited_when(monkeypatch, name, file):
+    """Edit a file when a function of the module is called."""
+    function = getattr(inspection, name)
+
+    def edit_and_call(*arguments, **options):
+        with Path(file).open("a") as opened:
+            opened.write("a\n" if file == "text.txt" else "\n")
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(inspection, name, edit_and_call)
+
+
+@pytest.mark.parametrize("file", EDITED)
+def test_a_file_that_is_edited_while_it_is_read_is_refused(folder, monkeypatch, file):
+    edited_when(monkeypatch, "read_vocabulary", file)
+    assert f"received {file} changed meanwhile" in refused("--max-delay", "2")
+
+
+@pytest.mark.parametrize("file", EDITED)
+def test_a_file_that_is_edited_later_is_recorded_as_read(folder, monkeypatch, file):
+    before = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    edited_when(monkeypatch, "inspect_model", file)
+    done = asked("--max-delay", "2")
+    assert done.exit_code == 0, done.stderr
+    attrs = inspection.read("inspection-model").attrs
+    assert attrs[f"{file.split('.')[0]}_sha256"] == before
+    assert hashlib.sha256(Path(file).read_bytes()).hexdigest() != before
+
+
 def test_dependent_embeddings_leave_the_raw_curves_and_a_note(folder):
     save("wide.keras", size=9)  # 7 types span 6 dimensions
     done = asked("--max-delay", "2", model="wide.keras")

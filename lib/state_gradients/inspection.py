@@ -265,6 +265,12 @@ def inspect_files(
     xarray.Dataset
         Its attributes say what it was made from, how the text was read, by what, and
         when.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a file is not there or cannot be read so, changes while it is read, or does
+        not fit the others.
     """
     reading = reading or texts.Reading()
     model, paths = _file(model, "model"), text if isinstance(text, list) else [text]
@@ -282,6 +288,7 @@ def inspect_files(
     if encoded is None:
         _require_as_the_layer_reads(types, reading, length)
         encoded = _encode(files, types, reading)
+    _require_unchanged(made_from, _made_from(model, paths, files, vocabulary))
     ids, n_unknown = encoded
     rows = texts.arrange(ids, reading, length=length, masks=network.masks)
     _require_reach(rows, max_delay, paths, network.masks)
@@ -321,6 +328,17 @@ def _made_from(model, paths, files, vocabulary):
         names["vocabulary"] = path.name
         names["vocabulary_sha256"] = provenance.file_hash(path)
     return names
+
+
+def _require_unchanged(before, after):
+    """Refuse files that were edited while they were read."""
+    changed = [name for name in before if before[name] != after[name]]
+    if changed:
+        names = [before[name.removesuffix("_sha256")] for name in changed]
+        raise ValueError(
+            "inspection: the files must stay as they are until they are read, received "
+            f"{', '.join(names)} changed meanwhile; run inspect again."
+        )
 
 
 def _encode(files, vocabulary, reading):
