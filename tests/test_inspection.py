@@ -1,7 +1,9 @@
 """A model that another process has built and saved, and each way to get it wrong."""
 
+import errno
 import hashlib
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -364,6 +366,27 @@ def test_a_failed_write_leaves_the_old_files(folder, curves, monkeypatch):
 
     monkeypatch.setattr(xr.Dataset, "to_netcdf", full)
     with pytest.raises(OSError, match="no space left"):
+        inspection.write(2 * curves, "made")
+    assert {path: path.read_bytes() for path in Path("made").iterdir()} == before
+
+
+@pytest.mark.parametrize("n_syncs", range(4))
+def test_a_disk_that_fills_up_leaves_all_old_files(
+    folder, curves, monkeypatch, n_syncs
+):
+    inspection.write(curves, "made")
+    before = {path: path.read_bytes() for path in Path("made").iterdir()}
+    synced = []
+
+    def sync(handle):
+        synced.append(handle)
+        if len(synced) > n_syncs:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with pytest.raises(
+        OSError, match=r"^made/\w+\.\w+.* must be written whole, .*No sp"
+    ):
         inspection.write(2 * curves, "made")
     assert {path: path.read_bytes() for path in Path("made").iterdir()} == before
 

@@ -3,7 +3,6 @@
 MODEL.keras, text, vocabulary -> ids -> mean state gradients -> sigma_1, selectivity
 """
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from state_gradients import figures
 from state_gradients.analysis.summary import spectra_of
-from state_gradients.foundation.atomic import replacing
+from state_gradients.foundation.atomic import replacing_all
 from state_gradients.foundation.loading import load_keras
 from state_gradients.models import saved
 from state_gradients.project import provenance
@@ -421,8 +420,7 @@ def write(curves, folder):
     figures.plot_memory(named, ax=left)
     figures.plot_selectivity(curves, ax=right)
     paths = [Path(folder, name) for name in ("memory.png", "memory.csv", "spectra.nc")]
-    with contextlib.ExitStack() as stack:  # the old files stay until all are written
-        picture, rows, data = (stack.enter_context(replacing(path)) for path in paths)
+    with replacing_all(paths) as (picture, rows, data):
         figure.savefig(picture, dpi=160)
         table(curves).to_csv(rows, index=False)
         provenance.write(curves, data)
