@@ -73,9 +73,8 @@ def test_several_files_are_replaced_all_or_none(tmp_path, monkeypatch, n_syncs):
 def test_the_file_is_named_once_where_one_is_written_for_another(tmp_path, full_disk):
     path = tmp_path / "page"
     full = pytest.raises(OSError, match="No space left")
-    with full_disk(), full as caught, replacing_all([path]) as (outer,):
-        with replacing(outer) as inner:
-            inner.write_text("after")
+    with full_disk(), full as caught, replacing(path) as outer, replacing(outer) as one:
+        one.write_text("after")
     assert str(caught.value).count("must be written whole") == 1
     assert str(caught.value).startswith(f"{path} must")
 
