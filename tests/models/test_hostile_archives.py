@@ -342,6 +342,9 @@ ELSEWHERE = {
     "4,000,000,000,000 bytes that are not in the file": lambda file, place, other: (
         file.create_dataset(place, (10**6, 10**6), "f4", chunks=(100, 100))
     ),
+    "4,000,000 bytes that are not in the file": lambda file, place, other: (
+        file.create_dataset(place, data=np.zeros(10**6, "f4"), compression="gzip")
+    ),
 }
 
 
