@@ -1,7 +1,9 @@
 """A model that another process has built and saved, and each way to get it wrong."""
 
+import errno
 import hashlib
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -416,6 +418,38 @@ def test_a_file_edited_while_it_is_read_is_refused(folder, monkeypatch, file):
     assert not Path("inspection-model").exists()
 
 
+EDITED = ["model.keras", "text.txt", "vocabulary.txt"]
+
+
+def edited_when(monkeypatch, name, file):
+    """Edit a file when a function of the module is called."""
+    function = getattr(inspection, name)
+
+    def edit_and_call(*arguments, **options):
+        with Path(file).open("a") as opened:
+            opened.write("a\n" if file == "text.txt" else "\n")
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(inspection, name, edit_and_call)
+
+
+@pytest.mark.parametrize("file", EDITED)
+def test_a_file_that_is_edited_while_it_is_read_is_refused(folder, monkeypatch, file):
+    edited_when(monkeypatch, "read_vocabulary", file)
+    assert f"received {file} changed meanwhile" in refused("--max-delay", "2")
+
+
+@pytest.mark.parametrize("file", EDITED)
+def test_a_file_that_is_edited_later_is_recorded_as_read(folder, monkeypatch, file):
+    before = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    edited_when(monkeypatch, "inspect_model", file)
+    done = asked("--max-delay", "2")
+    assert done.exit_code == 0, done.stderr
+    attrs = inspection.read("inspection-model").attrs
+    assert attrs[f"{file.split('.')[0]}_sha256"] == before
+    assert hashlib.sha256(Path(file).read_bytes()).hexdigest() != before
+
+
 def test_dependent_embeddings_leave_the_raw_curves_and_a_note(folder):
     save("wide.keras", size=9)  # 7 types span 6 dimensions
     done = asked("--max-delay", "2", model="wide.keras")
@@ -456,6 +490,27 @@ def test_a_failed_write_leaves_the_old_files(folder, curves, monkeypatch):
 
     monkeypatch.setattr(xr.Dataset, "to_netcdf", full)
     with pytest.raises(OSError, match="no space left"):
+        inspection.write(2 * curves, "made")
+    assert {path: path.read_bytes() for path in Path("made").iterdir()} == before
+
+
+@pytest.mark.parametrize("n_syncs", range(4))
+def test_a_disk_that_fills_up_leaves_all_old_files(
+    folder, curves, monkeypatch, n_syncs
+):
+    inspection.write(curves, "made")
+    before = {path: path.read_bytes() for path in Path("made").iterdir()}
+    synced = []
+
+    def sync(handle):
+        synced.append(handle)
+        if len(synced) > n_syncs:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with pytest.raises(
+        OSError, match=r"^made/\w+\.\w+.* must be written whole, .*No sp"
+    ):
         inspection.write(2 * curves, "made")
     assert {path: path.read_bytes() for path in Path("made").iterdir()} == before
 

@@ -3,7 +3,6 @@
 MODEL.keras, text, vocabulary -> ids -> mean state gradients -> sigma_1, selectivity
 """
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from state_gradients import figures
 from state_gradients.analysis.summary import spectra_of
-from state_gradients.foundation.atomic import replacing
+from state_gradients.foundation.atomic import replacing_all
 from state_gradients.foundation.checks import in_own_name
 from state_gradients.foundation.loading import load_keras
 from state_gradients.models import saved
@@ -267,6 +266,12 @@ def inspect_files(
     xarray.Dataset
         Its attributes say what it was made from, how the text was read, by what, and
         when.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a file is not there or cannot be read so, changes while it is read, or does
+        not fit the others.
     """
     reading = reading or texts.Reading()
     model, paths = _file(model, "model"), text if isinstance(text, list) else [text]
@@ -416,8 +421,7 @@ def write(curves, folder):
     figures.plot_memory(named, ax=left)
     figures.plot_selectivity(curves, ax=right)
     paths = [Path(folder, name) for name in ("memory.png", "memory.csv", "spectra.nc")]
-    with contextlib.ExitStack() as stack:  # the old files stay until all are written
-        picture, rows, data = (stack.enter_context(replacing(path)) for path in paths)
+    with replacing_all(paths) as (picture, rows, data):
         figure.savefig(picture, dpi=160)
         table(curves).to_csv(rows, index=False)
         provenance.write(curves, data)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.optimize import minimize_scalar
 
-from state_gradients.analysis import spectra
+from state_gradients.analysis import spectra, summary
 from state_gradients.analysis.whitening import fit_whitening
 
 EPS = np.finfo(np.float64).eps
@@ -383,6 +383,36 @@ def test_a_moment_of_other_positions_is_refused(moments):
     _, mean, second = moments
     with pytest.raises(ValueError, match=r"coherence: sigma_1 .* received .* both raw"):
         spectra.coherence(mean, 0.1 * second)
+
+
+@pytest.mark.parametrize("scale", [1e-14, 1e-17, 3e-19, 1e-20, 1e-30, 0])
+def test_coherence_is_missing_where_float32_lost_the_squares(rng, scale):
+    each = np.float32(scale * rng.normal(size=(11, 64, 3)))
+    products = each.swapaxes(1, 2) @ each
+    products[np.abs(products) < np.finfo(np.float32).tiny] = 0  # as TensorFlow does
+    mean, moment = each.mean(axis=0, dtype=float), products.mean(axis=0, dtype=float)
+    share = spectra.coherence(mean, moment)["coherence"]
+    # 192 tiny, a thousandth of which is 1e-3: sqrt(1e3 * 192 * 1.2e-38) = 4.7e-17
+    assert np.isnan(share) == (scale < 1e-17)
+    assert share.attrs.get("missing", "").startswith("where") == (scale < 1e-17)
+    if scale >= 1e-17:
+        rms = np.linalg.norm(each.reshape(-1, 3) / np.sqrt(11), 2)
+        np.testing.assert_allclose(share, np.linalg.svdvals(mean)[0] / rms, rtol=1e-3)
+
+
+@pytest.mark.parametrize("spread", [1e-3, 1, 1e3])
+def test_a_mean_whose_squares_float32_lost_has_spectra_whitened_or_not(rng, spread):
+    each = np.float32(5e-20 * rng.normal(size=(11, 1, 64, 3)))
+    moment = (each.swapaxes(2, 3) @ each).mean(axis=0, dtype=float)
+    dims = ("delay", "state", "embedding")
+    curves = summary.spectra_of(
+        xr.DataArray(each.mean(axis=0, dtype=float), dims=dims),
+        spread * rng.normal(size=(20, 3)),
+        xr.DataArray(0.5 * moment, dims=("delay", "embedding", "embedding_2")),
+    )
+    assert curves["coherence"].isnull().all()
+    assert curves["coherence"].attrs["missing"]
+    assert (curves["memory"] > 0).all()
 
 
 def test_property_direction_is_the_whitened_difference_of_means(rng):

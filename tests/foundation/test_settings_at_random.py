@@ -18,11 +18,13 @@ NAMES = [
     for field in dataclasses.fields(cls)
 ]
 CHOICES = ("lstm", "gru", "rnn", "sgd", "frozen", "valid", "cell", "hidden", "all")
+# Both sides of every bound, often: a setting is drawn once in forty.
+EDGES = (-1, 0, 1, 3, 2**31 - 1, 2**31, 10**400)
 SCALARS = (
     st.none()
     | st.booleans()
     | st.integers()
-    | st.sampled_from((-1, 0, 1, 3, 2**31 - 1, 2**31, 10**400))
+    | st.sampled_from(EDGES)
     | st.floats()
     | st.sampled_from(CHOICES)
     | st.text(max_size=5)
@@ -43,10 +45,15 @@ def holds(experiment):
     model, recipe, wanted = experiment.model, experiment.training, experiment.gradients
     whole = [model.units, model.layers, model.embedding_size, recipe.batch_size]
     whole += [recipe.num_steps, recipe.patience, experiment.corpus.repeat_eos]
+    counts = [experiment.corpus.seed, recipe.seed, recipe.decay_after]
+    counts += [recipe.max_epochs, wanted.max_delay]
+    counts += [experiment.corpus.vocabulary_size or 0]
+    perhaps = [n for n in (wanted.window, wanted.blocks) if n is not None]
     rates = [model.dropout, model.embedding_dropout]
     amounts = [model.initial_range, recipe.learning_rate, recipe.clip_norm]
     return (
-        all(type(n) is int and 1 <= n < 2**31 for n in whole)
+        all(type(n) is int and 1 <= n < 2**31 for n in whole + perhaps)
+        and all(type(n) is int and 0 <= n < 2**31 for n in counts)
         and all(type(rate) is float and 0 <= rate < 1 for rate in rates)
         and all(math.isfinite(a) and a >= 0 and type(a) is float for a in amounts)
         and model.cell in ("lstm", "gru", "rnn")
@@ -70,6 +77,19 @@ def test_settings_are_right_or_refused(values):
         experiment = settings.Experiment(name="any", **built)
     except ValueError as error:
         assert "\n" not in str(error) and len(str(error)) < 500
+    else:
+        assert holds(experiment)
+
+
+@MANY
+@given(at=st.sampled_from(NAMES), value=st.sampled_from(EDGES))
+def test_numbers_at_the_bounds_are_right_or_refused(at, value):
+    group, name = at
+    try:
+        built = settings.GROUPS[group](**{name: value})
+        experiment = settings.Experiment(name="any", **{group: built})
+    except ValueError as error:
+        assert len(str(error)) < 500
     else:
         assert holds(experiment)
 

@@ -1,5 +1,6 @@
 """The language model: names, initial weights, round trips."""
 
+import keras
 import numpy as np
 import pytest
 from scipy import stats
@@ -93,3 +94,16 @@ def test_weights_round_trip_and_unknown_names_are_refused():
         language_model.set_weights(two, wrong)
     unchanged = language_model.weights(two)["logits.bias"]
     np.testing.assert_array_equal(unchanged, language_model.weights(one)["logits.bias"])
+
+
+@pytest.mark.parametrize(
+    "policy", ["mixed_float16", "mixed_bfloat16", "bfloat16", "int8_from_float32"]
+)
+def test_another_precision_than_results_are_kept_for_is_refused(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        with pytest.raises(ValueError, match=f"Keras must compute .* '{policy}"):
+            language_model.build_language_model(settings.Model(units=3), 7)
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -235,10 +235,10 @@ SIGNALS = {"SIGINT": 130, "SIGTERM": 143}
 WAITING = """
 import time
 from state_gradients import cli
-from state_gradients.project import artifacts, provenance
+from state_gradients.project import provenance
 
-def wait(*arguments, **options):
-    with provenance.replacing(artifacts.path("mine", "gradients")) as temporary:
+def wait(dataset, path, **options):
+    with provenance.replacing(path) as temporary:
         temporary.write_bytes(b"half")
         print("waiting", flush=True)
         time.sleep(600)
@@ -295,18 +295,22 @@ def test_a_training_that_is_stopped_says_what_stays(project, name, command):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("command", ["extract", "analyse"])
 @pytest.mark.parametrize("name", SIGNALS)
-def test_an_extraction_that_is_stopped_leaves_nothing_half_written(project, name):
-    stages.run_train(settings.load_experiment("mine"), progress=False)
+def test_a_stage_that_is_stopped_leaves_nothing_half_written(project, name, command):
+    experiment = settings.load_experiment("mine")
+    stages.run_train(experiment, progress=False)
+    if command == "analyse":
+        stages.run_extract(experiment)
     before = _files(project)
-    process = _started("-c", WAITING, "extract", "mine")
+    process = _started("-c", WAITING, command, "mine")
     assert process.stdout.readline() == "waiting\n"
     process.send_signal(getattr(signal, name))
     _, said = process.communicate(timeout=60)
     assert process.returncode == SIGNALS[name], said
     assert said.splitlines()[-1] == (
         "mine: stopped; the checkpoint of epoch 2 stays; go on with "
-        "`state-gradients extract mine`."
+        f"`state-gradients {command} mine`."
     )
     assert "Traceback" not in said
     assert _files(project) == before

@@ -1,4 +1,5 @@
 import os
+import sys
 
 import nbformat
 import pytest
@@ -171,6 +172,35 @@ def test_what_is_not_a_page_is_refused_before_anything_runs(project, text, messa
     with pytest.raises(ValueError, match=message):
         render(root=project)
     assert not (project / "book").exists()
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_page_that_there_was(project, full_disk, monkeypatch):
+    for name in ("STATE_GRADIENTS_ROOT", "MPLBACKEND", "PYTHONHASHSEED"):
+        monkeypatch.setenv(name, "")  # put back after the page has set it
+    source = project / "notebooks" / "page.md"
+    target = project / "book" / "sections" / "page.ipynb"
+    target.parent.mkdir(parents=True)
+    target.write_text("before")
+    full = f"{target} must be written whole, received 'No space left"
+    with full_disk(), pytest.raises(OSError, match=full):
+        rendering._run(source, target, {}, "hash", project)
+    assert [*target.parent.iterdir()] == [target]
+    assert target.read_text() == "before"
+    rendering._run(source, target, {}, "hash", project)
+    assert printed(target).startswith("first 3 {")
+
+
+def test_a_project_that_cannot_be_written_is_refused_before_a_page_runs(
+    project, monkeypatch
+):
+    if not sys.platform.startswith("linux"):
+        pytest.skip("needs a folder in which nobody can write, as /proc is")
+    (project / "book").mkdir()
+    (project / "book" / "sections").symlink_to("/proc")
+    monkeypatch.setattr(rendering, "_run_all", lambda *a: pytest.fail("a page runs"))
+    with pytest.raises(OSError, match=r"render: the folder .*sections must be writabl"):
+        render(root=project)
 
 
 def test_unknown_names_are_refused_with_the_nearest(project):

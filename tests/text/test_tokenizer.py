@@ -62,3 +62,33 @@ def test_json_in_json_and_what_is_no_tokenizer():
     ):
         with pytest.raises(ValueError, match=r"what tokenizer.to_json\(\)"):
             tokenizer_from_json(json.dumps(other))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("num_words", "5"),
+        ("num_words", True),
+        ("num_words", 10**400),
+        ("split", None),
+        ("split", ""),
+        ("filters", 5),
+        ("lower", "no"),
+        ("char_level", 0),
+        ("oov_token", ["a"]),
+        ("word_index", json.dumps({"a": 10**400})),
+        ("word_index", json.dumps({"a": 2**31})),
+        ("word_index", json.dumps({"a": True})),
+        ("word_index", "[" * 100_000),
+    ],
+)
+def test_fields_of_another_type_are_refused_by_name(field, value):
+    config = json.loads(fitted().to_json())
+    config["config"][field] = value
+    with pytest.raises(ValueError, match=r"what tokenizer.to_json\(\)") as caught:
+        tokenizer_from_json(json.dumps(config))
+    assert len(str(caught.value)) < 500
+
+
+def test_lists_within_lists_are_no_tokenizer():
+    assert tokenizer_from_json("[" * 100_000) is None

@@ -170,3 +170,25 @@ def test_vectors_carry_the_fingerprint_of_what_was_read(project, monkeypatch):
     monkeypatch.setattr(module, "read_vectors", edit_meanwhile)
     with pytest.raises(ValueError, match="must stay as it is while it is read"):
         module.load("vectors.txt", words, corpus="own")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("2 999999999999\na 3\n", "at most 65536 of these, received"),
+        ("2 99999\na 3\n", "at most 65536 of these, received"),
+        ("2 0\na\n", "at most 65536 of these, received"),
+        (f"{'9' * 5000} {'9' * 5000}\n", "at most 65536 of these, received"),
+        ("2 \u0662\na 3 4\n", "two whole numbers"),  # a digit, of another script
+        ("2 2\na 3 x\n", "line 2 of .* must hold numbers after its word"),
+        (b"2 2\na \xff 4\n", "must be UTF-8"),
+        (b"\xff\xfe", "must be UTF-8"),
+    ],
+)
+def test_a_file_that_holds_no_vectors_is_refused_by_name(project, content, message):
+    path = project / "vectors.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=rf"^read_vectors: .*{message}") as caught:
+        module.read_vectors("vectors.txt", Vocabulary(("a", "b")))
+    assert str(path) in str(caught.value)
+    assert len(str(caught.value)) < 500

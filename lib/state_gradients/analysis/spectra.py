@@ -132,7 +132,9 @@ def memory_curve(gradient: ArrayLike | xr.Dataset) -> xr.Dataset:
 
 
 @in_own_name
-def coherence(gradient: ArrayLike, second_moment: ArrayLike) -> xr.Dataset:
+def coherence(
+    gradient: ArrayLike, second_moment: ArrayLike, *, stretch: float = 1.0
+) -> xr.Dataset:
     """Return how much of the memory averaging leaves: 1 if all agree, 0 if they cancel.
 
     With M = E[G^T G], no direction's mean response exceeds its root mean square,
@@ -145,13 +147,16 @@ def coherence(gradient: ArrayLike, second_moment: ArrayLike) -> xr.Dataset:
         Mean state gradients.
     second_moment : array_like or DataArray of shape (..., embedding, embedding_2)
         M, over the same positions; whitened (`whiten_moment`) if the gradient is.
+    stretch : float
+        How much larger whitening has made the largest of M: sigma_1(D)^2.
 
     Returns
     -------
     Dataset of shape (...)
         ``rms_s`` (..., component), the root-mean-square singular values sqrt(lambda);
         ``rms_memory``, the largest; ``coherence`` sigma_1 / rms_memory, NaN where that
-        is 0.
+        is 0, or so small that float32, in which the squares are summed, may have lost a
+        thousandth of it: below 4e-16 for 256 states and 64 components.
 
     Examples
     --------
@@ -164,6 +169,7 @@ def coherence(gradient: ArrayLike, second_moment: ArrayLike) -> xr.Dataset:
     >>> round(float(sg.coherence(each.mean(axis=0), moment)["coherence"]), 3)
     0.5
     """
+    gradient = _gradient(gradient)
     names = ("group", "delay", "embedding", "embedding_2")
     moment = labelled(second_moment, "second_moment", *names, n_core=2)
     axes = {"inputs": ["embedding embedding_2"], "outputs": ["component"]}
@@ -171,7 +177,13 @@ def coherence(gradient: ArrayLike, second_moment: ArrayLike) -> xr.Dataset:
     rms_s = np.sqrt(np.maximum(eigenvalues, 0))  # round-off may leave -1e-17
     rms_memory = rms_s.isel(component=0, drop=True)
     sigma, units = _singular_values(gradient)
-    share = sigma.isel(component=0, drop=True) / rms_memory  # 0 / 0 is NaN
+    # Squares below float32's `tiny` become 0, so that each of M's entries, a sum over
+    # states, may lack n_states * tiny, and lambda_1 n_embedding times that (Weyl).
+    n_summands = gradient.sizes["state"] * moment.sizes["embedding"]
+    lost = stretch * n_summands * np.finfo(np.float32).tiny
+    share = sigma.isel(component=0, drop=True) / rms_memory.where(
+        rms_memory > np.sqrt(1e3 * lost)
+    )
     if (share > 1.001).any():  # float32 sums err by 1e-5
         raise ValueError(
             "coherence: sigma_1 of `gradient` must not exceed the root mean square of "

@@ -73,7 +73,7 @@ def spectra_of(gradient, embedding, second_moment=None):
     versions, note = _versions(embedding)
     parts = {}
     for name, fitted in versions.items():
-        one, moment = gradient, second_moment
+        one, moment, stretch = gradient, second_moment, 1.0
         if fitted is not None:
             one = whitening.whiten_gradient(gradient, fitted)
         svd = spectra.decompose(one)
@@ -84,8 +84,9 @@ def spectra_of(gradient, embedding, second_moment=None):
         if moment is not None:
             if fitted is not None:
                 moment = whitening.whiten_moment(moment, fitted)
+                stretch = np.linalg.norm(fitted.D, 2) ** 2
             # a mean of Gram matrices may have more directions than one gradient has
-            rms = spectra.coherence(one, moment)
+            rms = spectra.coherence(one, moment, stretch=stretch)
             rms = rms.isel(component=slice(svd.sizes["component"]))
             curve = curve.assign(rms.data_vars)
         parts[name] = curve

@@ -59,7 +59,7 @@ def plot_sentence(
         norm="log",
         cmap=COLOURS,
         cbar_kws=bar,
-        xticklabels=words,
+        xticklabels=[*map(style.plain, words)],
         yticklabels=1 + (n_delays - 1) // 10,
         ax=ax,
     )
@@ -106,7 +106,7 @@ def plot_heatmap(data, *, label, form="{:.0f}", ax=None):
         raise ValueError("plot_heatmap: at least one value must be finite.")
     ax = style.axes_or_new(ax, height=1.5 + 0.35 * data.shape[0])
     ax.set_facecolor(MISSING)
-    table = data.transpose(*dims).to_pandas()
+    table = data.transpose(*dims).to_pandas().rename(index=_name, columns=_name)
     sns.heatmap(
         table,
         cmap=COLOURS,
@@ -121,3 +121,8 @@ def plot_heatmap(data, *, label, form="{:.0f}", ax=None):
     ax.tick_params(axis="y", labelrotation=0)
     y, x = (data[dim].attrs.get("long_name", dim) for dim in dims)
     return style.finish(ax, data, x=x, y=y)
+
+
+def _name(label):
+    """Return the label of a row or column as it is to be read."""
+    return style.plain(label) if isinstance(label, str) else label

@@ -45,6 +45,7 @@ def draw_lines(ax, data, along, caller, *, band=None, dash=None, every=5, named=
     by = _line_dimension(data, along, caller)
     table = _tidy(data, along, by)
     _check(table, along, caller)
+    table = table.assign(line=table["line"].map(style.plain))
     names = list(table["line"].unique())
     colours = style.colours(len(names))
     if band is not None:

@@ -176,6 +176,15 @@ def log_ticks(axis):
     axis.set_minor_formatter(NullFormatter())
 
 
+def plain(text):
+    r"""Return what Matplotlib shows as `text`, letter by letter.
+
+    It takes what stands between two dollars for a formula. Names that come from data,
+    words above all, are none: ``$\frac$`` may be a token.
+    """
+    return str(text).replace("$", r"\$")
+
+
 def finish(ax, data, *, x, y, legend="best", **settings):
     """Label the axes; the title is the experiment's name, the legend has what is named.
 
@@ -202,7 +211,7 @@ def finish(ax, data, *, x, y, legend="best", **settings):
             log_ticks(axis)
     experiment = data.coords.get("experiment", data.attrs.get("experiment"))
     if experiment is not None and np.ndim(experiment) == 0:
-        ax.set_title(str(getattr(experiment, "values", experiment)), loc="left")
+        ax.set_title(plain(getattr(experiment, "values", experiment)), loc="left")
     if ax.get_legend_handles_labels()[1]:
         place_legend(ax, legend)
     return ax

@@ -23,20 +23,75 @@ def replacing(path):
     ------
     pathlib.Path
         An empty file of the same suffix, to be written or overwritten.
+
+    Raises
+    ------
+    OSError
+        Of `path`, if the disk is full or the folder cannot be written.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_all([path]) as (temporary,):
+        yield temporary
+
+
+@contextlib.contextmanager
+def replacing_all(paths):
+    """Yield a temporary path for each of `paths`, which all are replaced, or none.
+
+    As :func:`replacing`; no file is replaced before all are on the disk.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+
+    Yields
+    ------
+    list of pathlib.Path
+    """
+    paths, temporaries = [*map(Path, paths)], []
+    try:
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _of(path):
+                temporaries.append(_temporary(path))
+        with _of(*paths):
+            yield temporaries
+        for path, temporary in zip(paths, temporaries, strict=True):
+            with _of(path):
+                _sync(temporary)
+                temporary.chmod(0o644)
+        for path, temporary in zip(paths, temporaries, strict=True):
+            with _of(path):
+                temporary.replace(path)
+        for folder in {path.parent for path in paths}:
+            _sync(folder)
+    finally:
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary(path):
     beside = {"prefix": f".{path.stem}-", "suffix": path.suffix, "dir": path.parent}
     with tempfile.NamedTemporaryFile(delete=False, **beside) as file:
-        temporary = Path(file.name)
+        return Path(file.name)
+
+
+@contextlib.contextmanager
+def _of(*paths):
+    """Say which files could not be written, if the error says none of its own."""
+    folders = {str(path.parent) for path in paths}
     try:
-        yield temporary
-        _sync(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-        _sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        named = error.filename
+        if named is not None and str(Path(os.fsdecode(named)).parent) not in folders:
+            raise  # of another file, which was read
+        while isinstance(error.__cause__, OSError):  # of a file that stands for it
+            error = error.__cause__
+        raise type(error)(
+            f"{', '.join(map(str, paths))} must be written whole, received "
+            f"{error.strerror or str(error)!r}; nothing is changed: free the disk or "
+            "the folder, and run again."
+        ) from error
 
 
 def require_writable(folder, who):

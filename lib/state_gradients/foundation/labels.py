@@ -77,6 +77,12 @@ MEANING = {
 }
 
 
+# Where a value may be missing, and why.
+MISSING = dict.fromkeys(
+    ("selectivity", "selectivity_5", "effective_rank"), "where the gradient is 0"
+) | {"coherence": "where the squares that it is of are below float32"}
+
+
 def about(name, units=RAW, *, meaning=MEANING):
     """Return what a variable of `meaning` means, a dict of attributes."""
     long_name, own, equation = meaning[name]
@@ -91,11 +97,13 @@ def described(units=RAW, **variables):
     units : str
         Of the gradient that the variables come from.
     **variables : DataArray
-        Names from `MEANING`.
+        Names from `MEANING`. Those of `MISSING` that lack values say why.
     """
     found = xr.Dataset(variables)
     for name in variables:
         found[name].attrs = about(name, units)
+        if name in MISSING and found[name].isnull().any():
+            found[name].attrs["missing"] = MISSING[name]
     return found
 
 

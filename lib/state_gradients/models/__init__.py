@@ -2,6 +2,6 @@
 
 Read `language_model` (the layers), `batching` (a stream in rows and windows),
 `training` (the recipe) with `checkpoints`, and `evaluation` (perplexity). `cells` are
-recurrent cells of our own, `saved` loads the model of a reader, and `legacy` one in
-HDF5.
+recurrent cells of our own, `saved` loads the model of a reader; `archives` says what
+its file may hold, and `legacy` loads one in HDF5.
 """

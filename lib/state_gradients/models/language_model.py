@@ -16,6 +16,7 @@ CELLS = {
     "gru": keras.layers.GRU,
     "rnn": keras.layers.SimpleRNN,
 }
+PRECISIONS = ("float32", "float64")
 
 
 def build_language_model(config, vocabulary_size, *, seed=0, embeddings=None):
@@ -42,8 +43,15 @@ def build_language_model(config, vocabulary_size, *, seed=0, embeddings=None):
     Raises
     ------
     ValueError
-        If the embedding settings do not fit the vocabulary.
+        If the embedding settings do not fit the vocabulary, or Keras is set to compute
+        in another precision than those that results are kept for.
     """
+    if (policy := keras.config.dtype_policy().name) not in PRECISIONS:
+        raise ValueError(
+            f"build_language_model: Keras must compute in one of {PRECISIONS}, "
+            f"received the policy {policy!r}; undo keras.config.set_dtype_policy or "
+            "set_floatx, or what ~/.keras/keras.json says of it."
+        )
     if config.embedding == "one-hot":
         embeddings = np.eye(vocabulary_size, dtype=np.float32)
     size = (vocabulary_size, config.embedding_size)

@@ -6,11 +6,13 @@ called otherwise is renamed, where it means the same.
 """
 
 import json
+import math
 import tempfile
 from pathlib import Path
 
 import h5py
 
+from state_gradients.foundation.checks import short
 from state_gradients.foundation.loading import load_keras
 
 MODELS = ("Sequential", "Functional", "Model")
@@ -27,6 +29,7 @@ LAYERS = (  # they compute with their weights, and neither run code nor open fil
     *("Conv1D", "MaxPooling1D", "AveragePooling1D"),
     *("GlobalMaxPooling1D", "GlobalAveragePooling1D"),
 )
+RECURRENT = ("LSTM", "GRU", "SimpleRNN", "LSTMCell", "GRUCell", "SimpleRNNCell")
 OTHERS = ("DTypePolicy", "Policy", "__keras_tensor__")  # precisions, arguments of calls
 # What h5py and Keras raise on files that are damaged or describe no model.
 _NOT_WHOLE = (OSError, KeyError, TypeError, AttributeError, ValueError, RuntimeError)
@@ -52,9 +55,10 @@ def load_legacy_model(path):
     """
     try:
         with h5py.File(path, "r") as file:
-            _require_self_contained(file, path)
+            require_self_contained(file, path, size=Path(path).stat().st_size)
             config = _config(file, path)
             _require_known(config, path)
+            require_plausible(config, path, size=Path(path).stat().st_size)
             if _is_keras_2(file):
                 _mend(config, path)
             model = _load(file, config)
@@ -81,9 +85,23 @@ def _load(file, config):
         return keras.saving.load_model(copy, compile=False, safe_mode=True)
 
 
-def _require_self_contained(file, path):
-    """Refuse links, data in other files, and data that are larger than the file."""
-    size, links = Path(path).stat().st_size, {}
+def require_self_contained(file, path, *, size):
+    """Refuse links, data in other files, and data that are larger than the file.
+
+    Parameters
+    ----------
+    file : h5py.File
+    path : path-like
+        Named in errors.
+    size : int
+        Of the file, in bytes.
+
+    Raises
+    ------
+    ValueError
+        With the name of the link or of the data.
+    """
+    links = {}
     file.visititems_links(lambda name, link: links.update({name: link}))
     for name, link in links.items():
         if not isinstance(link, h5py.HardLink):
@@ -99,6 +117,38 @@ def _require_self_contained(file, path):
                 f"load_model: {path} must hold its data itself, received {name!r} of "
                 f"{data.nbytes:,} bytes that are not in the file; write it again with "
                 "model.save."
+            )
+
+
+def require_plausible(config, path, *, size):
+    """Refuse layers of more weights than there are bytes, before any is built.
+
+    Parameters
+    ----------
+    config : dict or list
+        Of a model.
+    path : path-like
+        Named in errors.
+    size : int
+        Of the weights, in bytes.
+
+    Raises
+    ------
+    ValueError
+        With the layer and its size.
+    """
+    for name, _, _, options in objects_of(config):
+        options = options if isinstance(options, dict) else {}
+        keys = ("input_dim", "output_dim") if name == "Embedding" else ("units",)
+        numbers = [options.get(key) for key in keys]
+        if not all(type(number) is int for number in numbers):
+            continue
+        least = math.prod(numbers) if name not in RECURRENT else numbers[0] ** 2
+        if least > 2 * size:  # the shortest numbers, of four bits, are two a byte
+            raise ValueError(
+                f"load_model: {path} must hold the weights of its layers, received "
+                f"{size:,} bytes for {name} of {' x '.join(map(short, numbers))}; "
+                "write the model again with model.save."
             )
 
 
@@ -125,7 +175,7 @@ def _require_known(config, path):
     for part in PARTS:
         module = getattr(keras, part)
         known |= {name for name in dir(module) if isinstance(vars(module)[name], type)}
-    for name, module, registered in _classes(config):
+    for name, module, registered, _ in objects_of(config):
         is_keras = not module or str(module).split(".")[0] == "keras"
         if name not in known or not is_keras or registered not in (None, name):
             raise ValueError(
@@ -138,20 +188,20 @@ def _require_known(config, path):
             )
 
 
-def _classes(config):
-    """Yield (class_name, module, registered_name) of every object in a configuration.
+def objects_of(config):
+    """Yield every object's class_name, module, registered_name and own config.
 
     What bears a module or a registered name is an object as well, though it may lack
     a class: Keras would look it up.
     """
     if isinstance(config, dict):
-        keys = "class_name", "module", "registered_name"
-        if any(key in config for key in keys):
+        keys = "class_name", "module", "registered_name", "config"
+        if any(key in config for key in keys[:3]):
             yield tuple(config.get(key) for key in keys)
         config = list(config.values())
     if isinstance(config, list):
         for part in config:
-            yield from _classes(part)
+            yield from objects_of(part)
 
 
 def _is_keras_2(file):

@@ -5,9 +5,9 @@ modules that the reader names. (A module is code, and is run.)
 """
 
 import importlib.util
-import json
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +15,17 @@ from typing import TYPE_CHECKING
 import h5py
 
 from state_gradients.foundation.loading import load_keras
+from state_gradients.models import archives
 from state_gradients.models.legacy import load_legacy_model
 
 if TYPE_CHECKING:
     import keras
 
+# What zipfile, h5py and json raise on what is no archive, or is damaged.
+NO_ARCHIVE = (
+    *(OSError, KeyError, ValueError, RuntimeError, NotImplementedError, EOFError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 LFS = b"version https://git-lfs.github.com/spec/"  # how a pointer to a file begins
 
 
@@ -36,20 +42,6 @@ def _run(module):
             f"load_model: the module {module!r} of `imports` (--import) must run, "
             f"received {type(error).__name__}: {error}; run it alone to see where."
         ) from error
-
-
-def _custom_classes(config):
-    """Yield the registered names of the classes in a saved model's configuration."""
-    if isinstance(config, dict):
-        name, module = config.get("registered_name"), config.get("module") or ""
-        if name and name != "function" and not module.startswith("keras"):
-            yield name
-        if config.get("class_name") == "__lambda__":
-            yield "__lambda__"
-        config = [part for key, part in config.items() if key != "compile_config"]
-    if isinstance(config, list):
-        for part in config:
-            yield from _custom_classes(part)
 
 
 def _require_no_pointer(path):
@@ -110,35 +102,23 @@ def load_model(
     if Path(path).is_file() and h5py.is_hdf5(path):
         return load_legacy_model(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            classes = set(_custom_classes(json.loads(archive.read("config.json"))))
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        config = archives.read_config(path)
+    except NO_ARCHIVE as error:
+        if str(error).startswith("load_model:"):
+            raise
         raise ValueError(
             f"load_model: {path} must be a model in Keras's own format, received "
             f"{type(error).__name__}: {error}; write it with model.save('NAME.keras')."
         ) from error
-    if "__lambda__" in classes:
-        raise ValueError(
-            f"load_model: {path} must hold no Lambda layer with a Python lambda, whose "
-            "code only Keras's unsafe mode would run. Put a registered layer in its "
-            "place, or save the layers up to the recurrent ones alone."
-        )
     keras = load_keras()
     from state_gradients.models import cells  # noqa: F401  registers our own cells
 
     for module in imports:
         _run(str(module))
-    known = keras.saving.get_registered_object
-    if missing := sorted(name for name in classes if known(name) is None):
-        raise ValueError(
-            f"load_model: the classes of {path} must be registered, received {missing} "
-            "without their code. Name the module or file that defines them (--import "
-            "MODULE or FILE.py), each with @keras.saving.register_keras_serializable() "
-            "when the model was saved."
-        )
+    archives.require_known(config, path)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (TypeError, ValueError) as error:
+    except (*NO_ARCHIVE, TypeError, AttributeError, IndexError) as error:
         reason = str(error).rpartition("Exception encountered: ")[-1][:500]
         raise ValueError(
             f"load_model: Keras must load {path} in safe mode, received: {reason} "

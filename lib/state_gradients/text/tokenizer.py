@@ -10,7 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FIELDS = ("filters", "lower", "split", "char_level", "num_words", "oov_token")
+TYPES = {
+    "filters": str,
+    "lower": bool,
+    "split": str,
+    "char_level": bool,
+    "num_words": int | None,
+    "oov_token": str | None,
+}
+FIELDS = tuple(TYPES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +87,7 @@ def tokenizer_from_json(text):
     try:
         content = json.loads(text)
         content = json.loads(content) if isinstance(content, str) else content
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(content, dict):  # a token of digits is JSON, too
         return None
@@ -89,12 +97,22 @@ def tokenizer_from_json(text):
         fields = {name: config[name] for name in FIELDS}
         if content["class_name"] != "Tokenizer" or config.get("analyzer"):
             raise ValueError(content["class_name"])
-        if not all(type(i) is int and i > 0 for i in index.values()):
+        if not all(type(i) is int and 0 < i < 2**31 for i in index.values()):
             raise ValueError("word_index")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if wrong := [name for name in FIELDS if not _is_of_type(name, fields[name])]:
+            raise ValueError(", ".join(wrong))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(
             "read_vocabulary: JSON must be what tokenizer.to_json() of a Keras "
             f"Tokenizer gives, received another ({type(error).__name__}: {error}); "
             "write that, or a token a line in the order of ids."
         ) from None
     return Tokenizer(word_index=index, **fields)
+
+
+def _is_of_type(name, value):
+    """Return whether a field is what Keras writes there."""
+    is_number = name == "num_words" and value is not None
+    if is_number and not (type(value) is int and 0 < value < 2**31):
+        return False
+    return isinstance(value, TYPES[name]) and (name != "split" or value != "")

@@ -14,11 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from state_gradients.foundation import settings
+from state_gradients.foundation.checks import short
 from state_gradients.text import corpora
 from state_gradients.text.vocabulary import EOS
 
 RECIPE = 1  # raise it when `registered_vectors` gives other vectors for the same words
 SEED, RANGE = 1, 0.05  # of the vectors that are drawn: uniform(-RANGE, RANGE)
+
+MOST_COMPONENTS = 2**16  # a file that states more would only fill the memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +176,13 @@ def _existing(file):
     return path
 
 
+def _is_header(parts):
+    """Return whether a line's words say how many words and components there are."""
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        return False
+    return len(parts[1]) < 9 and 0 < int(parts[1]) <= MOST_COMPONENTS
+
+
 def read_vectors(file, vocabulary):
     """Return the vector of every type, from a file in word2vec's text format.
 
@@ -192,12 +202,30 @@ def read_vectors(file, vocabulary):
         If there is no such file, a line is malformed, or a type has no vector.
     """
     path = _existing(file)
+    try:
+        vectors = _vectors_in(path, vocabulary)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"read_vectors: {path} must be UTF-8, received {error}; convert it."
+        ) from None
+    without = vocabulary.decode(np.flatnonzero(~np.isfinite(vectors).all(axis=1)))
+    if without:
+        raise ValueError(
+            f"read_vectors: every type must have a finite vector in {path}, "
+            f"received none for {len(without)}, such as {without[:5]}; add theirs."
+        )
+    return vectors
+
+
+def _vectors_in(path, vocabulary):
+    """Return a vector for each type, NaN for those that the file lacks."""
     with path.open(encoding="utf-8") as stream:
         header = stream.readline().split()
-        if len(header) != 2 or not all(part.isdecimal() for part in header):
+        if not _is_header(header):
             raise ValueError(
                 f"read_vectors: line 1 of {path} must hold two whole numbers, words "
-                f"and components, received {header[:4]}; save it as word2vec text."
+                f"and components, at most {MOST_COMPONENTS} of these, received "
+                f"{short(header)}; save it as word2vec text."
             )
         vectors = np.full((len(vocabulary), int(header[1])), np.nan, dtype=np.float32)
         for number, line in enumerate(stream, 2):
@@ -210,11 +238,11 @@ def read_vectors(file, vocabulary):
                     f"read_vectors: line {number} of {path} must hold a word and "
                     f"{vectors.shape[1]} components, received {len(values)}; mend it."
                 )
-            vectors[i] = values
-    without = vocabulary.decode(np.flatnonzero(~np.isfinite(vectors).all(axis=1)))
-    if without:
-        raise ValueError(
-            f"read_vectors: every type must have a finite vector in {path}, "
-            f"received none for {len(without)}, such as {without[:5]}; add theirs."
-        )
+            try:
+                vectors[i] = values
+            except ValueError as error:
+                raise ValueError(
+                    f"read_vectors: line {number} of {path} must hold numbers after "
+                    f"its word, received {short(str(error))}; mend it."
+                ) from None
     return vectors

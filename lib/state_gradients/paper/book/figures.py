@@ -59,7 +59,7 @@ def compare(data, *, interval=None, title=""):
             "The list above says what to run.*"
         )
     upper, _ = figures.plot_memory_and_selectivity(data, interval=interval)
-    upper.set_title(title, loc="left")
+    upper.set_title(style.plain(title), loc="left")
     return None
 
 
@@ -85,7 +85,7 @@ def plot_perplexity_ladder(data, *, ax=None):
             color=colours[number],
             fillstyle="full" if number % 2 else "none",
             markersize=6 + 3 * (number == 0),
-            label=kind,
+            label=style.plain(kind),
         )
     return style.finish(ax, data, x="perplexity", y="", legend="lower right")
 
@@ -93,7 +93,7 @@ def plot_perplexity_ladder(data, *, ax=None):
 def _rungs(ax, names):
     """Return axes with a named, horizontal rung for each name."""
     ax = style.axes_or_new(ax, height=1.1 + 0.3 * len(names))
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), [*map(style.plain, names)])
     ax.grid(axis="y", linewidth=0.8)
     ax.set_axisbelow(True)
     return ax
@@ -171,6 +171,6 @@ def plot_speed(data, *, ax=None):
     )
     ax.invert_yaxis()
     if n_machines == 1:
-        ax.set_title(str(data["machine"].values[0]), loc="left")
+        ax.set_title(style.plain(data["machine"].values[0]), loc="left")
     x = "milliseconds a token"
     return style.finish(ax, data, x=x, y="", xscale="log", legend="above")

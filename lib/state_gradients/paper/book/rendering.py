@@ -22,7 +22,7 @@ from tqdm import tqdm
 from traitlets.config import Config
 
 from state_gradients.foundation import settings
-from state_gradients.foundation.atomic import replacing
+from state_gradients.foundation.atomic import replacing, require_writable
 
 LIBRARY = ("**/*.py", "**/*.yaml")  # below the package, the study's among them
 # What a page may read, below the project's root
@@ -218,6 +218,8 @@ def render(names=None, *, experiment=None, jobs=2, root=None):
     ValueError
         If a name or the experiment is unknown, or a notebook is not a page (see
         :func:`read_page`); nothing has run then.
+    OSError
+        If the folder of the executed pages cannot be written; nothing has run then.
     RuntimeError
         If pages stopped; the message names each, its cell and the error.
     """
@@ -241,6 +243,7 @@ def render(names=None, *, experiment=None, jobs=2, root=None):
         if _made_from(targets[-1]) != digest.hexdigest():
             waiting[name] = (source, targets[-1], parameters, digest.hexdigest(), root)
     if waiting:
+        require_writable(root / "book" / "sections", "render")
         _run_all(waiting, jobs)
     return targets
 
