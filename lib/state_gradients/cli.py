@@ -237,6 +237,12 @@ def analyse(name: Name):
 
 
 @_command
+def explain(name: Name):
+    """Ask why the states of an experiment on the synthetic corpus read as they do."""
+    _run_stage("explain", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

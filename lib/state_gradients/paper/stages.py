@@ -3,6 +3,7 @@
     train    text -> training curves, encoder (and full weights where they are needed)
     extract  encoder, text -> mean state gradients, their intervals, controls
     analyse  gradients, encoder -> spectra (on the synthetic corpus also probes)
+    explain  gradients, weights -> readings (on the synthetic corpus)
 
 and a stage for each study of words (`STUDIES`) that the experiment asks for.
 
@@ -252,6 +253,37 @@ def run_analyse(experiment, *, root=None):
         )
 
 
+@_alone
+def run_explain(experiment, *, root=None):
+    """Find out why the states of the synthetic corpus read as they do: ``readings``.
+
+    Raises
+    ------
+    ValueError
+        If the experiment is on another corpus.
+    """
+    from state_gradients.paper.synthetic import readings
+
+    if experiment.corpus.name != "synthetic":
+        raise ValueError(
+            "explain: the experiment must be on the synthetic corpus, of which it is "
+            f"known what must be remembered; received {experiment.name}, on the corpus "
+            f"{experiment.corpus.name}."
+        )
+    started = time.monotonic()
+    weights, gradients = (
+        artifacts.load(experiment, kind, root=root) for kind in ("weights", "gradients")
+    )
+    artifacts.save(
+        readings.explain(experiment, build_model(experiment, weights), gradients),
+        experiment,
+        "readings",
+        upstream={"weights": weights, "gradients": gradients},
+        wall_time=time.monotonic() - started,
+        root=root,
+    )
+
+
 def _study(make):
     """Return the stage that makes a study of words, from the study's function."""
 
@@ -275,6 +307,7 @@ def _study(make):
 
 STUDIES = {}  # name of a study: a function of a Subject that returns {kind: Dataset}
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
+RUN["explain"] = run_explain
 RUN |= {name: _study(make) for name, make in STUDIES.items()}
 
 
