@@ -54,6 +54,11 @@ MEANING = {name: study.MEANING[name] for name in _SAME} | {
         "token",
         f"max |c_row - c_stream| < {IN_STEP:g}",
     ),
+    "read_ahead": (
+        "cells out of step, by how far ahead of the text their count is read",
+        "1",
+        "count",
+    ),
     "row_count_accuracy": (
         "count read from a row's cell by the LDA of the one stream",
         "1",
@@ -127,7 +132,8 @@ def explain(experiment, model, gradients, *, texts=None, n_train=study.N_TRAIN):
             "representation": [*study.views_of(cell[:1], hidden[:1], counting)],
             "target": ["token", "new", "count"],
             "split": [*texts],
-            "token": np.arange(0, cuts["valid"].ids.shape[1], STRETCH),
+            "ahead": np.arange(synthetic.COUNT_EOS),
+            "token": stretches(cuts["valid"].ids.shape[1]),
             "reader": [*READERS],
             "state_kind": [*STATES],
             "delay": gradient["delay"].values,
@@ -194,7 +200,7 @@ def _tables(recordings, n_train):
 
 
 def _losses_and_mistakes(model, ids, count, hidden):
-    """Return -ln p of each token but the first, and whether it is a copy guessed wrong."""
+    """Return -ln p of all tokens but the first, and which are copies guessed wrong."""
     log_p = readout.log_probabilities(model, hidden)
     losses = -np.take_along_axis(log_p, ids[1:, None], axis=-1)[:, 0]
     is_copy = (count[1:] > 0) & (count[1:] < synthetic.COUNT_EOS)
@@ -225,10 +231,15 @@ def _mistakes(model, texts, streams, cuts, rows):
     }
 
 
+def stretches(length):
+    """Return where the stretches of a row begin; the last takes what is left."""
+    return np.arange(0, max(length - STRETCH, 0) + 1, STRETCH)
+
+
 def _along_rows(model, rows, states, cell, counting):
     """Return how each row falls into step with the one stream, by stretches."""
     n_rows, length = rows.ids.shape
-    starts = np.arange(0, length, STRETCH)
+    starts = stretches(length)
     n_tokens = np.diff([*starts, length])
 
     def summed(values):  # (row, time) -> (row, stretch)
@@ -237,8 +248,12 @@ def _along_rows(model, rows, states, cell, counting):
     row_cell, row_hidden = states
     in_stream = cell[: n_rows * length].reshape(row_cell.shape)
     apart = np.abs(row_cell - in_stream).max(axis=-1) >= IN_STEP
-    steps = np.arange(1, length + 1)
-    read = counting.predict(row_cell.reshape(n_rows * length, -1))
+    in_step_after = np.where(apart, np.arange(1, length + 1), 0).max(axis=1)
+    read = counting.predict(row_cell.reshape(n_rows * length, -1)).astype(int)
+    read = read.reshape(n_rows, length)
+    out_of_step = np.arange(length) < in_step_after[:, None]
+    in_cycle = (read < synthetic.COUNT_EOS) & (rows.count < synthetic.COUNT_EOS)
+    ahead = (read - rows.count)[out_of_step & in_cycle] % synthetic.COUNT_EOS
     of_rows = zip(rows.ids, rows.count, row_hidden, strict=True)
     pairs = [_losses_and_mistakes(model, *row) for row in of_rows]
     # A row's first token is not predicted.
@@ -249,10 +264,11 @@ def _along_rows(model, rows, states, cell, counting):
     by_stretch = ("row", "token")
     return {
         "row_begins_at": ("row", rows.count[:, 0]),
-        "row_in_step_after": ("row", np.where(apart, steps, 0).max(axis=1)),
+        "row_in_step_after": ("row", in_step_after),
+        "read_ahead": ("ahead", np.bincount(ahead, minlength=synthetic.COUNT_EOS)),
         "row_count_accuracy": (
             by_stretch,
-            summed(read.reshape(n_rows, length) == rows.count) / n_tokens,
+            summed(read == rows.count) / n_tokens,
         ),
         "row_loss": (by_stretch, summed(losses) / n_predicted),
         "row_mistakes": (by_stretch, summed(wrong).astype(int)),
