@@ -57,8 +57,8 @@ def counts(names, experiments, judged):
         return "none is judged on this page"
     rows = judged[judged["id"].isin(names)]
     parts = []
-    for setting, of_setting in rows.groupby("setting", sort=False):
-        found = of_setting["verdict"].value_counts()
+    for setting in sorted(rows["setting"].unique(), key=lambda name: not name):
+        found = rows["verdict"][rows["setting"] == setting].value_counts()
         said = ", ".join(f"{n} {verdict}" for verdict, n in found.items())
         parts.append(f"{setting}: {said}" if setting else said)
     return "; ".join(parts)

@@ -6,6 +6,9 @@ from state_gradients.paper.claims.registry import by_ledger, claim
 from state_gradients.paper.claims.synthetic import N_CHOICES, RUNS, STATES
 from state_gradients.text import synthetic
 
+# The paper's ID subspace: inferred, as data/published.yaml says
+SUBSPACES = {"identity": "means removed"}
+
 
 def _accuracy_of_the_cell(artifact):
     """Return how well a new token is read from the cell, by delay."""
@@ -14,8 +17,8 @@ def _accuracy_of_the_cell(artifact):
 
 def _sums_of(artifact, group, subspace="whole"):
     """Return the sums of singular values of a group of inputs, by delay."""
-    sums = artifact("probes")["sum_singular_values"]
-    return sums.sel(group=group, subspace=subspace)
+    sums = artifact("readings")["sum_singular_values"]
+    return sums.sel(group=group, subspace=SUBSPACES.get(subspace, subspace))
 
 
 def _mean(sums, first, last):
