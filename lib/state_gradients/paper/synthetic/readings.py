@@ -390,15 +390,18 @@ def _edits(model, text, states, n_train, n_delays, *, seed):
     """Return how often LDA, fitted on the plain text, names the token of each place."""
     new = np.flatnonzero(text.count == 0)
     start, ids, named = edited(text, n_after=n_delays, begin=n_train, seed=seed)
-    before = [trajectory[start - 1] for trajectory in states]
+    before = {
+        name: trajectory[start - 1]
+        for name, trajectory in zip(STATES, states, strict=True)
+    }
+    runs = {edit: readout.record_rows(model, ids[edit], **before) for edit in EDITS}
     share = np.empty((len(EDITS), len(READ_AS), len(states), n_delays))
-    for e, edit in enumerate(EDITS):
-        runs = readout.record_rows(model, ids[edit], cell=before[0], hidden=before[1])
-        for k, (plain, run) in enumerate(zip(states, runs, strict=True)):
-            for delay in range(n_delays):
-                source = new[new + delay < n_train]
-                probe = probes.fit_lda(plain[source + delay], text.ids[source])
-                guess = probe.predict(run[:, delay])
-                for place, token in enumerate(named[edit].values()):
-                    share[e, place, k, delay] = np.mean(guess == token)
+    for delay in range(n_delays):
+        source = new[new + delay < n_train]
+        for k, plain in enumerate(states):
+            probe = probes.fit_lda(plain[source + delay], text.ids[source])
+            for e, edit in enumerate(EDITS):
+                guess = probe.predict(runs[edit][k, :, delay])
+                tokens = named[edit].values()
+                share[e, :, k, delay] = [np.mean(guess == token) for token in tokens]
     return {"edited_reading": (("edit", "read_as", "state_kind", "delay"), share)}
