@@ -15,6 +15,9 @@ BASELINE, TWIN, GRU = "ptb-lstm-256", "ptb-lstm-256-untrained", "ptb-gru-256"
 SEEDS = ["synthetic-seed1", "synthetic-seed2"]
 ALL = [BASELINE, TWIN, GRU, *SEEDS]
 
+# the stages of every experiment
+WITHOUT_STUDIES = ["train", "extract", "analyse"]
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
@@ -96,7 +99,7 @@ def test_one_training_setting_makes_exactly_its_experiment_stale(project, name):
     table = artifacts.status(project, [name])
     assert table["why"].str.startswith("training.max_epochs: ").all()
     assert set(table["command"]) == {f"state-gradients reproduce {name}"}
-    assert list(artifacts.outdated(name, root=project)) == [*kinds.STAGES]
+    assert list(artifacts.outdated(name, root=project)) == WITHOUT_STUDIES
 
 
 def test_a_setting_of_the_extraction_leaves_training_fresh(project):
@@ -248,8 +251,24 @@ def test_a_setting_added_later_is_recorded_only_off_its_default(project):
 def test_nothing_made_yet_is_missing(tmp_path):
     make_project(tmp_path)
     assert set(states(tmp_path).values()) == {"missing"}
-    assert list(artifacts.outdated(GRU, root=tmp_path)) == [*kinds.STAGES]
+    assert list(artifacts.outdated(GRU, root=tmp_path)) == WITHOUT_STUDIES
     assert "weights" not in {kind for _, kind in states(tmp_path, GRU)}
+
+
+def test_studies_of_words_are_made_where_they_are_asked_for(project):
+    studies = "language: {studies: [types, linear]}"
+    local = f"experiments:\n  mine: {{model: {{units: 8}}, {studies}}}\n"
+    (project / "params.local.yaml").write_text(local)
+    outdated = artifacts.outdated("mine", root=project)
+    assert list(outdated) == [*WITHOUT_STUDIES, "types", "linear"]
+    fill(project, "mine")
+    before = states(project, "mine")
+    assert set(before.values()) == {"fresh"}
+    # one more study leaves the others as they are
+    local = local.replace("[types, linear]", "[types, linear, positions]")
+    (project / "params.local.yaml").write_text(local)
+    new = dict.fromkeys([("mine", "positions"), ("mine", "weights")], "missing")
+    assert states(project, "mine") == before | new
 
 
 def test_an_experiment_of_the_readers_own_is_judged_like_the_others(project):

@@ -331,7 +331,7 @@ def test_golden_holds_every_case_of_every_stage():
     golden = json.loads(GOLDEN.read_text())
     held = {(stage, name) for stage in golden for name in golden[stage]["results"]}
     assert held == CASES.keys()
-    assert golden.keys() == kinds.STAGES.keys()
+    assert golden.keys() == stages.RUN.keys()
 
 
 def test_the_spectra_are_well_separated(monkeypatch, tmp_path):
@@ -365,6 +365,7 @@ if __name__ == "__main__":
     results = {
         stage: {"recipe": about.recipe, "results": {}}
         for stage, about in kinds.STAGES.items()
+        if stage in stages.RUN
     }
     for stage, name in CASES:
         with pytest.MonkeyPatch.context() as patch:

@@ -1,9 +1,9 @@
 """Which parts of speech a word type can have, from running text tagged by hand.
 
 Treebank (5 % of PTB, by hand) and CoNLL-2000 (PTB sections 15-18 and 20) have PTB's
-tags; Brown's tags are mapped to them for words that neither holds. Words are brought to
-the form that they have in the `ptb` text: lower case, numbers ``N``, and a clitic ``'s``
-or ``'`` joined to the word before, whose tags the genitive takes over.
+tags; Brown's tags are mapped to them for words that neither holds. Words are brought
+to the form that they have in the `ptb` text: lower case, numbers ``N``, and a clitic
+``'s`` or ``'`` joined to the word before, whose tags the genitive takes over.
 """
 
 import re
@@ -30,7 +30,7 @@ SOURCE = corpora.Source(
         "brown.zip": "sha256:"
         "9b275f9b3b95d7bd66ccfb7cd259f445a13bbe5d1f4107aba09fd3e8364bafa6",
     },
-    licence="Treebank and CoNLL-2000: LDC's text, for use with NLTK; Brown: free to use",
+    licence="Treebank, CoNLL-2000: LDC's text, for use with NLTK; Brown: free to use",
 )
 NUMBER = re.compile(r"[-+.,]?\d[\d.,:/\\-]*")
 GENITIVE = "'s", "'"
@@ -53,9 +53,11 @@ BROWN = {
     "VBN": "VBN BEN HVN", "VBZ": "VBZ BEZ DOZ HVZ", "VBP": "BEM BER", "MD": "MD",
     "JJ": "JJ JJS OD", "JJR": "JJR", "JJS": "JJT",
     "RB": "RB RN QL QLP ABL *", "RBR": "RBR", "RBS": "RBT", "WRB": "WRB WQL",
-    "PRP": "PPS PPSS PPO PPL PPLS PN", "PRP$": "PP$ PP$$", "WP": "WPS WPO", "WP$": "WP$",
+    "PRP": "PPS PPSS PPO PPL PPLS PN", "PRP$": "PP$ PP$$", "WP": "WPS WPO",
+    "WP$": "WP$",
     "DT": "AT DT DTI DTS DTX AP", "PDT": "ABN ABX", "WDT": "WDT",
-    "CC": "CC", "IN": "IN CS", "TO": "TO", "RP": "RP", "EX": "EX", "CD": "CD", "UH": "UH",
+    "CC": "CC", "IN": "IN CS", "TO": "TO", "RP": "RP", "EX": "EX", "CD": "CD",
+    "UH": "UH",
 }  # fmt: skip
 PTB_OF_BROWN = {one: tag for tag, many in BROWN.items() for one in many.split()}
 HEADLINE = re.compile(r"-(TL|HL|NC)\b")  # Brown marks words of titles and headlines
@@ -74,7 +76,7 @@ def in_form(word):
 
 
 def joined(tagged):
-    """Yield (word, tag) of running text in `ptb`'s form, genitives with their host's tag.
+    """Yield (word, tag) in `ptb`'s form, genitives with their host's tag.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ def joined(tagged):
 
 
 def _from_brown(tagged):
-    """Yield Brown's words with PTB tags; what has none, or two words in one, is left."""
+    """Yield Brown's words with PTB tags, but those that have none or are two."""
     for word, tag in tagged:
         tag = HEADLINE.sub("", tag or "")
         genitive = word.endswith("'s") or word.endswith("s'")
