@@ -124,9 +124,14 @@ def test_a_baseline_setting_reaches_every_experiment_that_does_not_set_it(projec
 @pytest.mark.parametrize(
     ("stage", "stale"),
     [
-        ("train", {"training", "encoder", "weights", "gradients", "spectra", "probes"}),
-        ("extract", {"gradients", "spectra", "probes"}),
+        (
+            "train",
+            {"training", "encoder", "weights"}
+            | {"gradients", "spectra", "probes", "readings"},
+        ),
+        ("extract", {"gradients", "spectra", "probes", "readings"}),
         ("analyse", {"spectra", "probes"}),
+        ("explain", {"readings"}),
     ],
 )
 def test_a_raised_recipe_leaves_the_stages_before_it_fresh(
