@@ -107,6 +107,20 @@ def test_accuracies_are_drawn_with_their_chances():
     assert [x for x in upright if x > 1] == [16, 32, 48]
 
 
+def test_figure_3_has_means_and_ranges_above_and_accuracies_below(sums, rng):
+    names = {"representation": ["cell", "hidden"], "delay": range(6)}
+    read = xr.DataArray(rng.random((3, 2, 6)), names, ("run", *names))
+    above, below = drawn.plot_figure_3(sums.assign_attrs(experiment="mine"), read)
+    at = {"group": "new", "subspace": "identity"}
+    assert_drawn(above, "new, identity", range(6), sums.sel(at).mean("run"))
+    _, lower, upper = band_ends(above, 3)
+    np.testing.assert_array_equal(lower, sums.sel(at).min("run"))
+    np.testing.assert_array_equal(upper, sums.sel(at).max("run"))
+    hidden = read.sel(representation="hidden").mean("run")
+    assert_drawn(below, "hidden", range(6), hidden)
+    assert above.get_title(loc="left") == "mine"
+
+
 def test_a_reader_that_has_nothing_to_read_goes_on_behind():
     names = {"reader": ["LDA", "with the copy"], "delay": range(5)}
     values = [[1.0, 0.8, 0.6, 0.4, 0.2], [1.0, np.nan, np.nan, 0.9, 0.7]]

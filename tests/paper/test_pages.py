@@ -247,7 +247,11 @@ def test_settings_stand_beside_each_other_and_are_never_pooled(studies):
     for recording in RECORDINGS:
         ours = [
             100
-            * float(studies[x]["readings"]["lda_accuracy"].sel(at, recording=recording))
+            * float(
+                studies[x]["readings"]["lda_accuracy"].sel(
+                    at | {"recording": recording}
+                )
+            )
             for x in ("a1", "a2", "b1")
         ]
         mean, deviation = np.mean(ours[:2]), np.std(ours[:2], ddof=1)

@@ -5,7 +5,7 @@ import pandas as pd
 import xarray as xr
 from numpy.lib.stride_tricks import sliding_window_view
 
-from state_gradients.paper.book.pages import DASH, has_run
+from state_gradients.paper.book.pages import DASH, has_run, say
 from state_gradients.project import artifacts
 
 TARGETS = {"token": "token", "new": "new token", "count": "count"}
@@ -46,6 +46,24 @@ def spread(values, form=".2f"):
     several = values.sizes["run"] > 1
     deviation = f" ± {values.std('run', ddof=1):{form}}" if several else ""
     return f"{values.mean('run'):{form}}{deviation}"
+
+
+def say_of(setting, **texts):
+    """Keep texts for the prose of a page, under names that end in the setting's.
+
+    Parameters
+    ----------
+    setting : str
+        Such as ``"dropped"``: ``loss`` becomes ``{glue:text}`loss_dropped:s```.
+    **texts : object
+        As :func:`state_gradients.paper.book.pages.say` takes them.
+    """
+    say(**{f"{name}_{setting}": text for name, text in texts.items()})
+
+
+def numbers(values, form=""):
+    """Return a number for each run, as text: ``6, 150``."""
+    return ", ".join(f"{value:{form}}" for value in np.ravel(values))
 
 
 def made(names):

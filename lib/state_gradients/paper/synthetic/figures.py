@@ -134,6 +134,29 @@ def plot_delay_accuracy(data, *, y="accuracy", ax=None):
     return style.finish(ax, data, x=x, y=y, ylim=(0, 1.02), legend="above")
 
 
+def plot_figure_3(sums, accuracy):
+    """Draw Fig. 3: sums of singular values above how well a token is read.
+
+    Parameters
+    ----------
+    sums : DataArray of shape (run, group, subspace, delay)
+        Drawn as the mean over the runs, with the range from the least to the largest.
+    accuracy : DataArray of shape (run, representation, delay)
+        Drawn as the mean over the runs.
+
+    Returns
+    -------
+    ndarray of matplotlib.axes.Axes
+        The upper and the lower one.
+    """
+    above, below = axes = style.stacked_axes(height=3.4)
+    band = xr.Dataset({"lower": sums.min("run"), "upper": sums.max("run")})
+    mean = sums.mean("run", keep_attrs=True)
+    plot_singular_sums(mean, interval=band, ax=above).set_xlabel("")
+    plot_delay_accuracy(accuracy.mean("run"), ax=below)
+    return axes
+
+
 def plot_along_rows(data, *, y, yscale="linear", ax=None):
     """Draw how what is read, or predicted, changes along the rows of a text.
 
