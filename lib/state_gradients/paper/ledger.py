@@ -91,7 +91,8 @@ def _of_setting(row, setting, recording):
 
     row = chosen(row) | {"setting": setting, "recording": recording}
     if isinstance(row.get("why"), dict):
-        row["why"] = row["why"].get(setting, "")
+        reasons, pair = row["why"], f"{setting}, {recording}"
+        row["why"] = reasons.get(pair, reasons.get(setting, ""))
     if row["kind"] == "order" and row.get("ours"):
         row["ours"] = {name: chosen(member) for name, member in row["ours"].items()}
     if recording:

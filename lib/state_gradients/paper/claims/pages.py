@@ -60,7 +60,9 @@ def counts(names, experiments, judged):
     for setting in sorted(rows["setting"].unique(), key=lambda name: not name):
         found = rows["verdict"][rows["setting"] == setting].value_counts()
         said = ", ".join(f"{n} {verdict}" for verdict, n in found.items())
-        parts.append(f"{setting}: {said}" if setting else said)
+        if rows["setting"].any():
+            said = f"{setting or 'whatever the setting'}: {said}"
+        parts.append(said)
     return "; ".join(parts)
 
 
