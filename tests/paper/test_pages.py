@@ -234,7 +234,7 @@ def published_numbers():
 def test_settings_stand_beside_each_other_and_are_never_pooled(studies):
     settings_of = {"a": ["a1", "a2", "a3"], "b": ["b1"], "c": ["c1"]}
     assert synthetic.made(settings_of["a"]) == ["a1", "a2"]
-    table = synthetic.by_setting(settings_of, published_numbers())
+    table = synthetic.read(settings_of, published_numbers())
     assert [*table] == [
         ("published", ""),
         *(("a", recording) for recording in RECORDINGS),
@@ -242,7 +242,7 @@ def test_settings_stand_beside_each_other_and_are_never_pooled(studies):
         ("c", "not run"),
     ]
     assert set(table["c", "not run"]) == {DASH}
-    row = table.loc["cell, other 45: count, %"]
+    row = table.loc["cell, other 45: count"]
     at = {"representation": "cell, means removed", "target": "count"}
     for recording in RECORDINGS:
         ours = [
@@ -255,22 +255,40 @@ def test_settings_stand_beside_each_other_and_are_never_pooled(studies):
             for x in ("a1", "a2", "b1")
         ]
         mean, deviation = np.mean(ours[:2]), np.std(ours[:2], ddof=1)
-        assert row["a", recording] == f"{mean:.1f} ± {deviation:.1f}"
-        assert row["b", recording] == f"{ours[2]:.1f}"
+        assert row["a", recording] == f"{mean:.0f} ± {deviation:.0f}"
+        assert row["b", recording] == f"{ours[2]:.0f}"
     assert row["published", ""] == "17"
-    # one stream has the perplexity of one stream, rows that of rows
-    test = studies["b1"]["probes"]["perplexity"].sel(split="test")
-    row = table.loc["perplexity, test"]
-    assert row["published", ""] == "1.1932"
-    assert row["b", RECORDINGS[0]] == f"{float(test.sel(evaluation='1 x 1')):.3f}"
-    assert row["b", RECORDINGS[2]] == f"{float(test.sel(evaluation='20 x 200')):.3f}"
-    mistakes = studies["b1"]["readings"]["unexpected_mistakes"]
-    told = table.loc["unexpected mistakes, test"]
-    assert told["published", ""] == "15"
-    expected = mistakes.sel(split="test", recording=RECORDINGS[1])
-    assert told["b", RECORDINGS[1]] == f"{float(expected):.0f}"
-    # what is not published has a dash
-    assert table.loc["unexpected mistakes, validation", ("published", "")] == DASH
+    share = studies["b1"]["readings"]["count_variance_5"].sel(recording=RECORDINGS[1])
+    assert table.loc["variance in five", ("b", RECORDINGS[1])] == f"{100 * share:.0f}"
+    assert table.loc["variance in five", ("published", "")] == "99"
+
+
+def test_predictions_stand_beside_the_published_by_way_of_reading(studies):
+    settings_of = {"a": ["a1", "a2"], "b": ["b1"], "c": ["c1"]}
+    table = synthetic.predicted(settings_of, published_numbers())
+    ways = ["1 x 1", "20 x 200"]
+    assert [*table] == [
+        ("published", ""),
+        *(("a", way) for way in ways),
+        *(("b", way) for way in ways),
+        ("c", "not run"),
+    ]
+    assert list(table["published", ""]) == ["1.2906", "1.1932", DASH, "15"]
+    for way, recording in zip(ways, (RECORDINGS[0], RECORDINGS[2]), strict=True):
+        for split, title in (("valid", "validation"), ("test", "test")):
+            of_runs = [
+                float(
+                    studies[x]["probes"]["perplexity"].sel(split=split, evaluation=way)
+                )
+                for x in ("a1", "a2")
+            ]
+            mean, deviation = np.mean(of_runs), np.std(of_runs, ddof=1)
+            told = table.loc[f"perplexity, {title}", ("a", way)]
+            assert told == f"{mean:.4f} ± {deviation:.4f}"
+            mistakes = studies["b1"]["readings"]["unexpected_mistakes"]
+            expected = mistakes.sel(split=split, recording=recording)
+            told = table.loc[f"unexpected mistakes, {title}", ("b", way)]
+            assert told == f"{float(expected):.0f}"
 
 
 def test_new_tokens_are_told_by_measures_that_the_commonest_class_cannot_win(studies):

@@ -72,8 +72,8 @@ def made(names):
     return [name for name in names if all(has_run(name, kind) for kind in kinds)]
 
 
-def by_setting(settings, published):
-    """Return the numbers of Section 4.2, published and ours in each setting.
+def predicted(settings, published):
+    """Return how well each setting predicts, published and ours by way of reading.
 
     Parameters
     ----------
@@ -86,53 +86,82 @@ def by_setting(settings, published):
     Returns
     -------
     pandas.DataFrame
-        A row for each number; a column for each setting and each way in which states
-        are recorded, as text: means over the runs ± standard deviation.
+        A row for each number; a column for each setting and each way in which the text
+        is read, as text: means over the runs ± standard deviation.
     """
-    columns = {("published", ""): _published(published)}
-    for title, names in settings.items():
-        if not (names := made(names)):
-            columns[title, "not run"] = dict.fromkeys(columns["published", ""], DASH)
-            continue
-        probes, readings = runs(names, "probes"), runs(names, "readings")
-        one_stream, in_rows = probes["evaluation"].values
-        for recording in readings["recording"].values:
-            way = one_stream if recording == "one stream" else in_rows
-            columns[title, recording] = _ours(
-                probes.sel(evaluation=way), readings.sel(recording=recording)
-            )
-    return pd.DataFrame(columns)
-
-
-def _published(numbers):
-    """Return the published numbers by the rows of :func:`by_setting`."""
-    found = {
-        "perplexity, validation": f"{numbers['synthetic-valid']:.4f}",
-        "perplexity, test": f"{numbers['synthetic-test']:.4f}",
+    rows = {
+        "perplexity, validation": f"{published['synthetic-valid']:.4f}",
+        "perplexity, test": f"{published['synthetic-test']:.4f}",
         "unexpected mistakes, validation": DASH,
-        "unexpected mistakes, test": f"{numbers['unexpected-count']}",
+        "unexpected mistakes, test": f"{published['unexpected-count']}",
     }
-    for part, row in PARTS.values():
-        for target, title in TARGETS.items():
-            found[f"{part}: {title}, %"] = f"{numbers[f'table1-{row}-{target}']}"
-    return found | {"variance of the count in five, %": f"{numbers['count-variance']}"}
+
+    def ours(names):
+        perplexity = runs(names, "probes")["perplexity"]
+        mistakes = runs(names, "readings")["unexpected_mistakes"]
+        ways = perplexity["evaluation"].values
+        for way, recording in zip(ways, (0, -1), strict=True):  # the orders are alike
+            parts = perplexity.sel(evaluation=way), mistakes.isel(recording=recording)
+            texts = [
+                spread(part.sel(split=split), form)
+                for part, form in zip(parts, (".4f", ".0f"), strict=True)
+                for split in ("valid", "test")
+            ]
+            yield way, dict(zip(rows, texts, strict=True))
+
+    return _beside(settings, rows, ours)
 
 
-def _ours(probes, readings):
-    """Return ours by the same rows, of one setting, recorded in one way."""
-    perplexity, mistakes = probes["perplexity"], readings["unexpected_mistakes"]
-    found = {
-        "perplexity, validation": spread(perplexity.sel(split="valid"), ".3f"),
-        "perplexity, test": spread(perplexity.sel(split="test"), ".3f"),
-        "unexpected mistakes, validation": spread(mistakes.sel(split="valid"), ".0f"),
-        "unexpected mistakes, test": spread(mistakes.sel(split="test"), ".0f"),
+def read(settings, published):
+    """Return what LDA reads in each setting, published and ours by recording, in %.
+
+    Parameters
+    ----------
+    settings, published
+        As :func:`predicted` takes them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each part of the state and each target of Table 1, and the share of
+        the count's variance in five directions; a column for each setting and each way
+        in which states are recorded.
+    """
+    rows = {
+        f"{part}: {title}": f"{published[f'table1-{row}-{target}']}"
+        for part, row in PARTS.values()
+        for target, title in TARGETS.items()
     }
-    accuracy, share = 100 * readings["lda_accuracy"], 100 * readings["count_variance_5"]
-    for representation, (part, _) in PARTS.items():
-        for target, title in TARGETS.items():
-            at = accuracy.sel(representation=representation, target=target)
-            found[f"{part}: {title}, %"] = spread(at, ".1f")
-    return found | {"variance of the count in five, %": spread(share, ".1f")}
+    rows["variance in five"] = f"{published['count-variance']}"
+
+    def ours(names):
+        readings = runs(names, "readings")
+        for recording in readings["recording"].values:
+            at = 100 * readings.sel(recording=recording)
+            accuracy = at["lda_accuracy"]
+            texts = [
+                spread(accuracy.sel(representation=part, target=target), ".0f")
+                for part in PARTS
+                for target in TARGETS
+            ]
+            texts.append(spread(at["count_variance_5"], ".0f"))
+            yield recording, dict(zip(rows, texts, strict=True))
+
+    return _beside(settings, rows, ours)
+
+
+def _beside(settings, published, ours):
+    """Return published texts, and ours of each setting there is, side by side.
+
+    ``ours(names)`` yields what a column is called, and its texts by row.
+    """
+    columns = {("published", ""): published}
+    for title, names in settings.items():
+        if names := made(names):
+            columns |= {(title, way): texts for way, texts in ours(names)}
+        else:
+            columns[title, "not run"] = dict.fromkeys(published, DASH)
+    return pd.DataFrame(columns)
 
 
 def new_tokens(settings):
@@ -141,7 +170,7 @@ def new_tokens(settings):
     Parameters
     ----------
     settings : dict of str to sequence of str
-        As :func:`by_setting` takes them.
+        As :func:`predicted` takes them.
 
     Returns
     -------

@@ -95,6 +95,7 @@ def verdicts(names, experiments, judged):
     rows = judged[judged["id"].isin(names)]
     shown = _by_setting(rows) if rows["setting"].any() else _of_one_setting(rows)
     style = shown.style.hide(axis="index").format(escape="html")
+    style = style.set_properties(**{"white-space": "pre-line"})  # a line a recording
     style = style.set_uuid(f"claims-{names[0]}")
     return style.set_table_attributes('class="dataframe wide"')
 
@@ -126,7 +127,7 @@ def _by_setting(rows):
         }
     )
     said = rows.assign(line=rows.apply(_line, axis=1))
-    said = said.groupby(["setting", "id"], sort=False)["line"].agg("; ".join)
+    said = said.groupby(["setting", "id"], sort=False)["line"].agg("\n".join)
     common = said.get("", pd.Series(dtype=object))
     for setting in filter(None, rows["setting"].unique()):
         shown[setting] = said[setting].reindex(shown.index).fillna(common)

@@ -247,7 +247,7 @@ def plot_mistakes(data, *, ax=None):
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_ylim(0, 1.3)
     x, y = "what is to be predicted", "share of wrong guesses"
-    return style.finish(ax, data, x=x, y=y, legend="above")
+    return style.finish(ax, data, x=x, y=y, legend="upper center")
 
 
 def plot_end_of_line(data, *, ax=None):
