@@ -63,6 +63,7 @@ def test_all_artifacts_of_all_experiments_are_listed_with_their_stage(project):
         ("extract", "gradients"),
         ("analyse", "spectra"),
         ("analyse", "probes"),
+        ("explain", "readings"),
     ]
     assert set(table["why"]) == set(table["command"]) == {""}
 
@@ -83,7 +84,7 @@ def test_a_clone_without_corpora_and_with_shuffled_times_is_fresh(
         os.utime(file, (t := int(rng.integers(1, 2**31)), t))
     monkeypatch.setenv("STATE_GRADIENTS_CORPORA", str(clone / "nowhere"))
     assert set(states(clone).values()) == {"fresh"}
-    assert len(states(clone)) == 5 + 4 + 4 + 6 + 6
+    assert len(states(clone)) == 5 + 4 + 4 + 7 + 7
 
 
 @pytest.mark.parametrize("name", [TWIN, GRU, BASELINE])
@@ -123,9 +124,14 @@ def test_a_baseline_setting_reaches_every_experiment_that_does_not_set_it(projec
 @pytest.mark.parametrize(
     ("stage", "stale"),
     [
-        ("train", {"training", "encoder", "weights", "gradients", "spectra", "probes"}),
-        ("extract", {"gradients", "spectra", "probes"}),
+        (
+            "train",
+            {"training", "encoder", "weights"}
+            | {"gradients", "spectra", "probes", "readings"},
+        ),
+        ("extract", {"gradients", "spectra", "probes", "readings"}),
         ("analyse", {"spectra", "probes"}),
+        ("explain", {"readings"}),
     ],
 )
 def test_a_raised_recipe_leaves_the_stages_before_it_fresh(

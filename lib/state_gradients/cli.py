@@ -237,6 +237,12 @@ def analyse(name: Name):
 
 
 @_command
+def explain(name: Name):
+    """Ask why the states of an experiment on the synthetic corpus read as they do."""
+    _run_stage("explain", name)
+
+
+@_command
 def linear(name: Name):
     """Tell parts of speech apart in the embeddings by a linear classifier (Table 3)."""
     _run_stage("linear", name)

@@ -16,6 +16,7 @@ from state_gradients.text import synthetic
 
 LABELS = [*map(str, range(16)), "EOS"]
 DELAYS = np.arange(51)
+IDENTITY = "cell, means removed"
 
 
 def described(coords, **variables):
@@ -44,12 +45,12 @@ def good():
     counting = none + np.eye(17)[[0, 15, 16]].sum(axis=0)
     return described(
         {
-            "representation": ["cell", "hidden", "cell counting", "cell identity"],
+            "representation": ["cell", "hidden", "cell counting", IDENTITY],
             "target": ["token", "new", "count"],
             "label": LABELS,
             "delay": DELAYS,
             "group": groups,
-            "subspace": ["counting", "identity", "whole"],
+            "subspace": ["counting", "means removed", "whole"],
             "split": ["valid", "test"],
             "evaluation": ["1 x 1", "20 x 200"],
             "cycles": np.arange(1, 11),
@@ -107,9 +108,7 @@ FLIPS = {
     "C019": changed("unexpected_at_first_repeat", 14),
     "C024": changed("new_recall", 0.2, representation="hidden"),
     "C027": changed("lda_accuracy", 0.9, representation="hidden", target="count"),
-    "C035": changed(
-        "lda_accuracy", 0.6, representation="cell identity", target="count"
-    ),
+    "C035": changed("lda_accuracy", 0.6, representation=IDENTITY, target="count"),
     "C036": changed("plane_accuracy", 0.2),
     "C037": lambda p: p.assign(plane_means=p["plane_means"] ** 2),
     "C038": lambda p: p.assign(plane_recall=1 - p["plane_recall"]),
@@ -188,30 +187,68 @@ def project(tmp_path, root):
 
 def test_what_has_not_run_names_its_command(project):
     table = claims.table(project).set_index("id")
-    assert table.loc["C035", "verdict"] == "not run"
-    assert table.loc["C035", "value"] == "state-gradients reproduce synthetic-seed1"
-    assert table.loc["C020", "verdict"] == "not run"
-    assert "state-gradients reproduce" in table.loc["C020", "value"]
+    by_setting = table.loc["C035"].set_index("setting")
+    assert list(by_setting["verdict"]) == ["not run"] * 2
+    assert dict(by_setting["value"]) == {
+        "without dropout": "state-gradients reproduce synthetic-seed1",
+        "dropout 0.5": "state-gradients reproduce synthetic-dropout-seed1",
+    }
+    assert set(table.loc["C020", "verdict"]) == {"not run"}
+    assert table.loc["C020", "value"].str.contains("state-gradients reproduce").all()
     closed = table.loc["C050"]
     assert (closed["verdict"], closed["kind"]) == ("supported", "N")
     assert f"{synthetic.published_optimum()['cycle']:.5g}" in closed["value"]
 
 
+def readings(count):
+    """Return readings whose other 45 directions hold so much of the count."""
+    accuracy = np.stack([good()["lda_accuracy"].values] * 3)
+    accuracy[:, 3, 2] = count  # by recording
+    return described(
+        {
+            "recording": RECORDINGS,
+            "representation": good()["representation"].values,
+            "target": ["token", "new", "count"],
+            "subspace": good()["subspace"].values,
+            "group": good()["group"].values,
+            "delay": DELAYS,
+        },
+        lda_accuracy=(("recording", "representation", "target"), accuracy),
+        sum_singular_values=(
+            ("group", "subspace", "delay"),
+            good()["sum_singular_values"].values,
+        ),
+    )
+
+
+RECORDINGS = ["one stream", "20 rows, row by row", "20 rows, step by step"]
+
+
+def save_study(project, name, probes, explained):
+    fill(project, name, ["encoder", "weights", "gradients"])
+    experiment = settings.load_experiment(name, root=project)
+    artifacts.save(probes, experiment, "probes", root=project)
+    artifacts.save(explained, experiment, "readings", root=project)
+
+
 def test_artifacts_become_values_and_verdicts(project):
-    fill(project, "synthetic-seed1", ["encoder", "weights", "gradients"])
-    experiment = settings.load_experiment("synthetic-seed1", root=project)
-    artifacts.save(good(), experiment, "probes", root=project)
+    save_study(project, "synthetic-seed1", good(), readings([0.17, 0.19, 0.21]))
+    table = claims.table(project)
+    assert list(table["id"]) == sorted(table["id"])
+    table = table.set_index(["id", "setting", "recording"]).sort_index()
+    without = table.xs("without dropout", level="setting")
+    assert without.loc[("C027", ""), "verdict"] == "supported"
+    assert without.loc[("C027", ""), "value"] == "cell - hidden 0.07; 1 of 3 runs"
+    # by the ledger, each way of recording by itself
+    of_count = without.loc["C034"].loc[RECORDINGS]
+    assert list(of_count["verdict"]) == ["supported"] * 2 + ["not supported"]
+    assert list(of_count["value"]) == ["17", "19", "21"]
+    worse = changed("lda_accuracy", 0.5, representation=IDENTITY)(good())
+    save_study(project, "synthetic-seed1", worse, readings(0.5))
     table = claims.table(project).set_index("id")
-    assert list(table.index) == sorted(table.index)
-    assert table.loc["C027", "verdict"] == "supported"
-    assert table.loc["C027", "value"] == "cell - hidden 0.07; 1 of 3 runs"
-    assert table.loc["C034", "verdict"] == "supported"  # by the ledger
-    assert table.loc["C034", "value"] == "17"
-    worse = changed("lda_accuracy", 0.5, representation="cell identity")(good())
-    artifacts.save(worse, experiment, "probes", root=project)
-    table = claims.table(project).set_index("id")
-    assert table.loc["C034", "verdict"] == "not supported"
-    assert table.loc["C035", "verdict"] == "not supported"
+    without = table[table["setting"] == "without dropout"]
+    assert set(without.loc["C034", "verdict"]) == {"not supported"}
+    assert without.loc["C035", "verdict"] == "not supported"
 
 
 def test_a_claim_is_as_good_as_its_worst_number():
@@ -358,9 +395,10 @@ def judged():
 
 def test_the_196_claims_stand_once_in_five_kinds(judged):
     table = judged
-    assert list(table["id"]) == [f"C{n:03}" for n in range(1, 197)]
+    assert list(table["id"].unique()) == [f"C{n:03}" for n in range(1, 197)]
+    assert not table.duplicated(["id", "setting", "recording"]).any()
     assert set(table["kind"]) == set(claims.KINDS) == set("NOSHI")
-    assert table["claim"].is_unique
+    assert table.drop_duplicates("id")["claim"].is_unique
     assert set(table["verdict"]) <= set(judging.VERDICTS)
     for column in ("claim", "quantity", "where"):
         assert table[column].str.len().min() > 0
@@ -390,9 +428,14 @@ def test_a_claims_words_hold_the_numbers_that_the_ledger_compares(root):
 
 
 def test_the_runs_of_a_claim_differ_in_their_seed_only(root):
-    for entry in claims.REGISTERED.values():
+    groups = [
+        (entry, experiments)
+        for entry in claims.REGISTERED.values()
+        for experiments in entry.runs.values()
+    ]
+    for entry, experiments in groups:
         settings_of = set()
-        for name in entry.experiments:
+        for name in experiments:
             experiment = settings.load_experiment(name, root=root)
             training = re.sub(r"\bseed=\d+", "", repr(experiment.training))
             rest = experiment.corpus, experiment.model, experiment.gradients
@@ -454,12 +497,24 @@ def test_a_test_sees_its_run_and_what_it_declares(project, monkeypatch):
         claims.table(project)
 
 
-def test_runs_with_dropout_decide_nothing_about_those_without(project):
-    fill(project, "synthetic-dropout-seed1", ["encoder", "weights", "gradients"])
-    experiment = settings.load_experiment("synthetic-dropout-seed1", root=project)
-    artifacts.save(good(), experiment, "probes", root=project)
-    table = claims.table(project).set_index("id")
-    assert table.loc["C036", "verdict"] == "not run"
+def test_each_setting_is_judged_by_its_own_runs(project):
+    save_study(project, "synthetic-dropout-seed1", good(), readings(0.17))
+    worse = FLIPS["C036"](good())
+    save_study(project, "synthetic-seed1", worse, readings(0.5))
+    table = claims.table(project)
+    verdicts = table.set_index(["id", "setting", "recording"])["verdict"].to_dict()
+    assert verdicts["C036", "without dropout", ""] == "not supported"
+    assert verdicts["C036", "dropout 0.5", ""] == "supported"
+    for recording in RECORDINGS:
+        assert verdicts["C034", "without dropout", recording] == "not supported"
+        assert verdicts["C034", "dropout 0.5", recording] == "supported"
+    shown = claims.as_text(table)
+    [line] = [x for x in shown.splitlines() if x.startswith("C036")]
+    assert "by setting" in line
+    assert "without dropout: not supported: two 0.2; all 0.87; 1 of 3 runs" in shown
+    assert "dropout 0.5: supported: two 0.6; all 0.87; 1 of 3 runs" in shown
+    last = f"196 claims, {len(table)} judgements: "
+    assert shown.splitlines()[-1].startswith(last)
 
 
 def test_a_missing_twin_is_what_has_to_be_run():
@@ -469,12 +524,14 @@ def test_a_missing_twin_is_what_has_to_be_run():
         raise artifacts.MissingArtifactError(experiment)
 
     command = "state-gradients reproduce ptb-lstm-256-untrained"
-    assert judging.by_test(claims.REGISTERED["C089"], load) == (command, "not run")
+    entry = claims.REGISTERED["C089"]
+    assert judging.by_test(entry, entry.experiments, load) == (command, "not run")
 
 
 # What pages and the terminal show
 
 SEEDS = ["synthetic-seed1", "synthetic-seed2", "synthetic-seed3"]
+SEEDS += [f"synthetic-dropout-seed{seed}" for seed in (1, 2, 3)]
 
 
 def test_a_page_of_other_experiments_does_not_judge(judged):
@@ -497,17 +554,26 @@ def test_the_pages_table_has_a_verdict_a_claim(project):
     assert list(table["claim"]) == [
         *("C049 H", "C050 N", "C051 N", "C052 N", "C053 H", "C054 O")
     ]
-    assert list(table["verdict"]) == [
-        "□ not run",
-        *["● supported"] * 3,
-        "□ not run",
-        "□ not judged yet",
-    ]
+    for setting, first in (("without dropout", SEEDS[0]), ("dropout 0.5", SEEDS[3])):
+        column = list(table[setting])
+        assert column[0] == f"□ not run: state-gradients reproduce {first}"
+        assert [said[:11] for said in column[1:4]] == ["● supported"] * 3
+        assert column[4:] == [column[0], "□ not judged yet"]
     judged.loc[judged["id"] == "C049", "value"] = "at <eos>"  # a token is no tag
     assert "at &lt;eos&gt;" in claims.verdicts(names, SEEDS, judged).to_html()
     assert claims.counts(names, SEEDS, judged) == (
-        "3 supported, 2 not run, 1 not judged yet"
+        "without dropout: 2 not run; dropout 0.5: 2 not run; "
+        "whatever the setting: 3 supported, 1 not judged yet"
     )
+
+
+def test_claims_of_one_setting_have_their_value_and_verdict_in_columns(judged):
+    names = ["C089"]
+    table = claims.verdicts(names, claims.REGISTERED["C089"].experiments, judged).data
+    assert [*table] == ["claim", "in our words", "measured", "holds if", "verdict"]
+    row = judged.set_index("id").loc["C089"]
+    assert table["measured"].item() == row["value"]
+    assert table["verdict"].item().endswith(row["verdict"])
 
 
 def test_the_terminal_lists_every_claim_once_and_the_kinds(judged):
@@ -516,4 +582,4 @@ def test_the_terminal_lists_every_claim_once_and_the_kinds(judged):
         f"C{n:03}" for n in range(1, 197)
     ]
     assert "H an explanation that the authors offer." in text
-    assert text.endswith("not judged yet.") and "196 claims: " in text
+    assert text.endswith("not judged yet.") and "196 claims, " in text

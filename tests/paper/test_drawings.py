@@ -107,6 +107,48 @@ def test_accuracies_are_drawn_with_their_chances():
     assert [x for x in upright if x > 1] == [16, 32, 48]
 
 
+def test_figure_3_has_means_and_ranges_above_and_accuracies_below(sums, rng):
+    names = {"representation": ["cell", "hidden"], "delay": range(6)}
+    read = xr.DataArray(rng.random((3, 2, 6)), names, ("run", *names))
+    above, below = drawn.plot_figure_3(sums.assign_attrs(experiment="mine"), read)
+    at = {"group": "new", "subspace": "identity"}
+    assert_drawn(above, "new, identity", range(6), sums.sel(at).mean("run"))
+    _, lower, upper = band_ends(above, 3)
+    np.testing.assert_array_equal(lower, sums.sel(at).min("run"))
+    np.testing.assert_array_equal(upper, sums.sel(at).max("run"))
+    hidden = read.sel(representation="hidden").mean("run")
+    assert_drawn(below, "hidden", range(6), hidden)
+    assert above.get_title(loc="left") == "mine"
+
+
+def test_a_reader_that_has_nothing_to_read_goes_on_behind():
+    names = {"reader": ["LDA", "with the copy"], "delay": range(5)}
+    values = [[1.0, 0.8, 0.6, 0.4, 0.2], [1.0, np.nan, np.nan, 0.9, 0.7]]
+    accuracy = xr.DataArray(values, names)
+    ax = drawn.plot_delay_accuracy(accuracy, y="named")
+    for name in names["reader"]:
+        assert_drawn(ax, name, range(5), accuracy.sel(reader=name))
+    assert ax.get_ylabel() == "named"
+
+
+def test_rows_are_drawn_by_where_a_stretch_begins():
+    names = {"setting": ["plain", "dropped"], "token": [0, 250, 500]}
+    values = xr.DataArray([[1.0, 2.0, 3.0], [9.0, 5.0, 1.0]], names)
+    ax = drawn.plot_along_rows(values, y="perplexity", yscale="log")
+    assert_drawn(ax, "dropped", [0, 250, 500], values.sel(setting="dropped"))
+    assert (ax.get_ylabel(), ax.get_yscale()) == ("perplexity", "log")
+
+
+def test_validation_is_drawn_for_each_run_as_far_as_it_goes():
+    names = {"run": ["one", "two"], "epoch": [1, 2, 3]}
+    values = xr.DataArray([[3.0, 22.0, 1.5], [2.0, 1.9, np.nan]], names)
+    ax = drawn.plot_validation(values)
+    assert_drawn(ax, "one", [1, 2, 3], values.sel(run="one"))
+    line = drawn_lines(ax)[1]
+    np.testing.assert_array_equal(line.get_ydata()[:2], [2.0, 1.9])
+    assert ax.get_yscale() == "log"
+
+
 def test_mistakes_of_the_runs_stand_side_by_side_at_their_label():
     names = {"run": ["one", "two"], "label": ["0", "1", "EOS"]}
     shares = xr.DataArray([[0.9, 0.01, 0.7], [0.8, 0.0, 0.6]], names)

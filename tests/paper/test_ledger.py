@@ -30,7 +30,8 @@ def _ledger(project, *rows):
     """Write rows with the fields that do not matter here, and judge them."""
     common = {"where": "here", "what": "something"}
     rows = [{"id": str(i)} | common | row for i, row in enumerate(rows)]
-    (project / "data/published.yaml").write_text(yaml.safe_dump({"rows": rows}))
+    text = yaml.safe_dump({"rows": rows}, sort_keys=False)
+    (project / "data/published.yaml").write_text(text)
     return ledger.table(project).to_dict("records")
 
 
@@ -202,6 +203,66 @@ def test_a_rate_follows_its_count(project, published, verdict):
     assert rate["kind"] == "percent"
 
 
+def test_each_setting_and_recording_is_judged_by_itself(project):
+    names = ("recording", "representation", "target", "split")
+    for name, shift in zip(SEEDS, (0.0, 0.5), strict=True):
+        accuracy = shift + np.array([0.11, 0.31]).reshape(2, 1, 1)
+        mistakes = 100 * shift + np.array([[1, 2], [3, 4]])
+        found = xr.Dataset(
+            {
+                "lda_accuracy": (names[:3], accuracy, ABOUT),
+                "mistakes": ((names[0], names[3]), mistakes, ABOUT),
+                "all": ((names[0], names[3]), [[10, 20], [30, 40]], ABOUT),
+            },
+            {
+                "recording": ["stream", "rows"],
+                "representation": ["cell"],
+                "target": ["token"],
+                "split": ["valid", "test"],
+            },
+        )
+        experiment = fill(project, name, ["encoder", "weights", "gradients"])
+        artifacts.save(found, experiment, "readings", root=project)
+    common = {
+        "kind": "percent",
+        "experiment": {"plain": SEEDS[:1], "dropped": SEEDS[1:]},
+        "recordings": ["stream", "rows"],
+    }
+    why = {"plain": "not dropped", "dropped, rows": "in rows"}
+    select = {"representation": "cell", "target": "token"}
+    ours = {"artifact": "readings", "variable": "lda_accuracy", "select": select}
+    share = ours | {"variable": "mistakes", "over": "all", "select": {"split": "test"}}
+    rows = _ledger(
+        project,
+        common | {"published": 61, "ours": ours, "why": why},
+        common | {"published": 10, "ours": share},
+    )
+    keys = [(row["setting"], row["recording"]) for row in rows]
+    pairs = [(s, r) for s in ("plain", "dropped") for r in ("stream", "rows")]
+    assert keys == pairs * 2
+    assert [row["ours"] for row in rows[:4]] == pytest.approx([11, 31, 61, 81])
+    assert [row["verdict"] for row in rows[:4]] == [
+        *("outside", "outside", "within", "outside"),
+    ]
+    assert [row["why"] for row in rows[:4]] == ["not dropped"] * 2 + ["", "in rows"]
+    # mistakes of the test text over predictions of the test text, recorded alike
+    shares = [100 * 2 / 20, 100 * 4 / 40, 100 * 52 / 20, 100 * 54 / 40]
+    assert [row["ours"] for row in rows[4:]] == pytest.approx(shares)
+
+
+def test_the_members_of_an_order_are_those_of_one_setting(project):
+    for name, value in zip(SEEDS, (1.0, 5.0), strict=True):
+        _memory(project, name, [value, 3.0, 3.0])
+    experiment = {"plain": SEEDS[:1], "dropped": SEEDS[1:]}
+    members = {str(delay): _mean_memory(experiment=experiment) for delay in (0, 1)}
+    for delay, member in members.items():
+        member["select"] = member["select"] | {"delay": int(delay)}
+    row = {"published": "0 > 1", "kind": "order", "ours": members}
+    plain, dropped = _ledger(project, row)
+    assert (plain["setting"], plain["ours"]) == ("plain", "1 > 0")
+    assert (dropped["setting"], dropped["ours"]) == ("dropped", "0 > 1")
+
+
 @pytest.mark.parametrize(
     ("difference", "kind", "text"),
     [
@@ -367,9 +428,11 @@ def test_the_rows_are_well_formed(published, root):
     known, needed = set(settings.experiment_names(root)), set()
     fields = {"id", "where", "what", "published", "kind", "claim", "experiment", "ours"}
     for row in published:
-        others = {"needs", "incomparable", "why", "measured"}
-        assert row.keys() <= fields | others, row["id"]
-        assert len(row.get("measured", [])) == row.get("why", "").count("{")
+        more = {"needs", "incomparable", "why", "measured", "recordings"}
+        assert row.keys() <= fields | more, row["id"]
+        why = row.get("why", "")
+        quoted = why.count("{") if isinstance(why, str) else 0  # by setting: none
+        assert len(row.get("measured", [])) == quoted
         assert {"id", "where", "what", "published", "kind"} <= row.keys()
         assert isinstance(row["where"], str)
         assert re.fullmatch(r"C\d{3}", row["claim"])
@@ -385,7 +448,10 @@ def test_the_rows_are_well_formed(published, root):
         specs = specs | dict(enumerate(row.get("measured", [])))
         for spec in specs.values():
             names = spec["experiment"]
-            needed |= set(names if isinstance(names, list) else [names])
+            for of_setting in names.values() if isinstance(names, dict) else [names]:
+                needed |= set(
+                    of_setting if isinstance(of_setting, list) else [of_setting]
+                )
             if "artifact" in spec:
                 artifacts.path("any", spec["artifact"], root=root)
                 assert names
@@ -393,14 +459,15 @@ def test_the_rows_are_well_formed(published, root):
 
 
 def test_the_ledger_of_this_project_holds_and_is_json(root):
-    table = ledger.table(root).set_index("id")
-    assert len(table) == len(ledger.read_published(root))
+    table = ledger.table(root)
+    assert list(table["id"].unique()) == [r["id"] for r in ledger.read_published(root)]
+    assert not table.duplicated(["id", "setting", "recording"]).any()
+    table = table.set_index("id")
     optimum = table.loc["appendix8-optimum"]
     assert (optimum["kind"], optimum["verdict"]) == ("perplexity near 1", "outside")
-    assert (
-        table.loc["unexpected-rate", "verdict"]
-        == (table.loc["unexpected-count", "verdict"])
-    )
+    rate, count = (table.loc[f"unexpected-{x}", "verdict"] for x in ("rate", "count"))
+    assert len(rate) == 4
+    assert list(rate) == list(count)
     assert optimum["ours"] == pytest.approx(
         math.exp((7.5 * math.log(8) + math.log(6)) / 121)
     )

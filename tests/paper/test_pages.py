@@ -7,6 +7,7 @@ import xarray as xr
 from artifact_project import dataset, fill, make_project
 
 from state_gradients.foundation import settings
+from state_gradients.paper import ledger
 from state_gradients.paper.book import (
     average_memory,
     effects,
@@ -250,32 +251,46 @@ def test_records_give_each_way_its_time_and_nothing_to_what_was_not_measured(tmp
     np.testing.assert_array_equal(times.values, expected)
 
 
-def probes(rng, runs, shift=0.0):
-    """Return probes of several runs, with what the synthetic tables read."""
+RECORDINGS = ["one stream", "20 rows, row by row", "20 rows, step by step"]
+PARTS = ["cell", "hidden", "cell counting", "cell, means removed"]
+
+
+def random_study(rng, shift):
+    """Return probes and readings of one run, with what the synthetic tables read."""
     names = {
-        "run": [f"r{i}" for i in range(runs)],
-        "representation": ["cell", "hidden"],
+        "recording": RECORDINGS,
+        "representation": PARTS,
         "target": ["token", "new", "count"],
-        "delay": range(51),
         "split": ["valid", "test"],
         "evaluation": ["1 x 1", "20 x 200"],
     }
-    of_lda = ("run", "representation", "target")
+    of_lda = ("recording", "representation", "target")
     dims = {
         "lda_accuracy": of_lda,
         "lda_balanced_accuracy": of_lda,
-        "majority_rate": ("run", "target"),
-        "new_recall": ("run", "representation"),
-        "delay_accuracy": ("run", "representation", "delay"),
-        "perplexity": ("run", "split", "evaluation"),
-        "unexpected_mistakes": ("run",),
-        "predictions": ("run",),
+        "majority_rate": ("recording", "target"),
+        "new_recall": ("recording", "representation"),
+        "count_variance_5": ("recording",),
+        "unexpected_mistakes": ("recording", "split"),
+        "perplexity": ("split", "evaluation"),
     }
     variables = {
         name: (axes, shift + rng.random([len(names[axis]) for axis in axes]))
         for name, axes in dims.items()
     }
-    return xr.Dataset(variables, coords=names)
+    whole = xr.Dataset(variables, coords=names)
+    whole["unexpected_mistakes"] *= 1_000  # whole numbers that differ
+    kept = ["perplexity"]
+    return {"probes": whole[kept], "readings": whole.drop_vars([*kept, "evaluation"])}
+
+
+@pytest.fixture
+def studies(rng, monkeypatch):
+    """Artifacts by experiment: two runs of one setting, one of another."""
+    found = {x: random_study(rng, shift=9 * (x == "b1")) for x in ("a1", "a2", "b1")}
+    monkeypatch.setattr(synthetic, "has_run", lambda name, kind: name in found)
+    monkeypatch.setattr(synthetic.artifacts, "load", lambda x, kind: found[x][kind])
+    return found
 
 
 def test_spread_is_mean_and_deviation_over_the_runs():
@@ -285,43 +300,103 @@ def test_spread_is_mean_and_deviation_over_the_runs():
     assert synthetic.spread(values[:1], ".1f") == "1.0"
 
 
-def test_table_1_sets_published_beside_ours(rng):
-    data = probes(rng, 2)
-    ids = {"table1-cell-token": 93, "table1-hidden-count": 80}
-    ledger = pd.DataFrame({"published": ids.values()}, index=list(ids))
-    table = synthetic.table_1(data, ledger)
-    assert list(table.index) == ["cell", "hidden", "commonest class"]
-    assert list(table["token", "published"]) == ["93", DASH, DASH]
-    assert list(table["count", "published"]) == [DASH, "80", DASH]
-    ours = 100 * data["lda_accuracy"].sel(representation="hidden", target="count")
-    assert table.loc["hidden", ("count", "accuracy")] == synthetic.spread(ours, ".1f")
-    recall = 100 * data["new_recall"].sel(representation="cell")
-    expected = synthetic.spread(recall, ".1f")
-    assert table.loc["cell", ("new token", "recall")] == expected
-    majority = synthetic.spread(100 * data["majority_rate"].sel(target="new"), ".1f")
-    assert table.loc["commonest class", ("new token", "accuracy")] == majority
+def published_numbers():
+    rows = ledger.read_published()
+    return {row["id"]: row["published"] for row in rows}
 
 
-def test_settings_stand_beside_each_other_and_are_never_pooled(rng, monkeypatch):
-    made = {"a1": probes(rng, 1), "a2": probes(rng, 1), "b1": probes(rng, 1, shift=9)}
-    monkeypatch.setattr(synthetic, "has_run", lambda name, kind: name in made)
-    monkeypatch.setattr(
-        synthetic.artifacts,
-        "load",
-        lambda name, kind: made[name].isel(run=0, drop=True),
-    )
+def test_settings_stand_beside_each_other_and_are_never_pooled(studies):
     settings_of = {"a": ["a1", "a2", "a3"], "b": ["b1"], "c": ["c1"]}
-    table = synthetic.beside(settings_of)
-    assert list(table["runs"]) == ["2 of 3", "1 of 1", "0 of 1"]
-    assert set(table.loc["c"]) == {"0 of 1", DASH}
-    test = [float(made[x]["perplexity"][0, 1, 0]) for x in ("a1", "a2", "b1")]
-    mean, spread = np.mean(test[:2]), np.std(test[:2], ddof=1)
-    assert table.loc["a", "test perplexity"] == f"{mean:.4f} ± {spread:.4f}"
-    assert table.loc["b", "test perplexity"] == f"{test[2]:.4f}"
-    read = 100 * made["b1"]["delay_accuracy"][0, 0]
-    assert table.loc["b", "at 33-49, %"] == f"{float(read[33:50].mean()):.0f}"
-    column = "new token read at delays 0-31, %"
-    assert table.loc["b", column] == f"{float(read[:32].mean()):.0f}"
+    assert synthetic.made(settings_of["a"]) == ["a1", "a2"]
+    table = synthetic.read(settings_of, published_numbers())
+    assert [*table] == [
+        ("published", ""),
+        *(("a", recording) for recording in RECORDINGS),
+        *(("b", recording) for recording in RECORDINGS),
+        ("c", "not run"),
+    ]
+    assert set(table["c", "not run"]) == {DASH}
+    row = table.loc["cell, other 45: count"]
+    at = {"representation": "cell, means removed", "target": "count"}
+    for recording in RECORDINGS:
+        ours = [
+            100
+            * float(
+                studies[x]["readings"]["lda_accuracy"].sel(
+                    at | {"recording": recording}
+                )
+            )
+            for x in ("a1", "a2", "b1")
+        ]
+        mean, deviation = np.mean(ours[:2]), np.std(ours[:2], ddof=1)
+        assert row["a", recording] == f"{mean:.0f} ± {deviation:.0f}"
+        assert row["b", recording] == f"{ours[2]:.0f}"
+    assert row["published", ""] == "17"
+    share = studies["b1"]["readings"]["count_variance_5"].sel(recording=RECORDINGS[1])
+    assert table.loc["variance in five", ("b", RECORDINGS[1])] == f"{100 * share:.0f}"
+    assert table.loc["variance in five", ("published", "")] == "99"
+
+
+def test_predictions_stand_beside_the_published_by_way_of_reading(studies):
+    settings_of = {"a": ["a1", "a2"], "b": ["b1"], "c": ["c1"]}
+    table = synthetic.predicted(settings_of, published_numbers())
+    ways = ["1 x 1", "20 x 200"]
+    assert [*table] == [
+        ("published", ""),
+        *(("a", way) for way in ways),
+        *(("b", way) for way in ways),
+        ("c", "not run"),
+    ]
+    assert list(table["published", ""]) == ["1.2906", "1.1932", DASH, "15"]
+    for way, recording in zip(ways, (RECORDINGS[0], RECORDINGS[2]), strict=True):
+        for split, title in (("valid", "validation"), ("test", "test")):
+            of_runs = [
+                float(
+                    studies[x]["probes"]["perplexity"].sel(split=split, evaluation=way)
+                )
+                for x in ("a1", "a2")
+            ]
+            mean, deviation = np.mean(of_runs), np.std(of_runs, ddof=1)
+            told = table.loc[f"perplexity, {title}", ("a", way)]
+            assert told == f"{mean:.4f} ± {deviation:.4f}"
+            mistakes = studies["b1"]["readings"]["unexpected_mistakes"]
+            expected = mistakes.sel(split=split, recording=recording)
+            told = table.loc[f"unexpected mistakes, {title}", ("b", way)]
+            assert told == f"{float(expected):.0f}"
+
+
+def test_new_tokens_are_told_by_measures_that_the_commonest_class_cannot_win(studies):
+    table = synthetic.new_tokens({"a": ["a1", "a2"], "c": ["c1"], "b": ["b1"]})
+    measures = ("accuracy", "balanced", "recall")
+    assert [*table] == [(title, m) for title in "ab" for m in measures]
+    readings = studies["b1"]["readings"].sel(recording="one stream")
+    at = readings.sel(representation="hidden")
+    expected = [
+        at["lda_accuracy"].sel(target="new"),
+        at["lda_balanced_accuracy"].sel(target="new"),
+        at["new_recall"],
+    ]
+    assert list(table.loc["hidden", "b"]) == [f"{100 * float(x):.1f}" for x in expected]
+    guess = 100 * float(readings["majority_rate"].sel(target="new"))
+    assert list(table.loc["commonest class", "b"]) == [f"{guess:.1f}", "33.3", "0.0"]
+
+
+@pytest.mark.parametrize(
+    ("perplexity", "epochs"),
+    [
+        ([9.0, 8.0, 8.1, 8.2, 7.9999, 5.0], 5),  # little better than the best counts
+        ([9.0, 8.0, 8.1, 8.2, 7.0, 6.0], None),
+        ([9.0, 9.0, 9.0, 9.0], 4),
+        ([9.0, 9.0, 9.0], None),
+    ],
+)
+def test_a_run_would_stop_where_training_would_have(perplexity, epochs):
+    from state_gradients.models import training
+
+    rule = settings.Training(patience=3, min_improvement=0.0002)
+    assert synthetic.stops_after(perplexity, rule) == epochs
+    ends = [training.has_settled(perplexity[:n], rule) for n in range(1, 7)]
+    assert (ends.index(True) + 1 if any(ends) else None) == epochs
 
 
 def test_table_2_has_a_row_a_model_and_dashes_for_what_has_not_run(project):
@@ -356,8 +431,9 @@ def test_the_ledger_reads_in_words_and_every_row_has_a_section(root):
     assert counts.loc["all", "all"] == len(rows)
     assert (counts.drop(columns="all").sum(axis=1) == counts["all"]).all()
     texts = ledger_tables.readable(rows)
-    row = rows.query("kind == 'percent' and difference == difference").iloc[0]
+    row = rows.query("kind == 'percent' and uncertainty == uncertainty").iloc[0]
     text = texts.loc[row.name]
+    assert f"({row['setting']}, {row['recording']})" in text["what"]
     assert text["difference"] == f"{row['difference']:+.1f} points"
     assert text["verdict"].endswith(row["verdict"])
     assert f"± {row['uncertainty']:.2g}" in text["ours"]

@@ -31,7 +31,7 @@ from state_gradients.foundation import settings
 from state_gradients.models import checkpoints, language_model
 from state_gradients.paper import stages
 from state_gradients.paper.language import linear
-from state_gradients.paper.synthetic import study
+from state_gradients.paper.synthetic import readings, study
 from state_gradients.project import artifacts, kinds
 from state_gradients.text import corpora, synthetic
 
@@ -73,6 +73,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "controls": 1e-5,
     "intervals": 1e-4,  # the spread of these means, about a tenth of them
     "spectra": 1e-6,  # float64, and vectors kept in float32: 6e-8
+    "readings": 1e-5,  # float64
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
 }
@@ -207,8 +208,8 @@ def decomposed(name):
     return {"spectra": artifacts.load(name, "spectra")}
 
 
-def probed(name):
-    """What Sec. 4.2 says of a random network on a small text."""
+def imitated_study(name):
+    """A random network, small texts, and its mean gradients on one of them."""
     experiment = settings.load_experiment(name)
     model = write_encoder(experiment)
     sizes = {"valid": 12_000, "test": 1_500}  # 99 lines: more than Fig. 2 shows
@@ -223,13 +224,25 @@ def probed(name):
         state=("cell",),
         positions=study.position_groups(texts["valid"])[:, :600],
     )
-    found = study.analyse(experiment, model, gradient, texts=texts, n_train=9_000)
+    return experiment, model, gradient, texts
+
+
+def probed(name):
+    """What Sec. 4.2 says of a random network on a small text."""
+    *of, texts = imitated_study(name)
+    found = study.analyse(*of, texts=texts, n_train=9_000)
     # LAPACK chooses the sign of a direction: let its largest class mean be positive
     plane = found["plane_means"]
     largest = plane.isel(label=abs(plane).argmax("label"))
     for drawn in ("plane_means", "plane_states"):
         found[drawn] = (found[drawn] * np.sign(largest)).transpose(*found[drawn].dims)
     return {"probes": found}
+
+
+def explained(name):
+    """Why the states of a random network on a small text read as they do."""
+    *of, texts = imitated_study(name)
+    return {"readings": readings.explain(*of, texts=texts, n_train=9_000)}
 
 
 def told_apart(_):
@@ -261,6 +274,7 @@ CASES = {
     ("analyse", "lstm"): decomposed,
     ("analyse", "one-hot"): decomposed,
     ("analyse", "new-tokens"): probed,
+    ("explain", "new-tokens"): explained,
     ("linear", "clouds"): told_apart,
 }
 

@@ -14,7 +14,7 @@ from state_gradients.engine import means as engine
 from state_gradients.foundation import settings
 from state_gradients.paper import stages
 from state_gradients.paper.language import subject
-from state_gradients.paper.synthetic import study
+from state_gradients.paper.synthetic import readings, study
 from state_gradients.project import artifacts
 from state_gradients.text import synthetic
 
@@ -175,6 +175,11 @@ def test_untrained_twin_shares_the_initial_weights(project):
     assert float(artifacts.load("mine-untrained", "training")["epochs_run"]) == 0
 
 
+def test_only_the_synthetic_corpus_can_be_explained(project):
+    with pytest.raises(ValueError, match=r"synthetic corpus.* received mine, on the"):
+        stages.run_explain(settings.load_experiment("mine"))
+
+
 @pytest.mark.slow
 def test_the_synthetic_corpus_is_averaged_by_its_new_tokens_and_probed(
     project, monkeypatch
@@ -184,10 +189,13 @@ def test_the_synthetic_corpus_is_averaged_by_its_new_tokens_and_probed(
     # the paper's 150,000 tokens to fit on are more than this text has
     fewer = functools.partial(study.analyse, n_train=2_300)
     monkeypatch.setattr(study, "analyse", fewer)
+    fewer = functools.partial(readings.explain, n_train=2_300)
+    monkeypatch.setattr(readings, "explain", fewer)
     name = "synthetic-small"
     experiment = settings.load_experiment(name)
-    assert stages.reproduce(name) == ["train", "extract", "analyse"]
+    assert stages.reproduce(name) == ["train", "extract", "analyse", "explain"]
     made = ("training", "encoder", "weights", "gradients", "spectra", "probes")
+    made += ("readings",)
     assert states(name) == dict.fromkeys(made, "fresh")
     training, weights, gradients, found, probes = (
         artifacts.load(name, kind)

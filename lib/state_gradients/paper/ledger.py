@@ -10,6 +10,10 @@ anything pass:
   the optimum.
 - A rate whose numerator has a row of its own is that count once more, and takes its
   difference and verdict.
+
+Where the paper leaves open how its network was trained or its states were recorded, a
+number is judged in each setting and each way of recording by itself; no value and no
+verdict is taken over two of them.
 """
 
 import functools
@@ -46,6 +50,56 @@ def read_published(root=None):
     """Return the rows of ``data/published.yaml``, a list of dicts."""
     root = Path(root or settings.project_root())
     return yaml.safe_load((root / "data" / "published.yaml").read_text())["rows"]
+
+
+def by_setting(row):
+    """Return a row of ``data/published.yaml`` as it is judged, once for each setting.
+
+    Parameters
+    ----------
+    row : dict
+        Its ``experiment``, or that of each member of an order, is one setting's, or a
+        mapping of settings; ``recordings`` names entries of the dimension `recording`.
+
+    Returns
+    -------
+    list of dict
+        Each of one setting and one recording (``""`` where there are no several), with
+        the experiments and the selection that go with them.
+    """
+    members = row.get("ours") if row["kind"] == "order" else {"": row}
+    several = [
+        member["experiment"]
+        for member in (members or {}).values()
+        if isinstance(member.get("experiment"), dict)
+    ]
+    settings_of = [*several[0]] if several else [""]
+    return [
+        _of_setting(row, setting, recording)
+        for setting in settings_of
+        for recording in row.get("recordings", [""])
+    ]
+
+
+def _of_setting(row, setting, recording):
+    """Return a row as it is judged in one setting and one way of recording."""
+
+    def chosen(spec):
+        names = spec.get("experiment")
+        return (
+            spec | {"experiment": names[setting]} if isinstance(names, dict) else spec
+        )
+
+    row = chosen(row) | {"setting": setting, "recording": recording}
+    if isinstance(row.get("why"), dict):
+        reasons, pair = row["why"], f"{setting}, {recording}"
+        row["why"] = reasons.get(pair, reasons.get(setting, ""))
+    if row["kind"] == "order" and row.get("ours"):
+        row["ours"] = {name: chosen(member) for name, member in row["ours"].items()}
+    if recording:
+        select = row["ours"].get("select", {}) | {"recording": recording}
+        row["ours"] = row["ours"] | {"select": select}
+    return row
 
 
 def _quantity(spec, name, load):
@@ -218,7 +272,7 @@ def loader(root=None):
 
 
 def table(root=None, *, load=None):
-    """Return a row for every published number, beside ours.
+    """Return a row for every published number beside ours, in each setting of ours.
 
     Parameters
     ----------
@@ -230,21 +284,23 @@ def table(root=None, *, load=None):
     Returns
     -------
     pandas.DataFrame
-        Columns id, claim, where, what, kind (the one that the row is judged as, of
-        `TOLERANCES`), published, ours (percentages in %), uncertainty (standard
-        deviation over the runs, NaN for one), difference (in the tolerance's unit; from
-        a range the distance; NaN for an order), tolerance, verdict ("within",
-        "outside", "outside, unexplained", "not comparable", "not run") and why. A
-        damaged artifact is an ArtifactError.
+        Columns id (of the published number), setting and recording (in which ours was
+        found, ``""`` where there is one only), claim, where, what, kind (the one that
+        the row is judged as, of `TOLERANCES`), published, ours (percentages in %),
+        uncertainty (standard deviation over the runs, NaN for one), difference (in the
+        tolerance's unit; from a range the distance; NaN for an order), tolerance,
+        verdict ("within", "outside", "outside, unexplained", "not comparable", "not
+        run") and why. A damaged artifact is an ArtifactError.
     """
     load = load or loader(root)
-    published = read_published(root)
+    published = [row for listed in read_published(root) for row in by_setting(listed)]
     counts = {_key(row): row for row in published if row["kind"] == "other"}
     rows = []
     for row in published:
         kind = _kind(row, counts)
         limit, unit = TOLERANCES[kind]
-        found = {key: row.get(key, "") for key in ("id", "claim", "where", "what")}
+        named = ("id", "setting", "recording", "claim", "where", "what")
+        found = {key: row.get(key, "") for key in named}
         found |= {"kind": kind, "published": row["published"]}
         if kind == "range":
             found["published"] = "{:g} to {:g}".format(*row["published"])

@@ -4,6 +4,7 @@
     extract  encoder, text -> mean state gradients, their intervals, controls
     analyse  gradients, encoder -> spectra (on the synthetic corpus also probes)
     analyse  full weights of the baseline -> vocabulary, what cutting it again costs
+    explain  gradients, weights -> readings (on the synthetic corpus)
 
 and a stage for each study of words (`STUDIES`) that the experiment asks for.
 
@@ -271,6 +272,37 @@ def analyse_vocabulary(experiment, *, root=None):
     )
 
 
+@_alone
+def run_explain(experiment, *, root=None):
+    """Find out why the states of the synthetic corpus read as they do: ``readings``.
+
+    Raises
+    ------
+    ValueError
+        If the experiment is on another corpus.
+    """
+    from state_gradients.paper.synthetic import readings
+
+    if experiment.corpus.name != "synthetic":
+        raise ValueError(
+            "explain: the experiment must be on the synthetic corpus, of which it is "
+            f"known what must be remembered; received {experiment.name}, on the corpus "
+            f"{experiment.corpus.name}."
+        )
+    started = time.monotonic()
+    weights, gradients = (
+        artifacts.load(experiment, kind, root=root) for kind in ("weights", "gradients")
+    )
+    artifacts.save(
+        readings.explain(experiment, build_model(experiment, weights), gradients),
+        experiment,
+        "readings",
+        upstream={"weights": weights, "gradients": gradients},
+        wall_time=time.monotonic() - started,
+        root=root,
+    )
+
+
 def _study(make):
     """Return the stage that makes a study of words, from the study's function."""
 
@@ -296,6 +328,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "linear": linear.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
+RUN["explain"] = run_explain
 RUN |= {name: _study(make) for name, make in STUDIES.items()}
 
 

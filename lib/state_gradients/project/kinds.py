@@ -3,6 +3,7 @@
 train    ->  training, encoder, weights
 extract  ->  gradients, intervals, controls      (from encoder)
 analyse  ->  spectra, probes, vocabulary         (from gradients, encoder, weights)
+explain  ->  readings, of the synthetic corpus   (from gradients, weights)
 
 and of experiments that ask for them (`language.studies`), each by a stage of its name:
 
@@ -36,6 +37,7 @@ STAGES = {
     "train": Stage(recipe=1, groups=("corpus", "model", "training")),
     "extract": Stage(recipe=2, groups=("corpus", "gradients")),
     "analyse": Stage(recipe=2, groups=()),
+    "explain": Stage(recipe=1, groups=()),
     # The studies of words. Which of them are made is no part of what they are.
     "types": Stage(recipe=1, groups=("corpus", "gradients")),
     "classes": Stage(recipe=1, groups=("corpus", "gradients")),
@@ -118,6 +120,7 @@ KINDS = {
         schema=dict.fromkeys(("tokens", "surprisal"), ("split", "target"))
         | dict.fromkeys(("perplexity", "perplexity_without"), ("split",)),
     ),
+    "readings": Kind(stage="explain", upstream=("weights", "gradients")),
     "types": Kind(stage="types", upstream=("encoder",)),
     "class_gradients": Kind(stage="classes", upstream=("encoder",)),
     "classes": Kind(stage="classes", upstream=("encoder",)),
@@ -158,7 +161,7 @@ def expected(experiment):
         made.append("weights")
     made += ["gradients", "spectra"]
     if synthetic:
-        made.append("probes")
+        made += ["probes", "readings"]
     if experiment.name == BASELINE and experiment.corpus.name == "ptb":
         made.append("vocabulary")
     if experiment.gradients.controls:

@@ -59,13 +59,20 @@ def _tint(verdict):
     return f"background-color: {MARKS[verdict.split(NBSP, 1)[1]][1]}"
 
 
+def _setting(rows):
+    """Return in which setting and recording ours was found, in brackets."""
+    pairs = zip(rows["setting"], rows["recording"], strict=True)
+    said = [", ".join(filter(None, pair)) for pair in pairs]
+    return pd.Series([f" ({words})" if words else "" for words in said], rows.index)
+
+
 def readable(rows):
     """Return rows of the ledger as texts: claim, what, published, ours, verdict, ..."""
     spread = ["" if pd.isna(x) else f" ± {x:.2g}" for x in rows["uncertainty"]]
     return pd.DataFrame(
         {
             "claim": rows["claim"],
-            "what": rows["where"] + ": " + rows["what"],
+            "what": rows["where"] + ": " + rows["what"] + _setting(rows),
             "published": rows["published"].map(_number),
             "ours": rows["ours"].map(_number) + spread,
             "difference": list(map(_signed, rows["difference"], rows["kind"])),

@@ -1,13 +1,20 @@
 """Tables of the study on the synthetic corpus, over runs that differ in their seed."""
 
+import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.lib.stride_tricks import sliding_window_view
 
-from state_gradients.paper.book.pages import DASH, has_run
+from state_gradients.paper.book.pages import DASH, has_run, say
 from state_gradients.project import artifacts
 
 TARGETS = {"token": "token", "new": "new token", "count": "count"}
-NEEDED, LATER = slice(0, 31), slice(33, 49)  # delays: until its last copy, and after
+PARTS = {  # representation: what a table calls it, and its rows of the ledger
+    "cell": ("cell", "cell"),
+    "hidden": ("hidden", "hidden"),
+    "cell counting": ("cell, five directions", "cell-counting"),
+    "cell, means removed": ("cell, other 45", "cell-identity"),
+}
 
 
 def runs(names, kind):
@@ -41,80 +48,180 @@ def spread(values, form=".2f"):
     return f"{values.mean('run'):{form}}{deviation}"
 
 
-def table_1(probes, ledger):
-    """Return what LDA reads from each part of the state, published and ours, in %.
+def say_of(setting, **texts):
+    """Keep texts for the prose of a page, under names that end in the setting's.
 
     Parameters
     ----------
-    probes : Dataset
-        Of several :func:`runs`.
-    ledger : pandas.DataFrame
-        Indexed by the ids of its rows.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each representation and one for the commonest class; the columns are
-        pairs of what is read and how it is counted.
+    setting : str
+        Such as ``"dropped"``: ``loss`` becomes ``{glue:text}`loss_dropped:s```.
+    **texts : object
+        As :func:`state_gradients.paper.book.pages.say` takes them.
     """
-    states = [str(name) for name in probes["representation"].values]
-
-    def published(state, target):
-        name = f"table1-{state.replace(' ', '-')}-{target}"
-        return f"{ledger.loc[name, 'published']:.0f}" if name in ledger.index else DASH
-
-    def ours(variable):
-        part = 100 * variable.transpose("representation", "run")
-        return [spread(row, ".1f") for row in part]
-
-    table = {}
-    for target, title in TARGETS.items():
-        majority = spread(100 * probes["majority_rate"].sel(target=target), ".1f")
-        accuracy = ours(probes["lda_accuracy"].sel(target=target))
-        balanced = ours(probes["lda_balanced_accuracy"].sel(target=target))
-        named = [published(state, target) for state in states]
-        table[title, "published"] = [*named, DASH]
-        table[title, "accuracy"] = [*accuracy, majority]
-        table[title, "balanced"] = [*balanced, DASH]
-        if target == "new":
-            table[title, "recall"] = [*ours(probes["new_recall"]), "0.0"]
-    return pd.DataFrame(table, index=[*states, "commonest class"]).rename_axis("LDA, %")
+    say(**{f"{name}_{setting}": text for name, text in texts.items()})
 
 
-def beside(settings):
-    """Return settings beside each other, each by the runs of its own that there are.
+def numbers(values, form=""):
+    """Return a number for each run, as text: ``6, 150``."""
+    return ", ".join(f"{value:{form}}" for value in np.ravel(values))
+
+
+def made(names):
+    """Return those of the experiments whose study has been made."""
+    kinds = ("training", "probes", "readings")
+    return [name for name in names if all(has_run(name, kind) for kind in kinds)]
+
+
+def predicted(settings, published):
+    """Return how well each setting predicts, published and ours by way of reading.
 
     Parameters
     ----------
     settings : dict of str to sequence of str
         What a setting is called, and its experiments, run or not. No number is taken
         over two settings.
+    published : dict of str to float
+        By the id of a row of the ledger.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each setting, as text: means over its runs ± standard deviation.
+        A row for each number; a column for each setting and each way in which the text
+        is read, as text: means over the runs ± standard deviation.
     """
-    rows = {}
+    rows = {
+        "perplexity, validation": f"{published['synthetic-valid']:.4f}",
+        "perplexity, test": f"{published['synthetic-test']:.4f}",
+        "unexpected mistakes, validation": DASH,
+        "unexpected mistakes, test": f"{published['unexpected-count']}",
+    }
+
+    def ours(names):
+        perplexity = runs(names, "probes")["perplexity"]
+        mistakes = runs(names, "readings")["unexpected_mistakes"]
+        ways = perplexity["evaluation"].values
+        for way, recording in zip(ways, (0, -1), strict=True):  # the orders are alike
+            parts = perplexity.sel(evaluation=way), mistakes.isel(recording=recording)
+            texts = [
+                spread(part.sel(split=split), form)
+                for part, form in zip(parts, (".4f", ".0f"), strict=True)
+                for split in ("valid", "test")
+            ]
+            yield way, dict(zip(rows, texts, strict=True))
+
+    return _beside(settings, rows, ours)
+
+
+def read(settings, published):
+    """Return what LDA reads in each setting, published and ours by recording, in %.
+
+    Parameters
+    ----------
+    settings, published
+        As :func:`predicted` takes them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each part of the state and each target of Table 1, and the share of
+        the count's variance in five directions; a column for each setting and each way
+        in which states are recorded.
+    """
+    rows = {
+        f"{part}: {title}": f"{published[f'table1-{row}-{target}']}"
+        for part, row in PARTS.values()
+        for target, title in TARGETS.items()
+    }
+    rows["variance in five"] = f"{published['count-variance']}"
+
+    def ours(names):
+        readings = runs(names, "readings")
+        for recording in readings["recording"].values:
+            at = 100 * readings.sel(recording=recording)
+            accuracy = at["lda_accuracy"]
+            texts = [
+                spread(accuracy.sel(representation=part, target=target), ".0f")
+                for part in PARTS
+                for target in TARGETS
+            ]
+            texts.append(spread(at["count_variance_5"], ".0f"))
+            yield recording, dict(zip(rows, texts, strict=True))
+
+    return _beside(settings, rows, ours)
+
+
+def _beside(settings, published, ours):
+    """Return published texts, and ours of each setting there is, side by side.
+
+    ``ours(names)`` yields what a column is called, and its texts by row.
+    """
+    columns = {("published", ""): published}
     for title, names in settings.items():
-        made = [name for name in names if has_run(name, "probes")]
-        row = {"runs": f"{len(made)} of {len(names)}"}
-        if made:
-            probes = runs(made, "probes")
-            cell = 100 * probes["lda_accuracy"].sel(representation="cell")
-            unexpected = probes["unexpected_mistakes"] / probes["predictions"]
-            test = probes["perplexity"].sel(split="test", evaluation="1 x 1")
-            read = 100 * probes["delay_accuracy"].sel(representation="cell")
-            needed, later = (
-                read.sel(delay=stretch).mean("delay") for stretch in (NEEDED, LATER)
-            )
-            row |= {
-                "test perplexity": spread(test, ".4f"),
-                "token, %": spread(cell.sel(target="token"), ".1f"),
-                "count, %": spread(cell.sel(target="count"), ".1f"),
-                "unexpected mistakes, %": spread(100 * unexpected, ".3f"),
-                "new token read at delays 0-31, %": spread(needed, ".0f"),
-                "at 33-49, %": spread(later, ".0f"),
+        if names := made(names):
+            columns |= {(title, way): texts for way, texts in ours(names)}
+        else:
+            columns[title, "not run"] = dict.fromkeys(published, DASH)
+    return pd.DataFrame(columns)
+
+
+def new_tokens(settings):
+    """Return by several measures how well a state tells new tokens, in %.
+
+    Parameters
+    ----------
+    settings : dict of str to sequence of str
+        As :func:`predicted` takes them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each representation and one for the commonest class; for each setting
+        accuracy, balanced accuracy and the recall of the new tokens, along one stream.
+    """
+    table = {}
+    for title, names in settings.items():
+        if not (names := made(names)):
+            continue
+        readings = runs(names, "readings").sel(recording="one stream", target="new")
+        measures = {
+            "accuracy": readings["lda_accuracy"],
+            "balanced": readings["lda_balanced_accuracy"],
+            "recall": readings["new_recall"],
+        }
+        guess = {
+            "accuracy": spread(100 * readings["majority_rate"], ".1f"),
+            "balanced": f"{100 / 3:.1f}",  # one class of three is always right
+            "recall": "0.0",
+        }
+        for measure, values in measures.items():
+            column = {
+                part: spread(100 * values.sel(representation=representation), ".1f")
+                for representation, (part, _) in PARTS.items()
             }
-        rows[title] = row
-    return pd.DataFrame.from_dict(rows, orient="index").fillna(DASH)
+            table[title, measure] = column | {"commonest class": guess[measure]}
+    return pd.DataFrame(table)
+
+
+def stops_after(valid_perplexity, rule):
+    """Return after how many epochs a rule would have stopped a run.
+
+    Training stops when each of the last `patience` epochs has improved on the best
+    before by less than `min_improvement`.
+
+    Parameters
+    ----------
+    valid_perplexity : array_like of shape (epoch,)
+    rule : state_gradients.foundation.settings.Training
+
+    Returns
+    -------
+    int or None
+        None where the rule would have let the run go on.
+    """
+    values = np.asarray(valid_perplexity)
+    gains = 1 - values[1:] / np.minimum.accumulate(values)[:-1]
+    if len(gains) < rule.patience:
+        return None
+    small = sliding_window_view(gains < rule.min_improvement, rule.patience)
+    settled = small.all(axis=1)
+    return int(settled.argmax()) + rule.patience + 1 if settled.any() else None

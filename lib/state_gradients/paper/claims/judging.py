@@ -1,7 +1,8 @@
 """Verdicts: what the artifacts and the ledger say of each claim.
 
 A claim with a test is *supported* if it holds in every run, *not supported* if in none,
-else *undecided*. A claim in the ledger is as good as its worst row.
+else *undecided*. A claim in the ledger is as good as its worst row. Where networks are
+trained, or states recorded, in several ways, each is judged by itself.
 """
 
 import pandas as pd
@@ -95,49 +96,59 @@ def _run(entry, experiment, load):
     return entry.test(artifact)
 
 
-def by_test(entry, load):
+def by_test(entry, experiments, load):
     """Return value and verdict of a claim from its runs, as far as there are any.
 
     Parameters
     ----------
     entry : Claim
         One with a test.
+    experiments : tuple of str
+        Those of one of its settings.
     load : callable
         ``load(experiment, kind)`` returns an artifact, or raises MissingArtifactError.
     """
     found, missing = [], []
-    for experiment in entry.experiments:
+    for experiment in experiments:
         try:
             found.append(_run(entry, experiment, load))
         except _NotRunError as error:
             missing.append(str(error))
     if not found:
         return f"state-gradients reproduce {missing[0]}", "not run"
-    return by_runs(found, len(entry.experiments))
+    return by_runs(found, len(experiments))
 
 
-def _judge(entry, load, rows):
-    """Return value, bound and verdict of a claim."""
+def _judgements(entry, load, rows):
+    """Yield setting, recording, value, bound and verdict of a claim."""
     if entry.test:
-        value, verdict = by_test(entry, load)
-        return value, entry.holds_if, verdict
-    if entry.in_ledger:
-        rows = rows[rows["claim"] == entry.name]
-        value, verdict = by_rows(rows, whole=entry.whole)
+        for setting, experiments in entry.runs.items():
+            value, verdict = by_test(entry, experiments, load)
+            yield setting, "", value, entry.holds_if, verdict
+    elif entry.in_ledger:
         part = "" if entry.whole else " (a part of the claim)"
-        return value, f"within the ledger's tolerance{part}", verdict
-    return "", "", NOT_JUDGED
+        holds_if = f"within the ledger's tolerance{part}"
+        rows = rows[rows["claim"] == entry.name]
+        pairs = [*dict.fromkeys(zip(rows["setting"], rows["recording"], strict=True))]
+        for setting, recording in pairs or [("", "")]:
+            of_pair = (rows["setting"] == setting) & (rows["recording"] == recording)
+            value, verdict = by_rows(rows[of_pair], whole=entry.whole)
+            yield setting, recording, value, holds_if, verdict
+    else:
+        yield "", "", "", "", NOT_JUDGED
 
 
 def table(root=None):
-    """Return every claim of the paper with its verdict, in the paper's order.
+    """Return every claim of the paper with its verdicts, in the paper's order.
 
     Returns
     -------
     pandas.DataFrame
-        Columns id, claim, kind, where, quantity, value, holds_if, verdict ("supported",
-        "not supported", "undecided", "not run", whose value is the command that runs
-        it, or "not judged yet").
+        A row for each claim, and for each setting in which it is judged by itself.
+        Columns id, claim, kind, where, quantity, setting and recording (``""`` where
+        there is one only), value, holds_if, verdict ("supported", "not supported",
+        "undecided", "not run", whose value is the command that runs it, or "not judged
+        yet").
 
     Raises
     ------
@@ -148,30 +159,49 @@ def table(root=None):
     rows = ledger.table(root, load=load)
     judged = []
     for name, entry in sorted(REGISTERED.items()):
-        value, holds_if, verdict = _judge(entry, load, rows)
-        judged.append(
-            {
-                "id": name,
-                "claim": entry.text,
-                "kind": entry.kind,
-                "where": entry.where,
-                "quantity": entry.quantity,
-                "value": value,
-                "holds_if": holds_if,
-                "verdict": verdict,
-            }
-        )
+        for setting, recording, value, bound, verdict in _judgements(entry, load, rows):
+            judged.append(
+                {
+                    "id": name,
+                    "claim": entry.text,
+                    "kind": entry.kind,
+                    "where": entry.where,
+                    "quantity": entry.quantity,
+                    "setting": setting,
+                    "recording": recording,
+                    "value": value,
+                    "holds_if": bound,
+                    "verdict": verdict,
+                }
+            )
     return pd.DataFrame(judged)
 
 
+def in_words(setting, recording):
+    """Return of which setting and recording a verdict is, ``""`` if of the only one."""
+    return ", ".join(filter(None, (setting, recording)))
+
+
 def as_text(judged):
-    """Return claims as lines for a terminal, with the kinds and a count of verdicts."""
+    """Return claims as lines for a terminal, with the kinds and a count of verdicts.
+
+    A claim that is judged in several settings has a line for each.
+    """
     lines = []
-    for row in judged.itertuples():
-        lines.append(f"{row.id} {row.kind}  {row.verdict:<14}  {row.claim}")
-        if row.value:
-            lines.append(f"{'':24}{row.value}")
+    for name, rows in judged.groupby("id"):
+        first, several = rows.iloc[0], len(rows) > 1
+        verdict = "by setting" if several else first["verdict"]
+        lines.append(f"{name} {first['kind']}  {verdict:<14}  {first['claim']}")
+        for row in rows.itertuples():
+            where = in_words(row.setting, row.recording)
+            mine = f"{where}: {row.verdict}" if several else ""
+            said = ": ".join(filter(None, (mine, row.value)))
+            if said:
+                lines.append(f"{'':24}{said}")
     kinds = ", ".join(f"{letter} {meaning}" for letter, meaning in KINDS.items())
     counts = judged["verdict"].value_counts().reindex(VERDICTS, fill_value=0)
     sums = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-    return "\n".join([*lines, "", f"Kinds: {kinds}.", f"{len(judged)} claims: {sums}."])
+    n_claims = judged["id"].nunique()
+    judgements = f", {len(judged)} judgements" if len(judged) > n_claims else ""
+    last = f"{n_claims} claims{judgements}: {sums}."
+    return "\n".join([*lines, "", f"Kinds: {kinds}.", last])

@@ -30,7 +30,7 @@ def between(first, last):
 
 def experiments_of(names):
     """Return the experiments that the tests of claims are about, in their order."""
-    of_each = (REGISTERED[name].experiments for name in names)
+    of_each = (group for name in names for group in REGISTERED[name].runs.values())
     return list(dict.fromkeys(name for group in of_each for name in group))
 
 
@@ -49,12 +49,21 @@ def of_paper(names, experiments):
 
 
 def counts(names, experiments, judged):
-    """Return how many claims have which verdict, in words; see :func:`verdicts`."""
+    """Return how many claims have which verdict, in words; see :func:`verdicts`.
+
+    Verdicts of several settings are counted apart.
+    """
     if not of_paper(names, experiments):
         return "none is judged on this page"
-    rows = judged.set_index("id").loc[names]
-    found = rows["verdict"].value_counts()
-    return ", ".join(f"{n} {verdict}" for verdict, n in found.items())
+    rows = judged[judged["id"].isin(names)]
+    parts = []
+    for setting in sorted(rows["setting"].unique(), key=lambda name: not name):
+        found = rows["verdict"][rows["setting"] == setting].value_counts()
+        said = ", ".join(f"{n} {verdict}" for verdict, n in found.items())
+        if rows["setting"].any():
+            said = f"{setting or 'whatever the setting'}: {said}"
+        parts.append(said)
+    return "; ".join(parts)
 
 
 def verdicts(names, experiments, judged):
@@ -72,8 +81,9 @@ def verdicts(names, experiments, judged):
     Returns
     -------
     pandas.io.formats.style.Styler or Sentence
-        A row for each claim; a sentence where the page shows other experiments than the
-        paper's claims are about.
+        A row for each claim, and where several settings are judged a column for each;
+        a sentence where the page shows other experiments than the paper's claims are
+        about.
     """
     names, experiments = list(names), list(experiments)
     if not of_paper(names, experiments):
@@ -82,16 +92,50 @@ def verdicts(names, experiments, judged):
             f"{names[0]} to {names[-1]} are about {', '.join(experiments_of(names))}, "
             "and are not judged here; `state-gradients claims` judges them.*"
         )
-    rows = judged.set_index("id").loc[names]
-    shown = pd.DataFrame(
+    rows = judged[judged["id"].isin(names)]
+    shown = _by_setting(rows) if rows["setting"].any() else _of_one_setting(rows)
+    style = shown.style.hide(axis="index").format(escape="html")
+    style = style.set_properties(**{"white-space": "pre-line"})  # a line a recording
+    style = style.set_uuid(f"claims-{names[0]}")
+    return style.set_table_attributes('class="dataframe wide"')
+
+
+def _of_one_setting(rows):
+    """Return a row for each claim with its value and its verdict."""
+    return pd.DataFrame(
         {
-            "claim": rows.index + " " + rows["kind"],
+            "claim": rows["id"] + " " + rows["kind"],
             "in our words": rows["claim"],
             "measured": rows["value"],
             "holds if": rows["holds_if"],
             "verdict": [f"{MARKS[verdict]} {verdict}" for verdict in rows["verdict"]],
         }
     )
-    style = shown.style.hide(axis="index").format(escape="html")
-    style = style.set_uuid(f"claims-{names[0]}")
-    return style.set_table_attributes('class="dataframe wide"')
+
+
+def _by_setting(rows):
+    """Return a row for each claim, with a column of verdicts for each setting.
+
+    What does not depend on the setting, such as a closed form, stands in each.
+    """
+    first = rows.drop_duplicates("id").set_index("id")
+    shown = pd.DataFrame(
+        {
+            "claim": first.index + " " + first["kind"],
+            "in our words": first["claim"],
+            "holds if": first["holds_if"],
+        }
+    )
+    said = rows.assign(line=rows.apply(_line, axis=1))
+    said = said.groupby(["setting", "id"], sort=False)["line"].agg("\n".join)
+    common = said.get("", pd.Series(dtype=object))
+    for setting in filter(None, rows["setting"].unique()):
+        shown[setting] = said[setting].reindex(shown.index).fillna(common)
+    return shown
+
+
+def _line(row):
+    """Return a verdict in words: of which recording, symbol, verdict and value."""
+    recorded = f"{row['recording']} " if row["recording"] else ""
+    value = f": {row['value']}" if row["value"] else ""
+    return f"{MARKS[row['verdict']]} {recorded}{row['verdict']}{value}"

@@ -38,9 +38,9 @@ class Claim:
     test : callable or None
         Takes ``artifact(kind, of=None)``, which loads what the claim may look at, and
         returns ``({what: value}, whether it holds or None)``.
-    experiments : tuple of str
-        The runs that `test` is called on, one at a time. They are runs of one setting,
-        which differ in nothing but their seed.
+    experiments : tuple of str, or dict of str to tuple of str
+        The runs that `test` is called on, one at a time. They differ in nothing but
+        their seed; of a mapping, those of each setting, which is judged by itself.
     beside : tuple of str
         Other experiments that `test` may load by name, for comparison.
     holds_if : str
@@ -58,11 +58,17 @@ class Claim:
     quantity: str
     where: str
     test: Callable | None = None
-    experiments: tuple[str, ...] = ()
+    experiments: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
     beside: tuple[str, ...] = ()
     holds_if: str = ""
     in_ledger: bool = False
     whole: bool = True
+
+    @property
+    def runs(self):
+        """Return the experiments by setting, ``""`` where there is one only."""
+        several = isinstance(self.experiments, dict)
+        return self.experiments if several else {"": self.experiments}
 
 
 def _register(entry):
@@ -81,13 +87,17 @@ def _register(entry):
             f"claims: the kind of {entry.name} must be one of {[*KINDS]}, received "
             f"{entry.kind!r}."
         )
-    for field in ("experiments", "beside"):
-        if isinstance(getattr(entry, field), str):
-            raise ValueError(
-                f"claims: `{field}` of {entry.name} must be a tuple of names, received "
-                f"the text {getattr(entry, field)!r}; put a comma behind it."
-            )
-    if entry.test and not (entry.experiments and entry.holds_if):
+    for field, tuples in (
+        ("experiments", entry.runs.values()),
+        ("beside", [entry.beside]),
+    ):
+        for names in tuples:
+            if isinstance(names, str):
+                raise ValueError(
+                    f"claims: `{field}` of {entry.name} must be a tuple of names, "
+                    f"received the text {names!r}; put a comma behind it."
+                )
+    if entry.test and not (all(entry.runs.values()) and entry.holds_if):
         raise ValueError(
             f"claims: {entry.name} has a test, so that it must say on which "
             f"`experiments` and what it `holds_if`, received {entry.experiments!r} and "

@@ -95,12 +95,16 @@ def _by_group_and_subspace(data):
     return lines.drop_vars(("line", "group", "subspace")).assign_coords(line=names)
 
 
-def plot_delay_accuracy(data, *, ax=None):
+def plot_delay_accuracy(data, *, y="accuracy", ax=None):
     """Draw Fig. 3, right axis: how well a token is read from a later state.
 
     Parameters
     ----------
-    data : DataArray of shape (representation, delay)
+    data : DataArray of shape (line, delay)
+        The lines are states, readers, or what a reader names. Values may be missing
+        where a reader has nothing to read.
+    y : str
+        What the vertical axis shows.
     ax : matplotlib.axes.Axes, optional
         Drawn on; those of a new figure by default.
 
@@ -108,7 +112,13 @@ def plot_delay_accuracy(data, *, ax=None):
     -------
     matplotlib.axes.Axes
     """
-    ax = draw_lines(style.axes_or_new(ax), data, "delay", "plot_delay_accuracy")
+    [by] = [dim for dim in data.dims if dim != "delay"]
+    ends_early = data.where(data.isnull().astype(int).cumsum("delay") == 0)
+    ax = draw_lines(style.axes_or_new(ax), ends_early, "delay", "plot_delay_accuracy")
+    lines = [line for line in ax.lines if len(line.get_xdata())]
+    for number, line in enumerate(lines):  # go on behind what is missing
+        row = data.isel({by: number})
+        line.set_data(row["delay"].values, row.values)
     for chance, name, side in ((1 / 8, "1/8", "bottom"), (1 / 10, "1/10", "top")):
         ax.axhline(chance, color="0.6", linewidth=0.8, linestyle=":")
         ax.annotate(
@@ -120,8 +130,72 @@ def plot_delay_accuracy(data, *, ax=None):
         )
     _mark_cycles(ax)
     style.whole_numbers(ax.xaxis)
-    x, y = "delay (tokens)", "accuracy"
+    x = "delay (tokens)"
     return style.finish(ax, data, x=x, y=y, ylim=(0, 1.02), legend="above")
+
+
+def plot_figure_3(sums, accuracy):
+    """Draw Fig. 3: sums of singular values above how well a token is read.
+
+    Parameters
+    ----------
+    sums : DataArray of shape (run, group, subspace, delay)
+        Drawn as the mean over the runs, with the range from the least to the largest.
+    accuracy : DataArray of shape (run, representation, delay)
+        Drawn as the mean over the runs.
+
+    Returns
+    -------
+    ndarray of matplotlib.axes.Axes
+        The upper and the lower one.
+    """
+    above, below = axes = style.stacked_axes(height=3.4)
+    band = xr.Dataset({"lower": sums.min("run"), "upper": sums.max("run")})
+    mean = sums.mean("run", keep_attrs=True)
+    plot_singular_sums(mean, interval=band, ax=above).set_xlabel("")
+    plot_delay_accuracy(accuracy.mean("run"), ax=below)
+    return axes
+
+
+def plot_along_rows(data, *, y, yscale="linear", ax=None):
+    """Draw how what is read, or predicted, changes along the rows of a text.
+
+    Parameters
+    ----------
+    data : DataArray of shape (line, token)
+        By where in its row a stretch begins.
+    y, yscale : str
+        What the vertical axis shows, and how.
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = draw_lines(style.axes_or_new(ax), data, "token", "plot_along_rows")
+    x = "tokens from the beginning of the row"
+    return style.finish(ax, data, x=x, y=y, yscale=yscale, legend="above")
+
+
+def plot_validation(data, *, ax=None):
+    """Draw the validation perplexity after each epoch, a line for each run.
+
+    Parameters
+    ----------
+    data : DataArray of shape (run, epoch)
+        A run may end early: NaN from there on.
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = draw_lines(style.axes_or_new(ax), data, "epoch", "plot_validation")
+    style.whole_numbers(ax.xaxis)
+    x, y = "epoch", "validation perplexity"
+    return style.finish(ax, data, x=x, y=y, yscale="log", legend="above")
 
 
 def _mark_cycles(ax):

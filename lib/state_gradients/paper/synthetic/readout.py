@@ -29,17 +29,8 @@ def record_states(model, ids):
     cell, hidden, gate : ndarrays of shape (time, units)
         After each token; hidden = gate * tanh(cell).
     """
-    from state_gradients.models import language_model
-
-    w = language_model.weights(model)
-    recurrent_kernel = w["recurrent_1.recurrent_kernel"].astype(np.float64)
+    by_token, recurrent_kernel = _gates(model, "record_states")
     units = len(recurrent_kernel)
-    if "recurrent_2.kernel" in w or recurrent_kernel.shape[1] != 4 * units:
-        raise ValueError(
-            "record_states: the model must be one LSTM layer, received the weights "
-            f"{sorted(w)} with a recurrent kernel of shape {recurrent_kernel.shape}."
-        )
-    by_token = w["embedding"] @ w["recurrent_1.kernel"] + w["recurrent_1.bias"]
     trajectory = np.zeros((3, len(ids), units))
     cell = hidden = np.zeros(units)
     for t, token in enumerate(ids):
@@ -50,6 +41,52 @@ def record_states(model, ids):
         hidden = gate * np.tanh(cell)
         trajectory[:, t] = cell, hidden, gate
     return trajectory
+
+
+def record_rows(model, ids, *, cell=None, hidden=None):
+    """Run a one-layer LSTM along several rows at once; see :func:`record_states`.
+
+    Parameters
+    ----------
+    model : keras.Model
+    ids : ndarray of int, shape (row, time)
+    cell, hidden : ndarray of shape (row, units), optional
+        The states before the first tokens; zero by default.
+
+    Returns
+    -------
+    cell, hidden : ndarrays of float64, shape (row, time, units)
+        After each token.
+    """
+    by_token, recurrent_kernel = _gates(model, "record_rows")
+    units = len(recurrent_kernel)
+    zeros = np.zeros((len(ids), units))
+    cell, hidden = (zeros if state is None else state for state in (cell, hidden))
+    trajectory = np.zeros((2, *np.shape(ids), units))
+    for t, tokens in enumerate(np.transpose(ids)):
+        z = by_token[tokens] + hidden @ recurrent_kernel
+        z_i, z_f, z_c, z_o = np.split(z, 4, axis=1)  # Keras's order
+        cell = expit(z_f) * cell + expit(z_i) * np.tanh(z_c)
+        hidden = expit(z_o) * np.tanh(cell)
+        trajectory[:, :, t] = cell, hidden
+    return trajectory
+
+
+def _gates(model, caller):
+    """Return what each token gives the gates, and the recurrent kernel in float64."""
+    from state_gradients.models import language_model
+
+    w = language_model.weights(model)
+    recurrent_kernel = w["recurrent_1.recurrent_kernel"].astype(np.float64)
+    if "recurrent_2.kernel" in w or recurrent_kernel.shape[1] != 4 * len(
+        recurrent_kernel
+    ):
+        raise ValueError(
+            f"{caller}: the model must be one LSTM layer, received the weights "
+            f"{sorted(w)} with a recurrent kernel of shape {recurrent_kernel.shape}."
+        )
+    by_token = w["embedding"] @ w["recurrent_1.kernel"] + w["recurrent_1.bias"]
+    return by_token, recurrent_kernel
 
 
 def log_probabilities(model, hidden):

@@ -118,22 +118,15 @@ def analyse(experiment, model, gradients, *, texts=None, n_train=N_TRAIN):
     valid, (cell, hidden, _) = texts["valid"], states["valid"]
     counting = probes.fit_lda(cell[:n_train], valid.count[:n_train])
     basis, rest = probes.split_space(counting, N_COUNTING)
-    _, apart = probes.split_space(counting, N_COUNTING, by="means")
-    views = {
-        "cell": cell,
-        "hidden": hidden,
-        "cell counting": cell @ basis,
-        "cell identity": cell @ rest,
-        "cell, means removed": cell @ apart,
-    }
+    views = views_of(cell, hidden, counting)
     size = {"batch_size": settings.batch_size, "num_steps": settings.num_steps}
     gradient = gradients["state_gradient"].sel(state_kind="cell")
     of_test = model, texts["test"]
     variables = (
-        _table(views, valid, n_train)
+        table_1(views, valid, n_train)
         | _counting(counting, views, valid, n_train, settings.seed)
         | _delays(views, valid, n_train, gradient.sizes["delay"])
-        | _sums(gradient, [basis, rest])
+        | sums(gradient, [basis, rest])
         | _perplexities(model, texts, states, size)
         | readout.predictions(*of_test, states["test"][1])
         | readout.ablation(*of_test, states["test"], basis, seed=settings.seed)
@@ -158,14 +151,46 @@ def analyse(experiment, model, gradients, *, texts=None, n_train=N_TRAIN):
     )
 
 
+def views_of(cell, hidden, counting):
+    """Return the states and the parts of the cell by name, each (sample, component).
+
+    Parameters
+    ----------
+    cell, hidden : ndarray of shape (sample, state)
+    counting : sklearn.discriminant_analysis.LinearDiscriminantAnalysis
+        Of the cell's count; its first five directions are the counting subspace.
+    """
+    basis, rest = probes.split_space(counting, N_COUNTING)
+    _, apart = probes.split_space(counting, N_COUNTING, by="means")
+    return {
+        "cell": cell,
+        "hidden": hidden,
+        "cell counting": cell @ basis,
+        "cell identity": cell @ rest,
+        "cell, means removed": cell @ apart,
+    }
+
+
 def _probe(states, labels, n_train):
     """Return the scores on later states of LDA fitted on the first `n_train`."""
     probe = probes.fit_lda(states[:n_train], labels[:n_train])
     return probes.score(probe, states[n_train:], labels[n_train:])
 
 
-def _table(views, text, n_train):
-    """Return Table 1; ``<eos>`` is none of the ten tokens, identity leaves it out."""
+def table_1(views, text, n_train):
+    """Return Table 1 as ``{variable: (dims, values)}``.
+
+    ``<eos>`` is none of the ten tokens: token identity leaves it out.
+
+    Parameters
+    ----------
+    views : dict of str to ndarray of shape (sample, component)
+        As :func:`views_of` returns them.
+    text : synthetic.SyntheticText
+        The token of each sample, with its labels.
+    n_train : int
+        Samples that the probes are fitted on; the others test them.
+    """
     is_token, all_of = text.ids < synthetic.N_TOKENS, np.ones(len(text.ids), dtype=bool)
     new = np.where(text.count == synthetic.COUNT_EOS, 2, text.count == 0)
     scores, majority = [], []
@@ -226,13 +251,20 @@ def _delays(views, text, n_train, n_delays):
     }
 
 
-def _sums(gradient, bases):
-    """Return Fig. 3: sums of singular values through each subspace and as a whole."""
+def sums(gradient, bases):
+    """Return Fig. 3: sums of singular values through each subspace and as a whole.
+
+    Parameters
+    ----------
+    gradient : xarray.DataArray
+        Dims group, delay, state and embedding.
+    bases : list of ndarray of shape (state, n)
+    """
     dims = ("group", "delay", "state", "embedding")
     values = gradient.transpose(*dims).values.astype(np.float64)
     seen = [*(q.T @ values for q in bases), values]
-    sums = [np.linalg.svdvals(part).sum(axis=-1) for part in seen]
-    return {"sum_singular_values": (("subspace", "group", "delay"), sums)}
+    summed = [np.linalg.svdvals(part).sum(axis=-1) for part in seen]
+    return {"sum_singular_values": (("subspace", "group", "delay"), summed)}
 
 
 def _perplexities(model, texts, states, size):
