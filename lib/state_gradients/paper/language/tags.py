@@ -45,6 +45,33 @@ CLASSES = {
     "Det": ("DT", "PDT", "WDT"),
     "Conj-P": ("CC", "IN"),
 }
+# The properties of Section 5, each a difference within a class: tags of one half, tags
+# of the other. Of genitives the tags say nothing: see `genitive_pairs`.
+PROPERTIES = {
+    "singular - plural": ("N", ("NN", "NNP"), ("NNS", "NNPS")),
+    "common - proper": ("N", ("NN", "NNS"), ("NNP", "NNPS")),
+    "genitive - non-genitive": ("N", (), ()),
+    "3rd - non-3rd": ("V", ("VBZ",), ("VBP",)),
+    "present - past": ("V", ("VBP", "VBZ"), ("VBD",)),
+    "present - past participle": ("V", ("VBG",), ("VBN",)),
+    "base - comparative": ("Adj", ("JJ",), ("JJR",)),
+    "base - superlative": ("Adj", ("JJ",), ("JJS",)),
+}
+# Hosts of 's that are no nouns: contractions with is, has and us; the Oakland a's; and
+# else, whose genitive is that of the word before.
+NOT_NOUNS = (
+    "it",
+    "that",
+    "there",
+    "he",
+    "she",
+    "who",
+    "what",
+    "here",
+    "let",
+    "a",
+    "else",
+)
 # Brown's tags by the PTB tag that stands for them; those of contractions and foreign
 # words are left out.
 BROWN = {
@@ -200,3 +227,52 @@ def members(n_tagged, tags):
     """
     held = [tag for tag in tags if tag in n_tagged["tag"]]
     return (n_tagged.sel(tag=held) > 0).any("tag")
+
+
+def genitive_pairs(tokens):
+    """Return the genitives of a vocabulary with their hosts, where it holds both.
+
+    Parameters
+    ----------
+    tokens : sequence of str
+
+    Returns
+    -------
+    list of (str, str)
+        Genitive and host, in the order of `tokens`: ``'s`` goes off, or the ``'``
+        behind an s. Hosts among `NOT_NOUNS` are left out.
+
+    Examples
+    --------
+    >>> from state_gradients.paper.language.tags import genitive_pairs
+    >>> genitive_pairs(["japan", "japan's", "it", "it's", "firms'", "firms", "arby's"])
+    [("japan's", 'japan'), ("firms'", 'firms')]
+    """
+    hosts = set(tokens).difference(NOT_NOUNS)
+    pairs = [
+        (token, token.removesuffix("s").removesuffix("'"))
+        if token.endswith("'s")
+        else (token, token.removesuffix("'"))
+        for token in tokens
+        if token.endswith(("'s", "s'"))
+    ]
+    return [(token, host) for token, host in pairs if host in hosts]
+
+
+def halves(tags, name):
+    """Return which types stand on either side of a property, bool (half, vocabulary).
+
+    Parameters
+    ----------
+    tags : xarray.Dataset
+        Of `read_tags`.
+    name : str
+        Of `PROPERTIES`. A type that can be on both sides stands on both.
+    """
+    _, first, second = PROPERTIES[name]
+    if first:
+        sides = [members(tags["n_tagged"], side) for side in (first, second)]
+        return xr.concat(sides, "half")
+    tokens = tags["vocabulary"]
+    sides = zip(*genitive_pairs(tokens.values.tolist()), strict=True)
+    return xr.concat([tokens.isin(side) for side in sides], "half")
