@@ -274,5 +274,6 @@ def halves(tags, name):
         sides = [members(tags["n_tagged"], side) for side in (first, second)]
         return xr.concat(sides, "half")
     tokens = tags["vocabulary"]
-    sides = zip(*genitive_pairs(tokens.values.tolist()), strict=True)
-    return xr.concat([tokens.isin(side) for side in sides], "half")
+    pairs = genitive_pairs(tokens.values.tolist())
+    sides = [tokens.isin([pair[side] for pair in pairs]) for side in (0, 1)]
+    return xr.concat(sides, "half")
