@@ -128,17 +128,16 @@ KINDS = {
         upstream=("encoder",),
         schema=dict.fromkeys(_MEMORIES, ("draw", *_CLASS_CURVE))
         | dict.fromkeys(
-            ("estimate", "lower", "upper"), ("draw", *_CLASS_CURVE, "quantity")
+            ("estimate", "lower", "upper"), ("draw", "group", "delay", "quantity")
         )
         | {f"shuffled_{name}": ("shuffle", *_CLASS_CURVE) for name in _MEMORIES}
         | {
             "shuffled_inputs": ("shuffle", "group"),
             "shuffled_unmoved": ("shuffle", "group"),
             "order_correlation": ("draw", "normalization", "delay"),
-            "n_types": ("group",),
-            "n_types_read": ("group",),
+            "n_types": ("draw", "group"),
             "n_inputs": ("draw", "group"),
-            "frequency": ("group",),
+            "frequency": ("draw", "group"),
             "coverage_types": ("source",),
             "coverage_tokens": ("source",),
         },

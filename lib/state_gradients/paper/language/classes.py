@@ -2,6 +2,10 @@
 
     G(group) = sum over the group's inputs of G_{t,tau} / their number
 
+A type is in every class of which it was seen with a tag, or else in those of its usual
+tags: once in some thousand times *the* is tagged as a noun, and half of the tokens that
+can be nouns by all tags are none by the usual ones.
+
 Inputs are sorted into *atoms*, those of one block of the text, one word type and the
 same draws. One pass averages every atom on its own; whatever is asked is a sum of them:
 classes in blocks of the text, for their intervals; the same with as many inputs of
@@ -16,7 +20,7 @@ import xarray as xr
 from scipy import stats
 from tqdm.auto import tqdm
 
-from state_gradients.analysis import summary
+from state_gradients.analysis import spectra, summary, uncertainty, whitening
 from state_gradients.foundation.labels import RAW, about
 from state_gradients.foundation.loading import load_keras
 from state_gradients.paper.language import tags
@@ -29,7 +33,7 @@ N_SHUFFLES = 19  # below all of them by chance: once in 20
 BATCH = 128  # atoms added in float32: relative error below 128 * 2^-24 = 8e-6
 CURVES = ("memory", "total", "selectivity", "selectivity_5")
 ALL_WORDS = "all words"
-DRAWS = ("every input", "equal numbers")
+DRAWS = ("every tag", "usual tags", "usual tags, equal numbers")
 SOURCES = ("Treebank and CoNLL-2000", "with Brown")
 AXES = ("draw", "shuffle", "group", "normalization", "delay", "quantity", "source")
 SIDES = ("first", "second", "either")  # of a property, in `class_gradients`
@@ -64,8 +68,7 @@ MEANING = {
         "1",
         "Spearman's r",
     ),
-    "n_types": ("types that can be of the class", "types", "count"),
-    "n_types_read": ("of these, in the text", "types", "count"),
+    "n_types": ("types averaged over", "types", "count"),
     "n_inputs": ("tokens averaged over at delay 0", "tokens", "count"),
     "frequency": (
         "training frequency of the class's inputs",
@@ -100,36 +103,40 @@ def study(subject):
     load_keras()
     ids, gradients = subject.ids, subject.experiment.gradients
     seed, counts = subject.experiment.training.seed, subject.encoder["count"].values
-    classes = read_classes(subject.tags, ids)
+    by_any = read_classes(subject.tags, ids, least=0.0)
+    classes = read_classes(subject.tags, ids, least=tags.USUAL)
+    by_any = by_any.sel(group=classes["group"])
     drawn = draw_equal_numbers(classes.values[:, ids], seed=seed)
     shuffled = shuffle_tags(classes.values, counts, is_tagged(subject.tags), seed=seed)
     groups = {ALL_WORDS: np.ones(len(counts), dtype=bool)}
-    groups |= dict(zip(classes["group"].values.tolist(), classes.values, strict=True))
+    names = classes["group"].values
+    groups |= dict(zip(names.tolist(), classes.values, strict=True))
+    groups |= {f"{name}: every tag": by_any.sel(group=name).values for name in names}
     groups |= property_groups(subject.tags)
 
     n_blocks = count_blocks(len(ids), gradients.max_delay)
     atoms = sort_inputs(ids, drawn, n_blocks)
     rows = {
-        "block": _in_blocks(atoms, classes.values, n_blocks),
+        "block": _in_blocks(atoms, [by_any.values, classes.values], n_blocks),
         "group": np.array(list(groups.values()))[:, atoms.types],
         "shuffle": shuffled[..., atoms.types],
     }
     means = average(subject, atoms, rows)
-    table, names = subject.encoder["embedding"], classes["group"].values
+    table = subject.encoder["embedding"]
     by_group = means["group"].assign_coords(group=list(groups))
     of_blocks = means["block"].assign_coords(draw=list(DRAWS), group=names)
     of_shuffles = means["shuffle"].assign_coords(group=names)
     parts = [
         _with_intervals(of_blocks, table),
         _of_shuffles(of_shuffles, table),
-        _about_words(subject, classes, drawn, shuffled),
+        _about_words(subject, [by_any.values, classes.values], drawn, shuffled),
     ]
     found = xr.merge(parts, combine_attrs="drop_conflicts").transpose(*AXES)
     made = {"class_gradients": _kept(by_group), "classes": found}
     return {kind: _described(data, subject) for kind, data in made.items()}
 
 
-def read_classes(table, ids):
+def read_classes(table, ids, *, least):
     """Return which types can be of which class, bool (group, vocabulary).
 
     Parameters
@@ -138,6 +145,8 @@ def read_classes(table, ids):
         Of `tags.read_tags`.
     ids : ndarray of int, shape (time,)
         Classes with fewer than `FEWEST` tokens here are left out.
+    least : float
+        Of `tags.members`: the share that a class must have of a type's tags.
 
     Raises
     ------
@@ -145,7 +154,10 @@ def read_classes(table, ids):
         If no class has so many.
     """
     n_tagged = table["n_tagged"]
-    found = {name: tags.members(n_tagged, tags.CLASSES[name]) for name in tags.CLASSES}
+    found = {
+        name: tags.members(n_tagged, held, least=least)
+        for name, held in tags.CLASSES.items()
+    }
     n_inputs = {name: int(can_be.values[ids].sum()) for name, can_be in found.items()}
     found = {name: found[name] for name, n in n_inputs.items() if n >= FEWEST}
     if not found:
@@ -280,7 +292,7 @@ def sort_inputs(ids, drawn, n_blocks):
 def _in_blocks(atoms, classes, n_blocks):
     """Return which atoms count for which mean, bool (draw, group, block, atom)."""
     in_block = np.arange(n_blocks)[:, None] == atoms.blocks
-    each = np.stack([classes[:, atoms.types], atoms.drawn])
+    each = np.stack([*(one[:, atoms.types] for one in classes), atoms.drawn])
     return each[:, :, None] & in_block
 
 
@@ -375,16 +387,37 @@ def _total(mean):
 
 
 def _with_intervals(blocks, embedding):
-    """Return the classes' curves with intervals, as they are and in equal numbers."""
+    """Return the classes' curves, and intervals of those with respect to g."""
     share = blocks["n_samples"] / blocks["n_samples"].sum("block")
     text = xr.dot(blocks["state_gradient"].fillna(0), share, dim="block")
     curves = summary.spectra_of(text, embedding)[[*CURVES]]
-    ends = summary.intervals(blocks, embedding)[["estimate", "lower", "upper"]]
+    statistic = _statistic(embedding)
+    each = [
+        uncertainty.block_bootstrap(blocks.sel(draw=draw), statistic, seed=0)
+        for draw in blocks["draw"]
+    ]
+    ends = xr.concat(each, "draw")[["estimate", "lower", "upper"]].drop_vars("units")
     first, later = _ranks(curves["memory"].sel(delay=0)), _ranks(curves["total"])
     correlation = xr.corr(first, later, "group")
-    return xr.merge(
-        [curves, ends.sel(quantity=[*CURVES])], combine_attrs="drop_conflicts"
-    ).assign(order_correlation=correlation)
+    found = xr.merge([curves, ends], combine_attrs="drop_conflicts")
+    return found.assign(order_correlation=correlation)
+
+
+def _statistic(embedding):
+    """Return what gives a gradient's curves, whitened where the embedding can be."""
+    try:
+        fitted = whitening.fit_whitening(embedding)
+    except ValueError:  # a singular covariance, as that of one-hot input
+
+        def statistic(gradient):
+            return spectra.memory_curve(gradient)[[*CURVES]]
+    else:
+
+        def statistic(gradient):
+            whitened = whitening.whiten_gradient(gradient, fitted)
+            return spectra.memory_curve(whitened)[[*CURVES]]
+
+    return statistic
 
 
 def _ranks(values):
@@ -406,24 +439,25 @@ def _of_shuffles(shuffles, embedding):
 def _about_words(subject, classes, drawn, shuffled):
     """Return how many types and tokens there are, and how frequent."""
     ids, counts = subject.ids, subject.encoder["count"].values
-    of_class = classes.values[:, ids]
+    inputs = np.array([*(one[:, ids] for one in classes), drawn])
+    n_types = [[len(np.unique(ids[row])) for row in of_draw] for of_draw in inputs]
+    logs = np.log(np.maximum(counts, 1))[ids]
     in_shuffle = shuffled[..., ids].sum(axis=-1)
-    in_both = (shuffled[..., ids] & of_class).sum(axis=-1)
-    is_read, logs = np.isin(np.arange(len(counts)), ids), np.log(np.maximum(counts, 1))
+    in_both = (shuffled[..., ids] & inputs[1]).sum(axis=-1)
     tagged, by_brown = is_tagged(subject.tags), subject.tags["by_brown"].values
     of_source = np.array([tagged & ~by_brown, tagged])
+    by_class, by_shuffle = ("draw", "group"), ("shuffle", "group")
     return xr.Dataset(
         {
-            "n_types": ("group", classes.values.sum(axis=1)),
-            "n_types_read": ("group", (classes.values & is_read).sum(axis=1)),
-            "n_inputs": (("draw", "group"), np.stack([of_class.sum(1), drawn.sum(1)])),
-            "frequency": ("group", np.exp(of_class @ logs[ids] / of_class.sum(axis=1))),
-            "shuffled_inputs": (("shuffle", "group"), in_shuffle),
-            "shuffled_unmoved": (("shuffle", "group"), in_both / in_shuffle),
+            "n_types": (by_class, n_types),
+            "n_inputs": (by_class, inputs.sum(axis=-1)),
+            "frequency": (by_class, np.exp(inputs @ logs / inputs.sum(axis=-1))),
+            "shuffled_inputs": (by_shuffle, in_shuffle),
+            "shuffled_unmoved": (by_shuffle, in_both / in_shuffle),
             "coverage_types": ("source", of_source.mean(axis=1)),
             "coverage_tokens": ("source", of_source[:, ids].mean(axis=1)),
         },
-        coords={"source": list(SOURCES), "group": classes["group"].values},
+        coords={"source": list(SOURCES)},
     )
 
 
