@@ -1,5 +1,6 @@
 """Word classes on the page of Section 4.3.3: the figure, its tables, its sentences."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -84,8 +85,8 @@ def plot_classes(data, *, ax=None, x=r"memory $\sigma_1$"):
 
 def plot_both_delays(first, last, *, delay):
     """Draw Figure 8a: sigma_1 at delay 0 above, sum sigma at the last delay below."""
-    upper, lower = style.stacked_axes(height=3.4)
-    lower.sharex(lower)
+    figure = plt.figure(figsize=(style.WIDTH, 7.2), layout="constrained")
+    upper, lower = figure.subplots(2, 1)  # each with an axis of its own
     plot_classes(first, ax=upper, x=r"memory $\sigma_1$ at delay 0")
     plot_classes(last, ax=lower, x=rf"$\sum\sigma$ at delay {delay}")
     lower.get_legend().remove()
