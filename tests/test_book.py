@@ -23,6 +23,7 @@ PUBLISHED = {
     "Figure 3": ("04-2-synthetic-corpus", "name: fig-synthetic-sums"),
     "Figure 4a": ("04-3-2-average-memory", "name: fig-average-memory"),
     "Figure 5a": ("04-3-2-average-memory", "name: fig-memory-untrained"),
+    "Figure 8a": ("04-3-3-word-classes", "name: fig-classes"),
     "Table 1": ("04-2-synthetic-corpus", "Table 1"),
     "Table 2": ("04-3-1-language-models", "Table 2"),
 }

@@ -249,6 +249,12 @@ def linear(name: Name):
 
 
 @_command
+def classes(name: Name):
+    """Average the state gradients of word classes and of both sides of properties."""
+    _run_stage("classes", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

@@ -30,7 +30,7 @@ from state_gradients.engine import means
 from state_gradients.foundation import settings
 from state_gradients.models import checkpoints, language_model
 from state_gradients.paper import stages
-from state_gradients.paper.language import linear
+from state_gradients.paper.language import classes, linear, tags
 from state_gradients.paper.synthetic import readings, study
 from state_gradients.project import artifacts, kinds
 from state_gradients.text import corpora, synthetic
@@ -74,6 +74,8 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "intervals": 1e-4,  # the spread of these means, about a tenth of them
     "spectra": 1e-6,  # float64, and vectors kept in float32: 6e-8
     "readings": 1e-5,  # float64
+    "class_gradients": 1e-5,
+    "classes": 1e-4,  # as the intervals, of which it holds some
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
 }
@@ -261,6 +263,38 @@ def told_apart(_):
     return {"linear": made}
 
 
+def of_classes(name):
+    """Classes of a text whose tags are dealt by number, and the properties' halves."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+
+    def deal(tokens):
+        """Tag w0 NN, w1 NNS, ..; every other word can be the next tag, too."""
+        names = [tag for held in tags.CLASSES.values() for tag in held]
+        table = np.zeros((len(names), len(tokens)), int)
+        for k, token in enumerate(tokens):
+            if token.startswith("w"):
+                table[k % len(names), k] = 1
+                table[(k + 1) % len(names), k] = k % 2
+        by_brown = np.arange(len(tokens)) % 5 == 0
+        return xr.Dataset(
+            {
+                "n_tagged": (("tag", "vocabulary"), table),
+                "by_brown": ("vocabulary", by_brown),
+            },
+            coords={"tag": names, "vocabulary": list(tokens)},
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tags, "read_tags", deal)
+        patch.setattr(classes, "FEWEST", 20)
+        stages.RUN["classes"](experiment)
+    found = artifacts.load(name, "classes")
+    widths = {end: found[end] - found["estimate"] for end in ("lower", "upper")}
+    gradients = artifacts.load(name, "class_gradients")
+    return {"class_gradients": gradients, "classes": found.assign(widths)}
+
+
 CASES = {
     ("train", "sgd"): trained,
     ("train", "adagrad"): trained,
@@ -276,6 +310,7 @@ CASES = {
     ("analyse", "new-tokens"): probed,
     ("explain", "new-tokens"): explained,
     ("linear", "clouds"): told_apart,
+    ("classes", "lstm"): of_classes,
 }
 
 

@@ -49,6 +49,8 @@ BASELINE = "ptb-lstm-256"
 
 _CURVE = ("state_kind", "group", "normalization", "delay")
 _INTERVAL = (*_CURVE, "quantity")
+_CLASS_CURVE = ("group", "normalization", "delay")
+_MEMORIES = ("memory", "total", "selectivity", "selectivity_5")
 _ENCODER = {
     "embedding": ("vocabulary", "embedding"),
     "vocabulary": ("vocabulary",),  # the tokens
@@ -122,8 +124,33 @@ KINDS = {
     ),
     "readings": Kind(stage="explain", upstream=("weights", "gradients")),
     "types": Kind(stage="types", upstream=("encoder",)),
-    "class_gradients": Kind(stage="classes", upstream=("encoder",)),
-    "classes": Kind(stage="classes", upstream=("encoder",)),
+    "class_gradients": Kind(
+        stage="classes",
+        upstream=("encoder",),
+        schema={
+            "state_gradient": ("group", "delay", "state", "embedding"),
+            "n_samples": ("group", "delay"),
+        },
+    ),
+    "classes": Kind(
+        stage="classes",
+        upstream=("encoder",),
+        schema=dict.fromkeys(_MEMORIES, ("draw", *_CLASS_CURVE))
+        | dict.fromkeys(
+            ("estimate", "lower", "upper"), ("draw", "group", "delay", "quantity")
+        )
+        | {f"shuffled_{name}": ("shuffle", *_CLASS_CURVE) for name in _MEMORIES}
+        | {
+            "shuffled_inputs": ("shuffle", "group"),
+            "shuffled_unmoved": ("shuffle", "group"),
+            "order_correlation": ("draw", "normalization", "delay"),
+            "n_types": ("draw", "group"),
+            "n_inputs": ("draw", "group"),
+            "frequency": ("draw", "group"),
+            "coverage_types": ("source",),
+            "coverage_tokens": ("source",),
+        },
+    ),
     "properties": Kind(stage="properties", upstream=("class_gradients", "weights")),
     "linear": Kind(
         stage="linear",

@@ -1,0 +1,217 @@
+"""Word classes on the page of Section 4.3.3: the figure, its tables, its sentences."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from state_gradients.figures import style
+
+PUBLISHED = "N, V > Adj > Adv, Pro > Conj-P, Det"  # Fig. 8a, at delays 0 and 49
+EVERY, USUAL, EQUAL = "every tag", "usual tags", "usual tags, equal numbers"
+
+
+def at(found, quantity, delay):
+    """Return one quantity of the classes at one delay, whitened where it can be.
+
+    Parameters
+    ----------
+    found : xarray.Dataset
+        The ``classes`` of an experiment.
+    quantity : str
+        "memory", "total", ..
+    delay : int
+
+    Returns
+    -------
+    xarray.Dataset
+        ``value``, ``lower``, ``upper`` (draw, group); ``lowest``, ``highest`` and
+        ``middle`` (group), of the shuffled tags: the last is their geometric mean.
+    """
+    ends = found[["lower", "upper"]].sel(quantity=quantity, delay=delay, drop=True)
+    curves = found.isel(normalization=-1).sel(delay=delay)
+    shuffled = curves[f"shuffled_{quantity}"]
+    parts = {
+        "value": curves[quantity],
+        "lowest": shuffled.min("shuffle"),
+        "highest": shuffled.max("shuffle"),
+        "middle": np.exp(np.log(shuffled).mean("shuffle")),
+    }
+    return ends.assign(parts).reset_coords(drop=True).drop_attrs()
+
+
+def plot_classes(data, *, ax=None, x=r"memory $\sigma_1$"):
+    """Draw a rung for each class: marks, their intervals, and behind them a band.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        Of `at`: ``value``, ``lower``, ``upper`` (draw, group), ``lowest`` and
+        ``highest`` (group).
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+    x : str
+        What stands at the horizontal axis.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = style.axes_or_new(ax, height=1.2 + 0.4 * data.sizes["group"])
+    rungs = np.arange(data.sizes["group"])
+    ax.barh(
+        rungs,
+        data["highest"] - data["lowest"],
+        left=data["lowest"],
+        height=0.8,
+        color=style.MUTED,
+        alpha=0.3,
+        label="tags shuffled",
+    )
+    least = 0.5 * float(data[["value", "lowest"]].to_array().min())  # left edge
+    n_draws = data.sizes["draw"]
+    looks = zip(style.colours(n_draws), style.markers(n_draws), strict=True)
+    for number, (colour, marker) in enumerate(looks):
+        one = data.isel(draw=number)
+        places = rungs + 0.24 * (number - (n_draws - 1) / 2)
+        ends = np.maximum(one[["lower", "upper"]].to_array().values, least)
+        ax.hlines(places, *ends, color=colour)
+        name = str(one["draw"].values)
+        ax.plot(one["value"], places, color=colour, marker=marker, ls="", label=name)
+    ax.set_yticks(rungs, data["group"].values)
+    ax.invert_yaxis()
+    return style.finish(ax, data, x=x, y="", xscale="log", legend="above")
+
+
+def plot_both_delays(first, last, *, delay):
+    """Draw Figure 8a: sigma_1 at delay 0 above, sum sigma at the last delay below."""
+    figure = plt.figure(figsize=(style.WIDTH, 7.2), layout="constrained")
+    upper, lower = figure.subplots(2, 1)  # each with an axis of its own
+    plot_classes(first, ax=upper, x=r"memory $\sigma_1$ at delay 0")
+    plot_classes(last, ax=lower, x=rf"$\sum\sigma$ at delay {delay}")
+    lower.get_legend().remove()
+    return upper, lower
+
+
+def order(values):
+    """Return the classes from the largest value down, as text.
+
+    Parameters
+    ----------
+    values : DataArray of shape (group,)
+    """
+    falling = values.sortby(-values)
+    return " > ".join(map(str, falling["group"].values))
+
+
+def misplaced(values, published=PUBLISHED):
+    """Return which published "a > b" our values contradict, a list of (str, str)."""
+    ranks = [part.split(", ") for part in published.split(" > ")]
+    known = {
+        str(name): float(values.sel(group=name)) for name in values["group"].values
+    }
+    return [
+        (above, below)
+        for number, upper in enumerate(ranks)
+        for lower in ranks[number + 1 :]
+        for above in upper
+        for below in lower
+        if {above, below} <= known.keys() and known[above] <= known[below]
+    ]
+
+
+def place(data, group):
+    """Say where the usual tags' value lies beside those of the shuffled tags."""
+    one = data.sel(group=group)
+    value = float(one["value"].sel(draw=USUAL))
+    if value < one["lowest"]:
+        return "below all"
+    return "above all" if value > one["highest"] else "among them"
+
+
+def control_table(found, quantity, delay):
+    """Return the classes beside classes of shuffled tags, a row a class.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns class, ours (with its interval), shuffled (lowest to highest), place,
+        and "own words": the share of the shuffled classes' inputs that belong to the
+        class all the same.
+    """
+    data = at(found, quantity, delay)
+    rows = []
+    for group in data["group"].values:
+        one = data.sel(group=group)
+        ends = [float(one[end].sel(draw=USUAL)) for end in ("value", "lower", "upper")]
+        same = float(found["shuffled_unmoved"].sel(group=group).mean())
+        rows.append(
+            {
+                "class": str(group),
+                "ours": "{:.3g} [{:.3g}, {:.3g}]".format(*ends),
+                "shuffled": f"{one['lowest']:.3g} to {one['highest']:.3g}",
+                "place": place(data, group),
+                "own words": f"{same:.0%}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def word_table(found):
+    """Return how many words each class has, and how frequent, a row a class."""
+    rows = []
+    for group in found["group"].values:
+        row = {"class": str(group)}
+        for draw, name in ((EVERY, "every tag"), (USUAL, "usual tags")):
+            one = found.sel(draw=draw, group=group)
+            row[f"types, {name}"] = f"{int(one['n_types']):,}"
+            row[f"tokens, {name}"] = f"{int(one['n_inputs']):,}"
+            row[f"frequency, {name}"] = f"{float(one['frequency']):,.0f}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def explained(data):
+    """Return how much of the classes' differences their shuffled tags have, too.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        Of `at`.
+
+    Returns
+    -------
+    float
+        1 - sum (ln value - ln middle - mean)^2 / sum (ln value - mean)^2 over classes,
+        of the usual tags: 1 if frequency accounts for every difference, 0 for none; it
+        may be below 0.
+    """
+    value = np.log(data["value"].sel(draw=USUAL))
+    rest = value - np.log(data["middle"])
+    return float(1 - rest.var("group") / value.var("group"))
+
+
+def ratio_to_shuffled(found, quantity="memory"):
+    """Return the usual tags' curves over the geometric mean of the shuffled ones.
+
+    Returns
+    -------
+    DataArray of shape (group, delay)
+    """
+    curves = found.isel(normalization=-1).sel(draw=USUAL)
+    shuffled = np.log(curves[f"shuffled_{quantity}"]).mean("shuffle")
+    return (curves[quantity] / np.exp(shuffled)).reset_coords(drop=True)
+
+
+def band_of_shuffled(found, quantity="memory"):
+    """Return the range of the shuffled curves over their geometric mean.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``lower``, ``upper`` (group, delay): the lowest and highest of the shuffles.
+    """
+    shuffled = found.isel(normalization=-1)[f"shuffled_{quantity}"]
+    ratio = shuffled / np.exp(np.log(shuffled).mean("shuffle"))
+    ends = {"lower": ratio.min("shuffle"), "upper": ratio.max("shuffle")}
+    return xr.Dataset(ends).reset_coords(drop=True)
