@@ -259,7 +259,9 @@ def told_apart(_):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(linear, "STRENGTHS", (0.4, 1.0))
         rows = linear.tasks(tags)
-        made = linear.measure(table, rng.normal(size=180), rows, seed=1)
+        of_commonest = linear.tasks(linear.commonest(tags))
+        frequency = rng.normal(size=180)
+        made = linear.measure(table, frequency, rows, of_commonest, seed=1)
     return {"linear": made}
 
 

@@ -136,6 +136,30 @@ def test_the_settings_are_the_best_in_cross_validation(embedding, rows, monkeypa
     assert score >= again - 0.02 > 0.6
 
 
+def test_a_type_keeps_its_commonest_tag(tags, rows):
+    n_tagged = tags["n_tagged"].values
+    kept = linear.commonest(tags)["n_tagged"].values
+    for k in range(N_TYPES):
+        best = n_tagged[:, k].argmax()
+        assert kept[best, k] == n_tagged[best, k] > 0
+        assert kept[:, k].sum() == kept[best, k]
+    fewer = linear.tasks(linear.commonest(tags))
+    assert len(fewer["all"].types) == N_TYPES < len(rows["all"].types)
+
+
+def test_scores_over_splits_are_those_of_scikit_learn_by_hand(embedding, rows):
+    task, scores = rows["nouns"], []
+    for seed in range(10):
+        order = np.random.default_rng(seed).permutation(np.unique(task.types))
+        in_train = np.isin(task.types, order[: round(0.8 * len(order))])
+        in_test = np.isin(task.types, order[round(0.9 * len(order)) :])
+        x, y = embedding[task.types], task.labels
+        model = LogisticRegression(max_iter=200).fit(x[in_train], y[in_train])
+        scores.append(np.mean(model.predict(x[in_test]) == y[in_test]))
+    found = linear.over_splits(embedding, task)
+    assert found == pytest.approx((np.mean(scores), np.std(scores, ddof=1)), rel=1e-12)
+
+
 def test_an_embedding_that_knows_nothing_scores_as_the_commonest_class(rows):
     rng = np.random.default_rng(6)
     noise, frequency = rng.normal(size=(N_TYPES, 6)), rng.normal(size=N_TYPES)
@@ -150,7 +174,8 @@ def test_the_artifact_holds_every_row_split_and_part(embedding, rows, monkeypatc
     monkeypatch.setattr(linear, "STRENGTHS", (1.0,))
     few = {name: rows[name] for name in ("all", "nouns", "n-v")}
     frequency = np.zeros(N_TYPES)
-    data = linear.measure(embedding, frequency, few, seed=1)
+    commonest = {name: rows[name] for name in ("all", "nouns")}
+    data = linear.measure(embedding, frequency, few, commonest, seed=1)
     assert data["accuracy"].dims == ("row", "split", "part")
     assert data["row"].values.tolist() == [*few]
     found, _ = linear.judge(embedding, frequency, few["nouns"], "by type", seed=1)
@@ -158,6 +183,10 @@ def test_the_artifact_holds_every_row_split_and_part(embedding, rows, monkeypatc
     assert cell["accuracy"].values.tolist() == found["accuracy"]
     assert float(cell["cv_accuracy"]) == found["cv_accuracy"]
     assert data["n_classes"].values.tolist() == [10, 3, 2]
+    # of one tagging given twice the scores are the same; a row without it has none
+    means = data["mean_accuracy"]
+    assert (means.sel(row="nouns", tagging="every tag") == means.sel(row="nouns")).all()
+    assert np.isnan(means.sel(row="n-v", tagging="commonest tag"))
     # solvers agree to one pair, and so do their seeds
     assert np.ptp(data["solver_accuracy"].values) <= 1.01 / found["n_pairs"][2]
     # selecting on the validation part cannot do worse there

@@ -54,6 +54,10 @@ SOLVED = "n-v"  # the row on which solvers and seeds vary
 CHOSEN_TWICE = "nouns", "verbs", "n-v", "adj-adv", "number", "participle"
 PARTS = "train", "valid", "test"
 SPLITS = "by pair", "by type"
+# A type's rare tags are often errors of tagging: the rows are read once more with its
+# commonest tag alone, over several splits, for one split's chance is large.
+TAGGINGS = "every tag", "commonest tag"
+N_SPLITS = 10
 
 _SCORE = "correct / all"
 # What the variables of the artifact mean: (long name, units, equation)
@@ -75,6 +79,12 @@ MEANING = {
     "chosen_inside": ("accuracy, settings chosen inside training", "1", _SCORE),
     "chosen_on_valid": ("accuracy, settings chosen on validation", "1", _SCORE),
     "solver_accuracy": ("test accuracy of the row n-v, C = 1, L2", "1", _SCORE),
+    "mean_accuracy": (
+        "mean test accuracy over splits by type, C = 1, L2",
+        "1",
+        _SCORE,
+    ),
+    "sd_accuracy": ("standard deviation over these splits", "1", "n - 1"),
     "tag_recall": ("test recall of each tag of the row all", "1", "correct / all"),
     "tag_pairs": ("test pairs with each tag of the row all", "1", "count"),
 }
@@ -313,6 +323,26 @@ def chosen_on_valid(embedding, task, where):
     return [best.score(x[part], y[part]) for part in (valid, test)]
 
 
+def commonest(tags):
+    """Return tags of which each type keeps the one that it was seen with most."""
+    n = tags["n_tagged"]
+    is_first = n.argmax("tag") == xr.DataArray(np.arange(n.sizes["tag"]), dims="tag")
+    return tags.assign(n_tagged=n.where(is_first, 0).transpose(*n.dims))
+
+
+def over_splits(embedding, task):
+    """Return mean and standard deviation of the test accuracy over splits by type."""
+    scores = []
+    for seed in range(N_SPLITS):
+        where = parts(task.types, seed)
+        x, y = embedding[task.types], task.labels
+        options = {"strength": 1.0, "class_weight": None, "l1_ratio": 0.0}
+        train, test = where["train"], where["test"]
+        model = _fitted(x[train], y[train], options | {"scheme": "multinomial"})
+        scores.append(model.score(x[test], y[test]))
+    return np.mean(scores), np.std(scores, ddof=1)
+
+
 def solvers(embedding, task, where):
     """Return the test accuracy by solver and seed, all else equal, (solver, seed)."""
     x, y = embedding[task.types], task.labels
@@ -343,17 +373,19 @@ def study(subject):
             encoder["embedding"].values.astype(np.float64),
             np.log1p(encoder["count"].values),
             tasks(subject.tags),
+            tasks(commonest(subject.tags)),
             seed=seed,
         )
     }
 
 
-def measure(embedding, log_frequency, rows, *, seed):
+def measure(embedding, log_frequency, rows, of_commonest, *, seed):
     """Judge every row with both splits; see `judge` for the arguments.
 
     Parameters
     ----------
-    rows : dict of str to Task
+    rows, of_commonest : dict of str to Task
+        Of every tag, and of each type's commonest. A row that the latter lacks is NaN.
 
     Returns
     -------
@@ -374,6 +406,11 @@ def measure(embedding, log_frequency, rows, *, seed):
         by_part = isinstance(example, list)
         dims = ("row", "split", "part")[: 3 if by_part else 2]
         variables[name] = dims, values.reshape(*shape, *values.shape[1:])
+    both = [[table.get(row) for table in (rows, of_commonest)] for row in rows]
+    missing = (np.nan, np.nan)
+    spread = [[over_splits(embedding, t) if t else missing for t in of] for of in both]
+    for k, name in enumerate(("mean_accuracy", "sd_accuracy")):
+        variables[name] = ("row", "tagging"), np.array(spread)[..., k]
     n_classes = [len(np.unique(task.labels)) for task in rows.values()]
     variables["n_classes"] = "row", n_classes
     twice = [row for row in CHOSEN_TWICE if row in rows]
@@ -385,7 +422,7 @@ def measure(embedding, log_frequency, rows, *, seed):
     variables["chosen_inside"] = ("chosen_row", "held_out"), inside
     variables["chosen_on_valid"] = ("chosen_row", "held_out"), on_valid
     coords = {"row": [*rows], "split": [*SPLITS], "part": [*PARTS]}
-    coords |= {"chosen_row": twice, "held_out": [*PARTS[1:]]}
+    coords |= {"chosen_row": twice, "held_out": [*PARTS[1:]], "tagging": [*TAGGINGS]}
     if SOLVED in rows:
         where = fitted[SOLVED, "by pair"][1]
         accuracy = solvers(embedding, rows[SOLVED], where)
@@ -397,11 +434,18 @@ def measure(embedding, log_frequency, rows, *, seed):
         coords["tag"] = task.names
     return xr.Dataset(
         {
-            name: (dims, np.asarray(values), about(name, meaning=MEANING))
+            name: (dims, np.asarray(values), _about(name))
             for name, (dims, values) in variables.items()
         },
         coords=coords,
     )
+
+
+def _about(name):
+    attrs = about(name, meaning=MEANING)
+    if name in ("mean_accuracy", "sd_accuracy"):
+        attrs["missing"] = "fewer than two classes have a type's commonest tag"
+    return attrs
 
 
 def _recall(embedding, task, model, where):
