@@ -30,6 +30,7 @@ from state_gradients.engine import means
 from state_gradients.foundation import settings
 from state_gradients.models import checkpoints, language_model
 from state_gradients.paper import stages
+from state_gradients.paper.language import tags
 from state_gradients.paper.synthetic import study
 from state_gradients.project import artifacts, kinds
 from state_gradients.text import corpora, synthetic
@@ -54,6 +55,7 @@ experiments:
   one-hot: {{model: {{cell: rnn, embedding: one-hot, embedding_size: {N_TYPES}}},
             training: {{clip_norm: 100.0}}}}
   lstm: {{gradients: {{blocks: 64, controls: true}}}}
+  studied: {{language: {{studies: [types]}}}}
   gru-window: {{model: {{cell: gru}}, gradients: {{window: 8}}}}
   rnn-layers: {{model: {{cell: rnn, layers: 2}}}}
   new-tokens:
@@ -72,6 +74,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "controls": 1e-5,
     "intervals": 1e-4,  # the spread of these means, about a tenth of them
     "spectra": 1e-6,  # float64, and vectors kept in float32: 6e-8
+    "types": 1e-4,  # float32 chains, and fits, whose errors are several times theirs
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
 }
 
@@ -230,6 +233,17 @@ def probed(name):
     return {"probes": found}
 
 
+def of_types(name):
+    """Curves of word types and of a sample, some of them tagged."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    tagged = [("w1", "NN"), ("w2", "DT"), ("w2", "NN"), ("w2", "DT"), ("x", "JJ")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tags, "running_text", lambda corpus: tagged)
+        stages.RUN["types"](experiment)
+    return {"types": artifacts.load(name, "types")}
+
+
 CASES = {
     ("train", "sgd"): trained,
     ("train", "adagrad"): trained,
@@ -243,6 +257,7 @@ CASES = {
     ("analyse", "lstm"): decomposed,
     ("analyse", "one-hot"): decomposed,
     ("analyse", "new-tokens"): probed,
+    ("types", "studied"): of_types,
 }
 
 
