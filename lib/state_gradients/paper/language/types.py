@@ -35,6 +35,7 @@ N_RESAMPLES = 50  # they serve for a standard error: 50 know it to 10 %
 EQUAL = (1, 2, 5, 10, 50)  # occurrences averaged over in the controls
 N_DRAWS = 12  # means over so many
 QUANTILES = (0.1, 0.5, 0.9)  # of these draws
+LEAST_DELAY = 4
 MAX_BYTES = 5e9  # of the open sums of types
 
 _WHITENED = "state unit / standard deviation"
@@ -128,12 +129,19 @@ def study(subject):
     Raises
     ------
     ValueError
-        If the embedding cannot be whitened, or the chain is cut at windows.
+        If the embedding cannot be whitened, the chain is cut at windows, or there are
+        too few delays to fit decays to.
     """
-    if subject.experiment.gradients.window is not None:
+    wanted = subject.experiment.gradients
+    if wanted.window is not None:
         raise ValueError(
             "types: `gradients.window` must be null, for the gradients of single "
-            f"occurrences are not cut, received {subject.experiment.gradients.window}."
+            f"occurrences are not cut, received {wanted.window}."
+        )
+    if wanted.max_delay < LEAST_DELAY:
+        raise ValueError(
+            f"types: `gradients.max_delay` must be {LEAST_DELAY} at least, for decays "
+            f"of four parameters are fitted, received {wanted.max_delay}."
         )
     whitened = whitening.fit_whitening(subject.encoder["embedding"])
     tags = commonest_tags(subject.tags["n_tagged"])
