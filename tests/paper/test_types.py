@@ -6,14 +6,19 @@ import keras
 import numpy as np
 import pytest
 import xarray as xr
+from drawings import assert_drawn, band_ends, drawn_lines, legend_names
 from scipy.stats import spearmanr
 
 from state_gradients.analysis.whitening import fit_whitening
 from state_gradients.engine.network import read_network
+from state_gradients.paper import claims
+from state_gradients.paper.book import types as drawn
 from state_gradients.paper.language import frequency, types
 from state_gradients.project.kinds import KINDS
 
+pytestmark = pytest.mark.usefixtures("closed_figures")
 V, E, H, D = 7, 3, 4, 4  # types, embedding, units, longest delay
+MINUS = "\N{MINUS SIGN}"
 WORDS = ["the", "of", "cat", "dog", "<eos>", "sat", "absent"]
 
 
@@ -269,6 +274,8 @@ def artifact(memory, rate, counts, words, tags):
                 np.stack([9 + curve, curve]),
             ),
             "rate": ("type", rate),
+            "r_squared": ("type", np.full(n_types, 0.95)),
+            "aic": (("law", "type"), [np.zeros(n_types), np.ones(n_types)]),
             "sample_memory": (("sampled", "delay"), curve),
             "sample_equal_memory": (("sampled", "n", "quantile", "delay"), equal),
             "sample_equal_noise": (("sampled", "n", "delay"), equal[:, :, 0] / 4),
@@ -278,6 +285,7 @@ def artifact(memory, rate, counts, words, tags):
             "type": words,
             "sampled": words,
             "normalization": ["raw", "whitened"],
+            "law": ["exponential", "power"],
             "n": [1, 10],
             "quantile": [0.5],
             "delay": [0, 1],
@@ -329,6 +337,9 @@ def test_words_are_sorted_by_memory_and_by_kind(exact):
     assert lowest["word"].tolist() == memory.nsmallest(3).index.tolist()
     highest = frequency.ranked(exact, 3, highest=True, estimate="sample")
     assert highest["word"].tolist() == memory.nlargest(3).index.tolist()
+    exact["sample_occurrences"][:30] = 9
+    often = frequency.ranked(exact, None, estimate="sample", least=10)
+    assert sorted(often["word"]) == sorted(exact["sampled"].values[30:])
     words, tags = ["is", "run", "<eos>", "N", "he", "not"], ["VBZ", "VB", "none", "CD"]
     kinds = frequency.kinds_of_words(words, [*tags, "PRP", "RB"]).tolist()
     assert kinds == [
@@ -347,3 +358,154 @@ def test_the_best_law_has_the_least_criterion():
     shares = frequency.best_laws(aic)
     np.testing.assert_allclose(shares, [1 / 3, 2 / 3])
     assert frequency.best_laws(aic, [True, False, True, False])["exponential"] == 1
+
+
+# The claims
+
+
+@pytest.fixture
+def good():
+    """Types that do all that the paper says: 60 function words, then 60 others."""
+    rng = np.random.default_rng(7)
+    counts = np.concatenate([rng.integers(600, 5000, 60), rng.integers(1, 500, 60)])
+    tags = np.array(["DT"] * 60 + ["NN"] * 60, dtype=object)
+    words = np.array([f"w{k}" for k in range(120)], dtype=object)
+    memory = np.exp(1 - 0.05 * np.log10(counts) - 1.0 * (tags == "DT"))
+    return artifact(memory, 0.1 + np.log10(counts) / 8, counts, words, tags)
+
+
+def with_part(name, change, **where):
+    """Return a function that changes part of a variable."""
+
+    def changed(data):
+        data = data.copy(deep=True)
+        data[name].loc[where] = change(data[name].loc[where])
+        return data
+
+    return changed
+
+
+def shuffled(part):
+    order = np.random.default_rng(0).permutation(part.sizes["sampled"])
+    return part.copy(data=part.isel(sampled=order).values)
+
+
+FLIPS = {
+    "C130": with_part("sample_equal_memory", shuffled, n=1),
+    "C133": with_part("sample_equal_memory", shuffled, n=10, delay=1),
+    "C134": lambda data: data.assign(tag=("type", [*["NN", "DT"] * 30, *["NN"] * 60])),
+    "C135": lambda data: data.assign(sample_tag=data["sample_tag"][::-1].variable),
+    "C136": lambda data: data.assign(sample_tag=("sampled", ["DT", "NN"] * 60)),
+    "C137": with_part("sample_equal_rate", shuffled, n=10),
+    "C142": with_part("rate", lambda x: x / 10),
+    "C143": with_part("aic", lambda x: x + 2, law="exponential"),
+    "C195": with_part("sample_equal_rate", shuffled, n=10),
+}
+
+
+@pytest.mark.parametrize("name", FLIPS)
+def test_the_verdict_on_word_types_turns_with_its_quantity(name, good):
+    test = claims.REGISTERED[name].test
+    values, holds = test(lambda kind: good)
+    assert holds, values
+    other = FLIPS[name](good)
+    values, holds = test(lambda kind: other)
+    assert not holds, values
+
+
+# What the page draws
+
+
+def test_the_control_draws_medians_of_classes_by_the_number_averaged(exact):
+    exact["sample_equal_memory"][:, 1] = np.nan
+    exact["sample_equal_memory"][::2, 1] = 0.5  # half the types have ten
+    effect = drawn.frequency_effect(exact, delays=(0, 1, 99))
+    counts = exact["sample_frequency"].values
+    chosen = exact["sample_equal_memory"].values[(counts >= 100) & (counts < 500)]
+    median = effect["memory"].sel(frequency="100 to 499", delay=1)
+    assert median.sel(n=1) == np.median(chosen[:, 0, 0, 1])
+    upper, lower = drawn.plot_frequency_effect(effect)
+    names = list(effect["frequency"].values)
+    assert legend_names(upper) == names and lower.get_legend() is None
+    lines = [line for line in drawn_lines(lower) if line.get_linestyle() == "-"]
+    known = effect.sel(delay=1, n=1)
+    by_class = [line.get_ydata()[0] for line in lines]
+    np.testing.assert_allclose(by_class, known["memory"])
+    others = [line for line in drawn_lines(lower) if line.get_linestyle() != "-"]
+    np.testing.assert_allclose([x.get_ydata()[0] for x in others], known["noise"])
+    assert upper.get_xscale() == upper.get_yscale() == "log"
+
+
+def test_correlations_are_drawn_with_their_bands(rng):
+    ends = np.sort(rng.uniform(-1, 1, size=(3, 2, 4)), axis=0)
+    names = ("lower", "observed", "upper")
+    data = xr.Dataset(
+        {k: (("line", "delay"), v) for k, v in zip(names, ends, strict=True)},
+        {"line": ["all", "equal"], "delay": [0, 5, 10, 15]},
+    )
+    ax = drawn.plot_correlations(data)
+    assert_drawn(ax, "equal", [0, 5, 10, 15], data["observed"][1])
+    _, lower, upper = band_ends(ax, 1)
+    np.testing.assert_array_equal([lower, upper], [data["lower"][1], data["upper"][1]])
+
+
+def test_decays_are_marks_with_a_band_and_the_exponential(exact):
+    memory = exact["sample_memory"]
+    exact = exact.assign(
+        sample_estimate=memory,
+        sample_lower=memory / 2,
+        sample_upper=memory * 2,
+        sample_scale=("sampled", np.full(60, 2.0)),
+        sample_rate=("sampled", np.full(60, 0.5)),
+    )
+    one = drawn.decay_of(exact, "w3")
+    assert one.attrs["n"] == 60 and one.attrs["rate"] == 0.5
+    assert one.attrs["frequency"] == exact["frequency"].values[3]
+    ax = drawn.plot_decays({"w3": one})
+    marks, fit = drawn_lines(ax)
+    np.testing.assert_array_equal(marks.get_ydata(), exact["sample_memory"][3])
+    np.testing.assert_allclose(fit.get_ydata(), 2 * np.exp([0, -0.5]), rtol=1e-12)
+    _, lower, upper = band_ends(ax, 0)
+    np.testing.assert_allclose(2 * lower, exact["sample_memory"][3])
+    np.testing.assert_allclose(upper / 2, exact["sample_memory"][3])
+    assert legend_names(ax) == ["w3: b = 0.50"]
+
+
+def test_ranked_words_stand_below_each_other_with_their_occurrences(exact):
+    exact = exact.assign(
+        sample_lower=exact["sample_memory"] - 0.1,
+        sample_upper=exact["sample_memory"] + 0.2,
+    )
+    table = frequency.ranked(exact, 6, highest=True, estimate="sample")
+    ax = drawn.plot_ranked(drawn.with_intervals(table, exact))
+    assert [t.get_text() for t in ax.get_yticklabels()] == [
+        f"{word} (60)" for word in table["word"]
+    ]
+    points = {tuple(p) for line in drawn_lines(ax) for p in line.get_xydata()}
+    assert points == {(m, k) for k, m in enumerate(table["memory"])}
+    segments = [s for lines in ax.collections for s in lines.get_segments()]
+    ends = {(round(a[0], 9), round(b[0], 9)) for a, b in segments}
+    assert ends == {(round(m - 0.1, 9), round(m + 0.2, 9)) for m in table["memory"]}
+    assert ax.yaxis_inverted()
+
+
+def test_percentages_are_written_in_their_cells():
+    shares = frequency.percentages([0.2, 0.7, 0.8, 4.0], [5, 5, 5, 900], (0, 0.5, 3))
+    ax = drawn.plot_percentages(shares, x="memory")
+    assert ax.get_xlabel() == "memory"
+    assert ax.get_ylabel() == "frequency in the training text"
+    written = [text.get_text() for text in ax.texts]
+    assert written == ["33", "67", "0", "100"]
+
+
+def test_laws_are_tabled_with_their_formulas(exact):
+    exact = exact.assign(sample_aic=(("law", "sampled"), -exact["aic"].values))
+    table = drawn.laws_table(exact)
+    assert table.index[0] == "exponential: a exp(-b tau)"
+    assert table.iloc[0].tolist() == ["100%", "100%", "0%"]
+
+
+def test_numbers_are_told_with_their_intervals():
+    data = xr.Dataset({"observed": -0.5, "lower": -0.6, "upper": 0.4})
+    assert drawn.interval(data) == "-0.50 [-0.60, 0.40]".replace("-", MINUS)
+    assert drawn.interval((1, 0, 2), "{:.0f}") == "1 [0, 2]"

@@ -88,19 +88,16 @@ def plot_frequency_effect(data, *, axes=None):
     )
     for ax, delay in zip(axes, data["delay"].values, strict=True):
         of_delay = data.sel(delay=delay, drop=True)
-        first = ax is axes[0]
-        draw_lines(
-            ax, of_delay["memory"], "n", "plot_frequency_effect", every=1, named=first
-        )
-        draw_lines(
-            ax,
-            of_delay["noise"],
-            "n",
-            "plot_frequency_effect",
-            dash=(1, 2),
-            every=1,
-            named=False,
-        )
+        for name, dash in (("memory", ""), ("noise", (1, 2))):
+            draw_lines(
+                ax,
+                of_delay[name],
+                "n",
+                "plot_frequency_effect",
+                dash=dash,
+                every=1,
+                named=name == "memory" and ax is axes[0],
+            )
         x = "occurrences averaged over" if ax is axes[-1] else ""
         y = rf"$\sigma_1$, delay {delay}"
         style.finish(ax, of_delay, x=x, y=y, xscale="log", yscale="log", legend="above")

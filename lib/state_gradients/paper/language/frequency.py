@@ -297,16 +297,19 @@ def _least_squares(design, y):
     return np.linalg.lstsq(design, y)[0]
 
 
-def ranked(types, n=20, *, highest=False, estimate="all"):
+def ranked(types, n=20, *, highest=False, estimate="all", least=1):
     """Return the types of lowest or highest memory at delay 0, a row each.
 
     Parameters
     ----------
     types : Dataset
-    n : int
+    n : int or None
+        None for all.
     highest : bool
     estimate : "all" or "sample"
         Over all occurrences in the text, or of the sampled types, in the training text.
+    least : int
+        Types with fewer occurrences in the estimate are left out.
 
     Returns
     -------
@@ -329,8 +332,9 @@ def ranked(types, n=20, *, highest=False, estimate="all"):
             "kind": kinds_of_words(words, tags),
         }
     )
+    table = table[table["occurrences"] >= least]
     order = table.sort_values("memory", ascending=not highest, kind="stable")
-    return order.head(n).reset_index(drop=True)
+    return order[:n].reset_index(drop=True)
 
 
 def best_laws(aic, chosen=None):
