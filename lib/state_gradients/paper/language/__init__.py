@@ -1,5 +1,5 @@
 """What is asked about the words of a text: Sections 4.3.3 to 5.2 and Appendix 9.
 
 Read `subject` (what a study reads) and `tags` (parts of speech), then the studies:
-`types` (memory, decay and frequency of word types).
+`types` (memory and decay of word types), with `frequency` (how they go with it).
 """
