@@ -1,5 +1,7 @@
 """Figures and tables of the page on word types (Section 4.3.4)."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -7,6 +9,9 @@ import xarray as xr
 from state_gradients.analysis import decays
 from state_gradients.figures import heatmaps, style
 from state_gradients.figures.lines import draw_lines
+from state_gradients.paper import ledger
+from state_gradients.paper.book import ledger_tables, pages
+from state_gradients.paper.claims.pages import Sentence
 from state_gradients.paper.language import frequency
 
 
@@ -221,3 +226,24 @@ def laws_table(types):
     table = pd.DataFrame(columns).map("{:.0%}".format)
     table.index = [f"{law}: {decays.FORMULAS[law]}" for law in table.index]
     return table
+
+
+def published(experiment, ids="fig8b|fig9"):
+    """Return the published numbers of Figs. 8b and 9 beside ours, a table to show.
+
+    Parameters
+    ----------
+    experiment : str
+        That the page shows; where it is none of these rows', a sentence says so.
+    ids : str
+        A regular expression that the rows' ids begin with.
+    """
+    of_figure = [row for row in ledger.read_published() if re.match(ids, row["id"])]
+    if {row["experiment"] for row in of_figure} != {experiment}:
+        return Sentence(
+            f"*The published numbers are of another network than {experiment}; "
+            "[the ledger](ledger.ipynb) has them beside ours.*"
+        )
+    rows = ledger.table()
+    rows = rows[rows["id"].isin([row["id"] for row in of_figure])]
+    return pages.table(ledger_tables.readable(rows), "types-published", wide=True)
