@@ -180,7 +180,7 @@ def test_weights_of_noise_have_no_mean_and_the_variance_of_a_mean(n, n_there, rn
     np.testing.assert_array_equal((means > 0).sum(axis=1), n)
     np.testing.assert_allclose(noise.sum(axis=1), 0, atol=1e-12)
     np.testing.assert_allclose((noise**2).sum(axis=1), 1 / n, rtol=1e-12)
-    # of as few gradients as the mean where there are enough: its shape, not only its size
+    # of as few gradients as the mean, where there are enough: of its shape as well
     np.testing.assert_array_equal((noise != 0).sum(axis=1), 2 * min(n, n_there // 2))
 
 
