@@ -24,6 +24,9 @@ PUBLISHED = {
     "Figure 4a": ("04-3-2-average-memory", "name: fig-average-memory"),
     "Figure 5a": ("04-3-2-average-memory", "name: fig-memory-untrained"),
     "Figure 8a": ("04-3-3-word-classes", "name: fig-classes"),
+    "Figure 8b": ("04-3-4-word-types", "name: fig-types-memory"),
+    "Figure 9a": ("04-3-4-word-types", "name: fig-types-decay"),
+    "Figure 9b": ("04-3-4-word-types", "name: fig-types-rate"),
     "Table 1": ("04-2-synthetic-corpus", "Table 1"),
     "Table 2": ("04-3-1-language-models", "Table 2"),
 }

@@ -72,6 +72,7 @@ print(experiment, training.sizes["epoch"])
 COMMANDS = {
     *("corpus", "train", "extract", "analyse", "explain", "reproduce"),
     *("status", "ledger", "claims", "inspect", "render"),
+    "types",
 }
 WORDS = [f"w{k}" for k in range(11)]
 
@@ -262,6 +263,8 @@ ERRORS = {
     "extract never-run": "state-gradients reproduce never-run",
     "analyse mime": MISSPELT,
     "analyse never-run": "state-gradients reproduce never-run",
+    "types mime": MISSPELT,
+    "types never-run": "`gradients.max_delay` must be 4 at least",
     "reproduce mine mime": MISSPELT,
     "status mime": MISSPELT,
     "status mime --json": MISSPELT,

@@ -255,6 +255,12 @@ def classes(name: Name):
 
 
 @_command
+def types(name: Name):
+    """Measure memory and decay of an experiment's word types, and the controls."""
+    _run_stage("types", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

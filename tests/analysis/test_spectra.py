@@ -9,6 +9,7 @@ from scipy.optimize import minimize_scalar
 from state_gradients.analysis import spectra, summary
 from state_gradients.analysis.whitening import fit_whitening
 
+THREE = ("exponential", "power", "stretched")
 EPS = np.finfo(np.float64).eps
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 9))
 seeds = st.integers(0, 2**32 - 1)
@@ -333,6 +334,38 @@ def test_the_stretch_is_found_wherever_it_lies(beta):
     # the search stops at 1e-5 of beta
     np.testing.assert_allclose(laws.beta, beta, rtol=1e-4)
     assert laws.aic.idxmin("law") == "stretched"
+
+
+@pytest.mark.parametrize(("m", "b"), [(3.0, 0.4), (-0.5, 0.05), (1.0, 0.3), (0.2, 0)])
+def test_a_damped_power_is_found_and_holds_the_exponential_and_the_power(m, b, rng):
+    tau = np.arange(40)
+    sigma = 2 * (1 + tau) ** (m - 1) * np.exp(-b * (1 + tau))
+    laws = ["damped power", "stretched", "power", "exponential"]
+    exact = spectra.compare_decays(sigma, laws=laws)
+    damped = exact.sel(law="damped power")
+    for found, put_in in ((damped.m, m), (damped.b, b), (damped.a, 2)):
+        # a plane through exact values, of condition 100
+        np.testing.assert_allclose(found, put_in, rtol=1e-10, atol=1e-12)
+    special = {1.0: "exponential", 0.2: "power"}.get(m, "damped power")
+    noisy = sigma * np.exp(0.01 * rng.normal(size=40))
+    aic = spectra.compare_decays(noisy, laws=laws).aic
+    assert aic.sel(law=special) <= aic.min("law") + 2  # the price of a parameter
+    assert (
+        aic.sel(law="damped power") <= aic.sel(law=["power", "exponential"]).min() + 2
+    )
+    assert exact.law.values.tolist() == laws
+
+
+def test_laws_that_are_not_asked_for_leave_the_others_as_they_are(rng):
+    curve = np.exp(rng.normal(size=30))
+    three, one = spectra.compare_decays(curve), ["stretched"]
+    assert "m" not in three and three.law.values.tolist() == [*THREE]
+    xr.testing.assert_identical(
+        spectra.compare_decays(curve, laws=one)["aic"], three["aic"].sel(law=one)
+    )
+    assert "beta" not in spectra.compare_decays(curve, laws=["power"])
+    with pytest.raises(ValueError, match="`laws` must be among"):
+        spectra.compare_decays(curve, laws=["linear"])
 
 
 def test_an_exponential_is_not_stretched_at_all():

@@ -450,10 +450,11 @@ def test_every_type_has_the_mean_of_its_group(max_bytes, monkeypatch):
     monkeypatch.setattr(tiles, "LONGEST", 50)  # and none of a type more than 64 times
     model = build("lstm")
     ids = np.random.default_rng(9).integers(V - 1, size=(2, 200))  # type 6 is absent
-    found = list(words.type_gradients(model, ids, max_delay=5, max_bytes=max_bytes))
+    options = {"max_delay": 5, "second_moment": True}
+    found = list(words.type_gradients(model, ids, max_bytes=max_bytes, **options))
     found = xr.concat(found, "group").sortby("group")
     assert found.group.values.tolist() == list(range(V - 1))
-    whole = mean_state_gradients(model, ids, max_delay=5, groups=np.eye(V, dtype=bool))
+    whole = mean_state_gradients(model, ids, groups=np.eye(V, dtype=bool), **options)
     # float32 sums of at most 64 inputs in another order
     scale = float(abs(whole.state_gradient[: V - 1]).max())
     np.testing.assert_allclose(
@@ -463,6 +464,19 @@ def test_every_type_has_the_mean_of_its_group(max_bytes, monkeypatch):
         atol=6e-6 * scale,
     )
     np.testing.assert_array_equal(found.n_samples, whole.n_samples[: V - 1])
+    moments = whole.second_moment[: V - 1]
+    scale = float(abs(moments).max())
+    np.testing.assert_allclose(found.second_moment, moments, rtol=0, atol=6e-6 * scale)
+
+
+def test_second_moments_leave_the_means_of_types_as_they_are_to_the_bit():
+    model, ids = build("lstm"), np.random.default_rng(9).integers(V, size=300)
+    plain, both = (
+        list(words.type_gradients(model, ids, max_delay=5, second_moment=asked))
+        for asked in (False, True)
+    )
+    for one, other in zip(plain, both, strict=True):
+        xr.testing.assert_identical(one, other.drop_vars("second_moment"))
 
 
 @pytest.fixture

@@ -480,3 +480,32 @@ def test_the_ledger_of_this_project_holds_and_is_json(root):
     assert table.loc["table2-baseline-valid", "why"].endswith("it is 102.7")
     json.loads(table.to_json(orient="records"))
     assert not table["verdict"].isna().any()
+
+
+@pytest.mark.parametrize(
+    ("spec", "ours"),
+    [
+        ({"where": {"count": [0, 9]}}, 3.5),  # the mean of 4 and 3
+        ({"where": {"count": [5, 10]}}, 2.5),  # both ends belong to it
+        ({"where": {"count": [0, 10]}, "share": ">= 3"}, 2 / 3),
+        ({"where": {"count": [10, math.inf]}, "share": "< 1"}, 0.5),
+        ({"share": "> 3"}, 0.25),
+        ({"share": "<= 3"}, 0.75),
+        ({"variable": "curve", "first": "< 0.5"}, 20),
+        ({"variable": "curve", "first": "< 0.1"}, math.nan),
+        ({"variable": "unfitted", "share": ">= 3"}, 0.5),  # of the known
+    ],
+)
+def test_word_types_are_chosen_counted_and_searched(spec, ours):
+    types = xr.Dataset(
+        {
+            "memory": ("type", [4.0, 3.0, 2.0, 0.5]),
+            "unfitted": ("type", [4.0, np.nan, 2.0, np.nan]),
+            "count": ("type", [1, 5, 10, 900]),
+            "curve": ("delay", [1.0, 0.5, 0.2, 0.3]),
+        },
+        {"type": ["rare", "odd", "some", "the"], "delay": [0, 10, 20, 30]},
+    )
+    spec = {"artifact": "types", "variable": "memory"} | spec
+    found = ledger._quantity(spec, "mine", lambda name, kind: types)
+    assert found == pytest.approx(ours, nan_ok=True)

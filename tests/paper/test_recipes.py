@@ -55,6 +55,7 @@ experiments:
   one-hot: {{model: {{cell: rnn, embedding: one-hot, embedding_size: {N_TYPES}}},
             training: {{clip_norm: 100.0}}}}
   lstm: {{gradients: {{blocks: 64, controls: true}}}}
+  studied: {{language: {{studies: [types]}}}}
   gru-window: {{model: {{cell: gru}}, gradients: {{window: 8}}}}
   rnn-layers: {{model: {{cell: rnn, layers: 2}}}}
   new-tokens:
@@ -76,6 +77,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "readings": 1e-5,  # float64
     "class_gradients": 1e-5,
     "classes": 1e-4,  # as the intervals, of which it holds some
+    "types": 1e-4,  # float32 chains, and fits, whose errors are several times theirs
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
 }
@@ -297,6 +299,17 @@ def of_classes(name):
     return {"class_gradients": gradients, "classes": found.assign(widths)}
 
 
+def of_types(name):
+    """Curves of word types and of a sample, some of them tagged."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    tagged = [("w1", "NN"), ("w2", "DT"), ("w2", "NN"), ("w2", "DT"), ("x", "JJ")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tags, "running_text", lambda corpus: tagged)
+        stages.RUN["types"](experiment)
+    return {"types": artifacts.load(name, "types")}
+
+
 CASES = {
     ("train", "sgd"): trained,
     ("train", "adagrad"): trained,
@@ -313,6 +326,7 @@ CASES = {
     ("explain", "new-tokens"): explained,
     ("linear", "clouds"): told_apart,
     ("classes", "lstm"): of_classes,
+    ("types", "studied"): of_types,
 }
 
 

@@ -3,10 +3,16 @@
 exponential            sigma_1 = a exp(-b tau)                          (Eq. 13)
 power                  sigma_1 = a (1 + tau)^-b
 stretched exponential  sigma_1 = a exp(-b tau^beta)
+damped power           sigma_1 = a k^(m - 1) rho^k,  k = 1 + tau, rho = exp(-b)
+
+The last is how the k-th power of a matrix falls whose m largest eigenvalues, all of
+size rho, share one Jordan block; with a real m it holds the first two as special cases.
 """
 
 import contextlib
+import functools
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
@@ -17,7 +23,16 @@ from state_gradients.foundation.checks import in_own_name
 from state_gradients.foundation.labels import RAW, apply, described, labelled
 
 LAWS = ["exponential", "power", "stretched"]
-FORMULAS = "a exp(-b tau), a (1 + tau)^-b, a exp(-b tau^beta)"
+ALL_LAWS = [*LAWS, "damped power"]
+FORMULAS = {
+    "exponential": "a exp(-b tau)",
+    "power": "a (1 + tau)^-b",
+    "stretched": "a exp(-b tau^beta)",
+    "damped power": "a (1 + tau)^(m - 1) exp(-b (1 + tau))",
+}
+RATES = {"exponential": "1 / token", "power": "1", "stretched": "1 / token^beta"}
+RATES |= {"damped power": "1 / token"}
+N_PARAMETERS = {"exponential": 3, "power": 3, "stretched": 4, "damped power": 4}
 
 
 def _line(x, y):
@@ -54,13 +69,16 @@ def _fit_exponential(sigma, tau):
     return np.nan, np.nan, np.nan, False
 
 
-def _compare_laws(sigma, tau):
-    """Return aic, r_squared, a, b, each of shape (law,), and beta of one curve."""
-    kept = sigma > 0
-    n = np.count_nonzero(kept)
-    if not np.isfinite(sigma).all() or n < 5:  # one more than the most parameters
-        return *np.full((4, len(LAWS)), np.nan), np.nan
-    x, y = tau[kept], np.log(sigma[kept])
+def _damped_power(x, y):
+    """Return a, b, RSS and m of the least squares of y on 1, ln(1 + x) and 1 + x."""
+    columns = np.stack([np.ones_like(x), np.log1p(x), 1 + x], axis=1)
+    (constant, power, slope), *_ = np.linalg.lstsq(columns, y)
+    rss = np.sum((y - columns @ [constant, power, slope]) ** 2)
+    return np.exp(constant), -slope, rss, 1 + power
+
+
+def _stretched(x, y):
+    """Return a, b, RSS and beta of the least squares of y on 1 and x^beta."""
     # For fixed beta the stretched exponential is a line in tau^beta: search beta alone,
     # on a grid that holds 1 (the exponential), then between the best one's neighbours.
     grid = np.geomspace(1 / 8, 8, 25)
@@ -69,15 +87,33 @@ def _compare_laws(sigma, tau):
     near = (max(best * grid[11], grid[0]), min(best / grid[11], grid[-1]))
     found = minimize_scalar(lambda beta: _line(x**beta, y)[2], bounds=near)
     beta = found.x if found.fun < min(losses) else best
-    fits = [_line(x, y), _line(np.log1p(x), y), _line(x**beta, y)]
-    a, b, rss = np.array(fits).T  # (law,)
+    return *_line(x**beta, y), beta
+
+
+def _compare_laws(sigma, tau, laws):
+    """Return aic, r_squared, a, b, each of shape (law,), beta and m of one curve."""
+    kept = sigma > 0
+    n = np.count_nonzero(kept)
+    if not np.isfinite(sigma).all() or n < 5:  # one more than the most parameters
+        return *np.full((4, len(laws)), np.nan), np.nan, np.nan
+    x, y = tau[kept], np.log(sigma[kept])
+    *stretched, beta = _stretched(x, y)
+    *damped, m = _damped_power(x, y)
+    fits = {
+        "exponential": _line(x, y),
+        "power": _line(np.log1p(x), y),
+        "stretched": stretched,
+        "damped power": damped,
+    }
+    a, b, rss = np.array([fits[law] for law in laws]).T  # (law,)
     # Normal errors of variance v on ln sigma_1: -2 ln L = n ln(2 pi v) + RSS / v, least
     # at v = RSS / n, where it is n ln(2 pi RSS / n) + n. AIC adds 2 k, k counting v.
     # Residuals below 10 eps |y| are round-off: there only k may decide.
     round_off = 10 * np.finfo(np.float64).eps * max(1, np.abs(y).max())
     variance = np.maximum(rss / n, round_off**2)
-    aic = 2 * np.array([3, 3, 4]) + n * (np.log(2 * np.pi * variance) + 1)
-    return aic, _explained(rss, y), a, b, beta
+    k = np.array([N_PARAMETERS[law] for law in laws])
+    aic = 2 * k + n * (np.log(2 * np.pi * variance) + 1)
+    return aic, _explained(rss, y), a, b, beta, m
 
 
 def _over_delays(function, sigma_1, n_least, outputs):
@@ -130,8 +166,8 @@ def fit_decay(sigma_1: ArrayLike) -> xr.Dataset:
 
 
 @in_own_name
-def compare_decays(sigma_1: ArrayLike) -> xr.Dataset:
-    """Compare the three laws, fitted by least squares to ln sigma_1, by their AIC.
+def compare_decays(sigma_1: ArrayLike, *, laws: Sequence[str] = LAWS) -> xr.Dataset:
+    """Compare laws, fitted by least squares to ln sigma_1, by their AIC.
 
     The lowest AIC describes best. Residuals of neighbouring delays are alike, so that
     differences of AIC rank the laws but overstate the odds.
@@ -140,18 +176,22 @@ def compare_decays(sigma_1: ArrayLike) -> xr.Dataset:
     ----------
     sigma_1 : array_like or DataArray of shape (..., delay)
         As in :func:`fit_decay`. Zeros have no logarithm and are left out.
+    laws : sequence of str
+        Among "exponential", "power", "stretched" and "damped power".
 
     Returns
     -------
     Dataset
         ``aic``, ``r_squared`` (of ln sigma_1), ``a``, ``b`` of shape (..., law) and
-        ``beta`` (...), within 1/8..8; all NaN where a value is not finite or fewer than
-        five are positive. The coordinate ``law`` names the laws.
+        ``beta`` (...), within 1/8..8, of the stretched exponential, and ``m`` (...) of
+        the damped power, where they are asked for; all NaN where a value is not finite
+        or fewer than five are positive. The coordinate ``law`` names the laws.
 
     Raises
     ------
     ValueError
-        If there are fewer than five delays, or some repeat or are negative.
+        If there is no such law, there are fewer than five delays, or some repeat or are
+        negative.
 
     Examples
     --------
@@ -163,11 +203,18 @@ def compare_decays(sigma_1: ArrayLike) -> xr.Dataset:
     >>> round(float(compared["b"].sel(law="power")), 3)
     1.0
     """
-    outputs = ["law"] * 4 + [""]
-    units, fit = _over_delays(_compare_laws, sigma_1, 5, outputs)
-    names = ("aic", "r_squared", "a", "b", "beta")
+    laws = list(laws)
+    if not laws or not set(laws) <= set(ALL_LAWS):
+        raise ValueError(
+            f"compare_decays: `laws` must be among {ALL_LAWS}, received {laws}."
+        )
+    compare = functools.partial(_compare_laws, laws=laws)
+    units, fit = _over_delays(compare, sigma_1, 5, ["law"] * 4 + [""] * 2)
+    names = ("aic", "r_squared", "a", "b", "beta", "m")
     compared = described(units, **dict(zip(names, fit, strict=True)))
     for name in ("a", "b"):
-        compared[name].attrs["equation"] = FORMULAS
-    compared["b"].attrs["units"] = "1 / token, 1, 1 / token^beta"
-    return compared.assign_coords(law=LAWS)
+        compared[name].attrs["equation"] = ", ".join(FORMULAS[law] for law in laws)
+    compared["b"].attrs["units"] = ", ".join(RATES[law] for law in laws)
+    unused = {"beta": "stretched", "m": "damped power"}
+    unused = [name for name, law in unused.items() if law not in laws]
+    return compared.drop_vars(unused).assign_coords(law=laws)

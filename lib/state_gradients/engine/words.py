@@ -35,6 +35,7 @@ def type_gradients(
     wrt: int = 0,
     types: ArrayLike | None = None,
     window: int | None = None,
+    second_moment: bool = False,
     dtype: str | None = None,
     max_bytes: float = 2.5e9,
 ) -> Iterator[xr.Dataset]:
@@ -49,7 +50,7 @@ def type_gradients(
     model : keras.Model
     ids : array_like of int, (time,) or (stream, time), or list of arrays (time,)
         The states of the whole text are kept: 4 bytes for each unit, input and token.
-    max_delay, state, layer, wrt, window, dtype
+    max_delay, state, layer, wrt, window, second_moment, dtype
         Of :func:`state_gradients.engine.means.mean_state_gradients`.
     types : array_like of int, optional
         By default every type that occurs.
@@ -61,8 +62,9 @@ def type_gradients(
     xarray.Dataset
         Of one type: ``state_gradient`` ([state_kind], group, delay, state, embedding),
         in the chain's precision, and ``n_samples`` (group, delay); ``group`` holds the
-        type's id. The order is that in which types end; of types on other cores, by
-        their shards.
+        type's id. With second moments, which take a tenth more time,
+        ``second_moment`` (.., delay, embedding, embedding_2). The order is that in
+        which types end; of types on other cores, by their shards.
 
     Raises
     ------
@@ -109,6 +111,7 @@ def type_gradients(
         state_indices=state_indices,
         wrt=wrt,
         window=window,
+        second_moment=second_moment,
     )
     longest = max(map(len, texts.ids))
     cut = jobs.cut(network, texts.ids, texts.stretches, None, request, length=longest)
@@ -128,7 +131,7 @@ def _dealt(job, tokens, types, max_bytes):
     order = order[np.isin(occurring[order], types)]
     # a frequent type's sums move to float64 as well
     itemsize = job.dtype.itemsize + np.where(counts > sums.FLUSH, 8, 0)
-    n_bytes = itemsize * np.prod(sums.Sums(job).shapes[0])
+    n_bytes = itemsize * sum(map(np.prod, sums.Sums(job).shapes))
     changes = np.zeros(len(tokens) + 1)
     np.add.at(changes, first[order], n_bytes[order])
     np.add.at(changes, len(tokens) - from_end[order], -n_bytes[order])
@@ -191,9 +194,11 @@ def _shard_means(whole, texts, types, kinds):
     open_sums = sums.Sums(whole[0])
 
     def mean(k):
-        total = open_sums.take(k)[0].astype(open_sums.dtype, copy=False)
+        totals = open_sums.take(k)
+        totals = [total.astype(open_sums.dtype, copy=False) for total in totals]
+        totals = [total[None, :, None] for total in totals]
         counts = n_samples[None, k : k + 1]
-        labelled = means.means([total[None, :, None]], counts, kinds, types[k : k + 1])
+        labelled = means.means(totals, counts, kinds, types[k : k + 1])
         return labelled.isel(block=0)
 
     first = 0  # of the text, counted from the first of all

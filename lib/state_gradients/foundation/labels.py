@@ -45,6 +45,7 @@ MEANING = {
     "a": ("fitted scale of the decay", None, "Eq. 13"),
     "b": ("fitted rate of the decay", "1 / token", "Eq. 13"),
     "beta": ("stretching exponent", "1", "sigma_1 = a exp(-b tau^beta)"),
+    "m": ("exponent of the damped power, plus one", "1", "sigma_1 = a k^(m-1) rho^k"),
     "r_squared": ("explained share of the variance", "1", "1 - RSS / TSS"),
     "converged": ("whether the fit succeeded", "1", "Eq. 13"),
     "aic": ("Akaike information criterion", "1", "2 k + n (ln(2 pi RSS / n) + 1)"),

@@ -18,6 +18,7 @@ verdict is taken over two of them.
 
 import functools
 import itertools
+import operator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,12 @@ from state_gradients.foundation import settings
 from state_gradients.project import artifacts
 from state_gradients.text import synthetic
 
+COMPARISONS = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
 NEAR_1 = 2.0  # a perplexity below it is near 1
 TOLERANCES = {  # kind: (largest difference, its unit)
     "perplexity": (3.0, "%"),
@@ -112,16 +119,41 @@ def _quantity(spec, name, load):
         for dim, wanted in spec.get("select", {}).items()
     }
     try:
-        values = data[spec["variable"]].sel(select)
-        if "sum" in spec:
-            values = values.sum(spec["sum"])
+        values = _chosen(data[spec["variable"]].sel(select), spec, data)
         below = data[spec["over"]] if "over" in spec else xr.DataArray(1)
     except KeyError as error:
         lacks = f"the {spec['artifact']} of {name} hold no {error.args[0]}"
         raise _NotRunError(lacks) from error
     below = below.sel({dim: select[dim] for dim in select if dim in below.dims})
     with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.mean(np.asarray(values.values / below.values, np.float64)))
+        return float(np.mean(np.asarray(values / below.values, np.float64)))
+
+
+def _chosen(values, spec, data):
+    """Return the values that `where` leaves, or what `share` or `first` asks of them.
+
+    `sum` names an axis that is summed first.
+    `where` names variables with their least and largest values; `share` and `first` are
+    comparisons such as "< 1": the share of the known values for which it holds, and the
+    first label for which it does, NaN if for none.
+    """
+    if "sum" in spec:
+        values = values.sum(spec["sum"])
+    for name, (low, high) in spec.get("where", {}).items():
+        among = (data[name] >= low) & (data[name] <= high)
+        values = values[among.values]  # along the one axis of both
+    if "share" in spec:
+        return _holds(values[np.isfinite(values).values], spec["share"])
+    if "first" in spec:
+        labels = values[values.dims[0]].values[_holds(values, spec["first"])]
+        return labels[0] if len(labels) else np.nan
+    return values.values
+
+
+def _holds(values, comparison):
+    """Return where a comparison such as "<= 0.2" holds."""
+    sign, bound = comparison.split()
+    return COMPARISONS[sign](values.values, float(bound))
 
 
 def _over_runs(spec, experiment, load):

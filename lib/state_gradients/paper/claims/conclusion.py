@@ -1,6 +1,6 @@
 """What the conclusion, Section 6, adds to the claims before it."""
 
-from state_gradients.paper.claims import average_memory
+from state_gradients.paper.claims import average_memory, words
 from state_gradients.paper.claims.registry import claim, not_judged
 
 
@@ -21,13 +21,24 @@ def remembers_longer_and_more_selectively(artifact):
     return left | rank, bool(slower and selective)
 
 
-not_judged(
+@claim(
     "C195",
     "O",
     "Frequent words have a smaller and shorter influence.",
     "C130 and C137 together",
     where="6",
+    experiments=words.BASELINE,
+    holds_if="both hold",
 )
+def frequent_is_smaller_and_shorter(artifact):
+    """Put two claims on word types together."""
+    of_memory, smaller = words.rarer_is_larger(artifact)
+    of_rate, shorter = words.frequent_decays_faster(artifact)
+    both = {f"memory, {name}": value for name, value in of_memory.items()}
+    both |= {f"rate, {name}": value for name, value in of_rate.items()}
+    return both, bool(smaller and shorter)
+
+
 not_judged(
     "C196",
     "O",

@@ -1,8 +1,14 @@
 """Word classes and word types: Sections 4.3.3 and 4.3.4, Figures 8 and 9."""
 
+import numpy as np
+
 from state_gradients.paper.claims.registry import by_ledger, claim, not_judged
+from state_gradients.paper.language import frequency
+from state_gradients.paper.language import types as types_study
 
 BASELINE = ("ptb-lstm-256",)
+N_LISTED = 20  # types of lowest and highest memory
+LEAST = 10  # occurrences of a type that is listed as one of the highest
 READINGS = ("every tag", "usual tags")  # which types are of a class
 LAST = 49  # the longest delay of Figure 8a
 
@@ -120,13 +126,30 @@ def the_order_stays(artifact):
     return at_last | {"lowest over delays, usual tags": lowest}, holds
 
 
-not_judged(
+@claim(
     "C130",
     "O",
     "The rarer the word in training, the larger sigma_1.",
-    "r of log frequency and sigma_1(0)",
+    "rank correlation of frequency and sigma_1(0), over types: all, and at one and at "
+    "equally many occurrences each",
     where="4.3.4, 2",
+    experiments=BASELINE,
+    holds_if="all below 0, upper ends of the intervals included",
 )
+def rarer_is_larger(artifact):
+    """Correlate memory at delay 0 with frequency, as published and controlled."""
+    types = artifact("types")
+    of_all = frequency.all_correlations(types, delays=[0])
+    one = frequency.single_correlation(types, delays=[0])
+    equal = frequency.equal_correlations(types, delays=[0]).isel(n=-1)
+    values = {
+        "all types": of_all["observed"].item(),
+        "one occurrence each": one["observed"].item(),
+        f"{int(equal['n'])} each": equal["observed"].item(),
+    }
+    return values, max(x["upper"].item() for x in (of_all, one, equal)) < 0
+
+
 by_ledger(
     "C131",
     "N",
@@ -141,43 +164,108 @@ by_ledger(
     "share",
     where="Fig 8b",
 )
-not_judged(
+
+
+@claim(
     "C133",
     "S",
     "The rarer the word, the larger sigma_1: this holds at all delays.",
-    "C130 per delay",
+    "C130 per delay: the correlation nearest to 0, or above it",
     where="4.3.4",
+    experiments=BASELINE,
+    holds_if="below 0, at equally many occurrences the upper end of the interval too",
 )
-not_judged(
+def rarer_is_larger_at_all_delays(artifact):
+    """Take the largest correlation over delays, as published and controlled."""
+    types = artifact("types")
+    memory = types["memory"].sel(normalization="whitened")
+    of_all = frequency.spearman(memory, types["frequency"]).max()
+    n = frequency.most(types)
+    equal = frequency.equal_correlations(types, ns=[n])
+    values = {"all types": of_all, f"{n} each": equal["observed"].max()}
+    return values, bool(of_all < 0 and equal["upper"].max() < 0)
+
+
+@claim(
     "C134",
     "O",
     "The 20 types of lowest sigma_1 are function words.",
-    "overlap of our lowest 20 with the named words (22 are named); share of function "
-    "words",
+    "share of function words among our lowest 20, and how many of them are named (22 "
+    "are)",
     where="4.3.4",
+    experiments=BASELINE,
+    holds_if="share >= 0.9",
 )
-not_judged(
+def lowest_are_function_words(artifact):
+    """Sort the types of our lowest 20 by their commonest part of speech."""
+    lowest = frequency.ranked(artifact("types"), N_LISTED)
+    share = (lowest["kind"] == "function").mean()
+    named = lowest["word"].isin(types_study.LOWEST).sum()
+    return {"share of function words": share, "named": named}, share >= 0.9
+
+
+@claim(
     "C135",
     "O",
     "The types of highest sigma_1 are content words (five are named).",
-    "share of content words among our highest 20; ranks of the five",
+    "share of content words among the highest 20 of the sampled types with ten "
+    "occurrences or more, and among all of these; the highest of all types occur once, "
+    "where sigma_1 is that of one position",
     where="4.3.4",
+    experiments=BASELINE,
+    holds_if="share >= 0.9",
 )
-not_judged(
+def highest_are_content_words(artifact):
+    """Sort the types of the sample's highest 20 by their commonest part of speech."""
+    options = {"highest": True, "estimate": "sample", "least": LEAST}
+    found = frequency.ranked(artifact("types"), None, **options)
+    is_content = found["kind"] == "content"
+    share, base = is_content[:N_LISTED].mean(), is_content.mean()
+    return {"share of content words": share, "among all": base}, share >= 0.9
+
+
+@claim(
     "C136",
     "H",
     "The frequency effect is one of meaning.",
-    "sigma_1 by class at equal frequency (regression on both; number of occurrences "
-    "averaged over as covariate)",
+    "what frequency explains of ln sigma_1(0) beyond the kind of word (function or "
+    "content), and the reverse, at ten occurrences each",
     where="4.3.4",
+    experiments=BASELINE,
+    holds_if="kind explains more beyond frequency than frequency beyond kind",
 )
-not_judged(
+def frequency_is_meaning(artifact):
+    """Regress the logarithm of memory on both and on either alone."""
+    r_squared = frequency.explained(artifact("types"))["r_squared"]
+    beyond = {
+        "frequency beyond kind": r_squared["both"] - r_squared["kind"],
+        "kind beyond frequency": r_squared["both"] - r_squared["frequency"],
+    }
+    return beyond, beyond["kind beyond frequency"] > beyond["frequency beyond kind"]
+
+
+@claim(
     "C137",
     "O",
     "sigma_1 of frequent words decays faster.",
-    "r of log frequency and b",
+    "rank correlation of frequency and rate b, over types: all, and at equally many "
+    "occurrences each",
     where="4.3.4",
+    experiments=BASELINE,
+    holds_if="both above 0, lower ends of the intervals included",
 )
+def frequent_decays_faster(artifact):
+    """Correlate the rate of the exponential with frequency."""
+    types = artifact("types")
+    n = frequency.most(types)
+    of_all, equal = (frequency.rate_correlation(types, n=k) for k in (None, n))
+    values = {
+        "all types": of_all["observed"].item(),
+        f"{n} each": equal["observed"].item(),
+    }
+    return values, min(x["lower"].item() for x in (of_all, equal)) > 0
+
+
 by_ledger(
     "C138",
     "N",
@@ -206,17 +294,40 @@ by_ledger(
     "share",
     where="Fig 9b",
 )
-not_judged(
+
+
+@claim(
     "C142",
     "O",
     "Frequent types mostly have a large decay rate b.",
-    "median b of the highest frequency bin; share with b <= 0.2",
+    "median b of the types seen 500 times or more; share of them with b <= 0.2",
     where="Fig 9b",
+    experiments=BASELINE,
+    holds_if="median > 0.2, share < 0.5",
 )
-not_judged(
+def frequent_have_large_rates(artifact):
+    """Look at the rates of the most frequent class."""
+    types = artifact("types")
+    is_frequent = types["frequency"] >= types_study.FREQUENCIES[-1]
+    rate = types["rate"].values[is_frequent.values]
+    rate = rate[np.isfinite(rate)]
+    values = {"median b": np.median(rate), "share b <= 0.2": np.mean(rate <= 0.2)}
+    return values, values["median b"] > 0.2 and values["share b <= 0.2"] < 0.5
+
+
+@claim(
     "C143",
     "H",
     "An exponential describes one type's decay.",
-    "R2 per type, AIC against power law (compare C081: the mean is not exponential)",
+    "share of types of which it has the lowest AIC of four laws; median R² of sigma_1 "
+    "(compare C081: the mean is not exponential)",
     where="Eq 13",
+    experiments=BASELINE,
+    holds_if="share > 0.5",
 )
+def one_types_decay_is_exponential(artifact):
+    """Compare the laws' criteria of every type."""
+    types = artifact("types")
+    share = frequency.best_laws(types["aic"])["exponential"]
+    median = np.nanmedian(types["r_squared"])
+    return {"share": share, "median R²": median}, share > 0.5

@@ -1,6 +1,7 @@
 """What is asked about the words of a text: Sections 4.3.3 to 5.2 and Appendix 9.
 
 Read `subject` (what a study reads) and `tags` (parts of speech), then the studies:
+`types` (every word type),
 `classes` (parts of speech),
 `linear` (Table 3).
 """
