@@ -47,6 +47,8 @@ BASELINE = "ptb-lstm-256"
 
 _CURVE = ("state_kind", "group", "normalization", "delay")
 _INTERVAL = (*_CURVE, "quantity")
+_MEASURED = ("property", "words", "over", "delay", "measure")
+_BY_CHANCE = (*_MEASURED[:4], "null", "measure")
 _ENCODER = {
     "embedding": ("vocabulary", "embedding"),
     "vocabulary": ("vocabulary",),  # the tokens
@@ -115,7 +117,21 @@ KINDS = {
     "types": Kind(stage="types", upstream=("encoder",)),
     "class_gradients": Kind(stage="classes", upstream=("encoder",)),
     "classes": Kind(stage="classes", upstream=("encoder",)),
-    "properties": Kind(stage="properties", upstream=("class_gradients", "weights")),
+    "properties": Kind(
+        stage="properties",
+        upstream=("class_gradients", "weights"),
+        schema={
+            "direction": ("property", "words", "embedding"),
+            "n_types": ("property", "words", "half"),
+            "observed": _MEASURED,
+            "lower": _MEASURED,
+            "upper": _MEASURED,
+            "chance_middle": _BY_CHANCE,
+            "chance_upper": _BY_CHANCE,
+            "selectivity": ("property", "over", "delay"),
+            "share": ("count_by", "pattern"),
+        },
+    ),
     "linear": Kind(stage="linear", upstream=("encoder",)),
     "positions": Kind(stage="positions", upstream=("weights",)),
 }
