@@ -228,5 +228,5 @@ def test_nothing_but_noise_leaves_everything_open(gradient):
 @pytest.mark.parametrize("draw", [properties.split_steps, properties.resampled_steps])
 def test_halves_of_a_single_pair_are_refused(draw):
     halves = Halves(np.array([1, 0, 0]), np.array([0, 1, 1]))
-    with pytest.raises(ValueError, match="two .* pairs or more, received 1 and 2"):
+    with pytest.raises(ValueError, match="pairs or more, received 1 and 2"):
         draw(np.eye(3), halves, n=5, seed=1)

@@ -94,7 +94,11 @@ def halves_of(seen, name):
     """
     _, *sides = tags.PROPERTIES[name]
     if not any(sides):
-        return properties.Halves(*tags.halves(seen, name).values.astype(int))
+        tokens = seen["vocabulary"].values.tolist()
+        pairs = np.array(tags.genitive_pairs(tokens), str).reshape(-1, 2)
+        return properties.Halves(
+            *(np.isin(tokens, side).astype(int) for side in pairs.T)
+        )
     has = seen["n_tagged"] > 0
     return properties.Halves(
         *(has.sel(tag=has["tag"].isin(side)).sum("tag").values for side in sides)
