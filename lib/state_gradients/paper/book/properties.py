@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
+from state_gradients.paper import ledger
 from state_gradients.paper.book.average_memory import PAPER
 from state_gradients.paper.book.pages import DASH
 from state_gradients.paper.language import tags
@@ -26,6 +27,14 @@ SHORT = {  # for legends and tables
     "base - comparative": "comparative",
     "base - superlative": "superlative",
 }
+PATTERNS = {  # of words of degree: their rows in the ledger
+    "comparative": "share-comparative",
+    "comparative, than": "comparative-than",
+    "superlative": "share-superlative",
+    "superlative, of": "superlative-of",
+}
+SPLITS = "95 % of random splits"
+SWAPPED = ("number", "another noun", "number, mean step", "random step")
 N_RESAMPLES = 500
 
 
@@ -133,9 +142,6 @@ def plot_beside_chance(data, *, y, named=True, ax=None):
     return style.finish(
         ax, titled, x="delay (tokens)", y=y, ylim=(0, 1.02), legend="above"
     )
-
-
-SPLITS = "95 % of random splits"
 
 
 def plot_cosines(data, *, axes=None):
@@ -450,7 +456,30 @@ def swap_table(data, delays):
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("delay")
 
 
-SWAPPED = ("number", "another noun", "number, mean step", "random step")
+def shares_table(data):
+    """Return how common words of degree are, and what follows them, in per cent.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        The artifact ``properties``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each pattern; published values, and ours with 95 % intervals, counted
+        by tag and by type.
+    """
+    published = {row["id"]: row["published"] for row in ledger.read_published()}
+    rows = {}
+    for pattern, name in PATTERNS.items():
+        row = {"published": f"{published[name]:g}" if name in published else DASH}
+        for count_by in data["count_by"].values:
+            one = 100 * data.sel(count_by=count_by, pattern=pattern)
+            numbers = (float(one[f"share{end}"]) for end in ("", "_lower", "_upper"))
+            row[f"by {count_by}"] = "{:.2g} [{:.2g}, {:.2g}]".format(*numbers)
+        rows[pattern] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("%")
 
 
 # The concept
