@@ -261,6 +261,12 @@ def types(name: Name):
 
 
 @_command
+def properties(name: Name):
+    """Ask how well properties of an experiment's words are remembered."""
+    _run_stage("properties", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

@@ -30,7 +30,7 @@ from state_gradients.engine import means
 from state_gradients.foundation import settings
 from state_gradients.models import checkpoints, language_model
 from state_gradients.paper import stages
-from state_gradients.paper.language import classes, linear, tags
+from state_gradients.paper.language import classes, linear, swaps, tags
 from state_gradients.paper.synthetic import readings, study
 from state_gradients.project import artifacts, kinds
 from state_gradients.text import corpora, synthetic
@@ -64,6 +64,7 @@ experiments:
     model: {{units: 16, embedding: one-hot, embedding_size: 11}}
     training: {{batch_size: 4, num_steps: 20}}
     gradients: {{groups: new-tokens}}
+  words: {{language: {{studies: [properties]}}}}
 """
 TOLERANCES = {  # beside the norm; another processor or backend differs in last digits
     "training": 1e-4,  # six steps repeat the round-off of float32, 6e-8 a product
@@ -80,6 +81,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "types": 1e-4,  # float32 chains, and fits, whose errors are several times theirs
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
+    "properties": 1e-4,  # differences of float32 states: 1e-7 over steps of 1/16
 }
 
 
@@ -310,6 +312,48 @@ def of_types(name):
     return {"types": artifacts.load(name, "types")}
 
 
+def of_properties(name):
+    """What is said of tags drawn at random, and of nouns swapped for others."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    names = ["all words", *tags.CLASSES]
+    names += [f"{each}: either" for each in tags.PROPERTIES]
+    four = imposed_gradients(SIZE)["state_gradient"].values.reshape(4, 3, UNITS, SIZE)
+    about = {"long_name": "imposed", "units": "1", "equation": "U S V^T"}
+    axes = ("group", "delay", "state", "embedding")
+    gradients = xr.Dataset(
+        {
+            "state_gradient": (axes, four[np.arange(len(names)) % 4], about),
+            "n_samples": (axes[:2], np.full((len(names), 3), 9), about),
+        },
+        coords={"group": names, "delay": [0, 1, 2]},
+    )
+    artifacts.save(gradients, experiment, "class_gradients")
+    kinds_of_tag = sorted(
+        {tag for _, a, b in tags.PROPERTIES.values() for tag in a + b}
+    )
+    # halves that differ: a tag is where one component of the embedding is low, or high
+    ranks = artifacts.load(name, "encoder")["embedding"].values.argsort(0).argsort(0).T
+    ranks = np.tile(ranks, (len(kinds_of_tag), 1))[: len(kinds_of_tag)]
+    seen = ranks < N_TYPES // 3
+    seen[1::2] = ranks[1::2] >= N_TYPES // 2
+    running = [("better", "JJR"), ("than", "IN"), ("w1", "NN"), ("best", "JJS")]
+
+    def read_tags(tokens):
+        coords = {"tag": kinds_of_tag, "vocabulary": list(tokens)}
+        return xr.Dataset(
+            {"n_tagged": (("tag", "vocabulary"), seen.astype(int))}, coords
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tags, "read_tags", read_tags)
+        patch.setattr(tags, "running_text", lambda corpus: running)
+        pairs = np.arange(2, N_TYPES).reshape(-1, 2)
+        patch.setattr(swaps, "number_pairs", lambda seen: pairs)
+        stages.RUN["properties"](experiment)
+    return {"properties": artifacts.load(name, "properties")}
+
+
 CASES = {
     ("train", "sgd"): trained,
     ("train", "adagrad"): trained,
@@ -327,6 +371,7 @@ CASES = {
     ("linear", "clouds"): told_apart,
     ("classes", "lstm"): of_classes,
     ("types", "studied"): of_types,
+    ("properties", "words"): of_properties,
 }
 
 

@@ -51,6 +51,8 @@ _CURVE = ("state_kind", "group", "normalization", "delay")
 _INTERVAL = (*_CURVE, "quantity")
 _CLASS_CURVE = ("group", "normalization", "delay")
 _MEMORIES = ("memory", "total", "selectivity", "selectivity_5")
+_MEASURED = ("property", "words", "over", "delay", "measure")
+_BY_CHANCE = (*_MEASURED[:4], "null", "measure")
 _ENCODER = {
     "embedding": ("vocabulary", "embedding"),
     "vocabulary": ("vocabulary",),  # the tokens
@@ -177,7 +179,21 @@ KINDS = {
             "coverage_tokens": ("source",),
         },
     ),
-    "properties": Kind(stage="properties", upstream=("class_gradients", "weights")),
+    "properties": Kind(
+        stage="properties",
+        upstream=("class_gradients", "weights"),
+        schema={
+            "direction": ("property", "words", "embedding"),
+            "n_types": ("property", "words", "half"),
+            "observed": _MEASURED,
+            "lower": _MEASURED,
+            "upper": _MEASURED,
+            "chance_middle": _BY_CHANCE,
+            "chance_upper": _BY_CHANCE,
+            "selectivity": ("property", "over", "delay"),
+            "share": ("count_by", "pattern"),
+        },
+    ),
     "linear": Kind(
         stage="linear",
         upstream=("encoder",),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from state_gradients.paper.claims.registry import by_ledger, claim, not_judged
+from state_gradients.paper.claims.registry import by_ledger, claim
 from state_gradients.paper.language import frequency
 from state_gradients.paper.language import types as types_study
 

@@ -1,7 +1,8 @@
 """What is asked about the words of a text: Sections 4.3.3 to 5.2 and Appendix 9.
 
 Read `subject` (what a study reads) and `tags` (parts of speech), then the studies:
-`types` (every word type),
+`types` (every word type, with `frequency`),
 `classes` (parts of speech),
+`properties` (plural, tense, .., with `swaps`),
 `linear` (Table 3).
 """
