@@ -20,6 +20,7 @@ from state_gradients.analysis import summary, uncertainty
 from state_gradients.foundation import settings
 from state_gradients.foundation.labels import described
 from state_gradients.foundation.loading import load_keras
+from state_gradients.paper.language import positions
 from state_gradients.paper.language.subject import Subject, build_model
 from state_gradients.project import artifacts, kinds, locks
 from state_gradients.text import corpora, synthetic
@@ -273,7 +274,8 @@ def _study(make):
     return run
 
 
-STUDIES = {}  # name of a study: a function of a Subject that returns {kind: Dataset}
+# name of a study: a function of a Subject that returns {kind: Dataset}
+STUDIES = {"positions": positions.study}
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN |= {name: _study(make) for name, make in STUDIES.items()}
 
