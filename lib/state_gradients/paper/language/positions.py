@@ -38,6 +38,7 @@ MEANING = {
     "memory": ("memory at one position, whitened", _SIZE, "||G_(t, delay) D||_F"),
     "past": ("memory of all words before", _SIZE, "sum from delay 1 of ||G D||_F"),
     "mean_memory": ("mean memory over positions", _SIZE, "mean of ||G D||_F"),
+    "n_sampled": ("positions whose sigma_1 is taken as well", "1", "count"),
     "agreement": ("rank correlation of norm and sigma_1", "1", _SPEARMAN),
     "share_of_largest": ("sigma_1 over the norm, mean", "1", "mean sigma_1 / ||G D||"),
     "correlation": ("rank correlation of surprisal with memory", "1", _SPEARMAN),
@@ -65,7 +66,7 @@ MEANING = {
     "cosine": ("cosine of real and linear change", "1", "cos(s' - s, G (w - e))"),
     "kl": ("change of the predicted distribution", _NATS, "sum p ln(p / p')"),
     "cost": ("loss that the next word gains", _NATS, "ln p - ln p'"),
-    "late_kl": ("change if all words further back are forgotten", _NATS, "KL"),
+    "late_kl": ("change if all words before it are forgotten", _NATS, "KL"),
     "late_cost": ("loss that the next word gains by it", _NATS, "ln p - ln p'"),
     "mean_late_kl": ("mean of it over places", _NATS, "mean over places"),
     "mean_late_kl_error": ("standard error of this mean", _NATS, "sd / sqrt n"),
@@ -136,7 +137,6 @@ def study(subject):
     network = read_network(model, n_layers=layers, dtype="float64")
     softmax = [weights[f"logits.{x}"].values.astype(float) for x in ("kernel", "bias")]
     followed = replacements.follow(network, softmax, ids, places, substitutes, delays)
-    followed |= replacements.begin_late(network, softmax, ids, places, delays)
     step = network.table[substitutes] - network.table[ids[places]]
     there = memory[-1, places[:, None] + delays, np.arange(len(delays))]
     chosen = {
@@ -224,6 +224,7 @@ def _memories(subject, whitening, whole, seed):
     kinds = sizes["state_kind"].values.tolist()
     means = kept["norm"].mean("position", dtype=float)
     variables = {
+        "n_sampled": ((), kept.sizes["sampled"]),
         "agreement": (by_state, ranked),
         "share_of_largest": (by_state, shares.mean(axis=1, dtype=float)),
         "mean_memory": (by_state, means.values),

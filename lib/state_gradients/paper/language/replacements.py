@@ -9,6 +9,8 @@ runs on over the words that follow, and tau words later
 where G is the state gradient at this very place, h the state that the softmax reads,
 with the logits K^T h + b, and Var_p the variance over words: with the Fisher matrix
 F = K (diag p - p p^T) K^T of the hidden state, Var_p(K^T x) = x^T F x.
+Beside it, all words before the place are forgotten: the network begins there, from the
+zero state.
 All of it is in float64; G (w - e_s) is a central difference with a = 10^-4.
 """
 
@@ -147,8 +149,9 @@ def follow(network, softmax, ids, places, substitutes, delays):
     Returns
     -------
     dict of str to (dims, ndarray)
-        ``kl``, ``cost`` and ``quadratic_of_change`` (scale, delay, place), in nats;
-        ``quadratic`` (delay, place), for a step of scale 1; ``change`` (state_kind,
+        ``kl``, ``cost`` and ``quadratic_of_change`` (delay, scale, place), in nats;
+        ``quadratic`` (delay, place), for a step of scale 1; ``late_kl``, ``late_cost``
+        (delay, place), where the network begins at the place; ``change`` (state_kind,
         scale, delay, place), ``linear_change`` (state_kind, delay, place) and
         ``cosine`` between the two, of the lowest layer's states.
     """
@@ -160,15 +163,17 @@ def follow(network, softmax, ids, places, substitutes, delays):
     embedded = network.table[following]
     step = network.table[substitutes] - embedded[0]
 
-    def states_after(scale):
+    def states_after(scale, *, start=before):
         x = embedded.copy()
         x[0] += scale * step
-        after = _run_on(network, x, before)
+        after = _run_on(network, x, start)
         lowest = np.stack([state[delays] for state in after[0]])
         read = after[-1][network.cells[-1].output][delays]
         return lowest, read  # (state_kind, delay, place, units), (delay, place, units)
 
     lowest, read = states_after(0)
+    nothing = [[np.zeros_like(state) for state in layer] for layer in before]
+    _, late = states_after(0, start=nothing)
     (ahead, ahead_read), (behind, behind_read) = states_after(TINY), states_after(-TINY)
     linear = (ahead - behind) / (2 * TINY)
     linear_read = (ahead_read - behind_read) / (2 * TINY)
@@ -182,10 +187,12 @@ def follow(network, softmax, ids, places, substitutes, delays):
     told = [
         _predicted(softmax, *of_delay)
         for of_delay in zip(
-            read, np.stack(moved_read, axis=1), linear_read, targets, strict=True
+            read, np.stack(moved_read, 1), late, linear_read, targets, strict=True
         )
     ]
-    kl, cost, quadratic_of_change, quadratic = map(np.stack, zip(*told, strict=True))
+    kl, cost, quadratic_of_change, late_kl, late_cost, quadratic = map(
+        np.stack, zip(*told, strict=True)
+    )
     of_state = ("state_kind", "scale", "delay", "place")
     of_delay = ("delay", "scale", "place")
     return {
@@ -195,75 +202,39 @@ def follow(network, softmax, ids, places, substitutes, delays):
         "kl": (of_delay, kl),
         "cost": (of_delay, cost),
         "quadratic_of_change": (of_delay, quadratic_of_change),
+        "late_kl": (("delay", "place"), late_kl),
+        "late_cost": (("delay", "place"), late_cost),
         "quadratic": (("delay", "place"), quadratic),
     }
 
 
-def begin_late(network, softmax, ids, places, delays):
-    """Forget all words more than tau back at once: run from the zero state on.
-
-    Parameters
-    ----------
-    network, softmax, ids, delays
-        Of :func:`follow`.
-    places : ndarray of int, shape (place,)
-        Where a word is predicted; each has delays[-1] words before it, and one after.
-
-    Returns
-    -------
-    dict of str to (dims, ndarray)
-        ``late_kl`` and ``late_cost`` (delay, place), in nats: between the prediction
-        from the whole text and that from the words 0..tau back alone.
-    """
-    kernel, bias = softmax
-
-    def log_p(hidden):
-        return log_softmax(hidden @ kernel + bias, axis=-1)
-
-    trace, _ = network.run(ids[: places[-1] + 2], network.zero_states())
-    layer, output = trace[-1], network.cells[-1].output
-    full = log_p(layer[1 + output][places + 1])  # the states before the next word
-    del trace, layer
-    p = np.exp(full)
-    kl, cost = [], []
-    for delay in delays:
-        x = network.table[ids[places + np.arange(-delay, 1)[:, None]]]
-        zeros = [
-            [np.zeros((len(places), size)) for size in cell.sizes]
-            for cell in network.cells
-        ]
-        hidden = _run_on(network, x, zeros)[-1][output][-1]
-        gained = full - log_p(hidden)
-        kl.append(np.einsum("pw,pw->p", p, gained))
-        cost.append(gained[np.arange(len(places)), ids[places + 1]])
-    dims = ("delay", "place")
-    return {"late_kl": (dims, np.array(kl)), "late_cost": (dims, np.array(cost))}
-
-
-def _predicted(softmax, hidden, moved, linear, targets):
+def _predicted(softmax, hidden, moved, late, linear, targets):
     """Return what changes of the prediction after hidden states of one delay.
 
     Parameters
     ----------
     softmax : (ndarray of shape (units, vocabulary), ndarray of shape (vocabulary,))
-    hidden, linear : ndarray of shape (place, units)
-        As it is; and how it moves, linearly, with a step of scale 1.
+    hidden, late : ndarray of shape (place, units)
+        Of the text as it is; and where it begins at the place.
     moved : ndarray of shape (scale, place, units)
+    linear : ndarray of shape (place, units)
+        How the hidden state moves, linearly, with a step of scale 1.
     targets : ndarray of int, shape (place,)
 
     Returns
     -------
     kl, cost, quadratic_of_change : ndarray of shape (scale, place)
-    quadratic : ndarray of shape (place,)
+    late_kl, late_cost, quadratic : ndarray of shape (place,)
     """
     kernel, bias = softmax
     log_p = log_softmax(hidden @ kernel + bias, axis=-1)
     p = np.exp(log_p)
-    rows = []
-    for one in moved:
-        gained = log_p - log_softmax(one @ kernel + bias, axis=-1)
-        kl = np.einsum("pw,pw->p", p, gained)
-        cost = np.take_along_axis(gained, targets[:, None], axis=-1)[:, 0]
-        rows.append((kl, cost, _variance(p, (one - hidden) @ kernel) / 2))
-    kl, cost, quadratic_of_change = map(np.stack, zip(*rows, strict=True))
-    return kl, cost, quadratic_of_change, _variance(p, linear @ kernel) / 2
+
+    def changed(other):
+        lost = log_p - log_softmax(other @ kernel + bias, axis=-1)
+        kl = np.einsum("pw,pw->p", p, lost)
+        return kl, np.take_along_axis(lost, targets[:, None], axis=-1)[:, 0]
+
+    kl, cost = map(np.stack, zip(*map(changed, moved), strict=True))
+    of_change = np.stack([_variance(p, (one - hidden) @ kernel) / 2 for one in moved])
+    return kl, cost, of_change, *changed(late), _variance(p, linear @ kernel) / 2
