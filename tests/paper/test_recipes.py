@@ -30,6 +30,7 @@ from state_gradients.engine import means
 from state_gradients.foundation import settings
 from state_gradients.models import checkpoints, language_model
 from state_gradients.paper import stages
+from state_gradients.paper.language import tags
 from state_gradients.paper.synthetic import study
 from state_gradients.project import artifacts, kinds
 from state_gradients.text import corpora, synthetic
@@ -56,6 +57,7 @@ experiments:
   lstm: {{gradients: {{blocks: 64, controls: true}}}}
   gru-window: {{model: {{cell: gru}}, gradients: {{window: 8}}}}
   rnn-layers: {{model: {{cell: rnn, layers: 2}}}}
+  positions: {{language: {{studies: [positions]}}}}
   new-tokens:
     corpus: {{name: synthetic, vocabulary_size: null, train: null, valid: null,
              test: null}}
@@ -72,6 +74,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "controls": 1e-5,
     "intervals": 1e-4,  # the spread of these means, about a tenth of them
     "spectra": 1e-6,  # float64, and vectors kept in float32: 6e-8
+    "positions": 1e-4,  # float32 norms and losses, whose ranks may change places
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
 }
 
@@ -230,6 +233,25 @@ def probed(name):
     return {"probes": found}
 
 
+def replaced(name):
+    """Surprisals beside memories, and words replaced within two made-up classes."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tags, "read_tags", two_classes)
+        stages.RUN["positions"](experiment)
+    return {"positions": artifacts.load(name, "positions")}
+
+
+def two_classes(tokens):
+    """Tag every other type as a noun, the rest as verbs."""
+    is_noun = np.arange(len(tokens)) % 2 == 0
+    return xr.Dataset(
+        {"n_tagged": (("tag", "vocabulary"), np.array([is_noun, ~is_noun]).astype(int))},
+        coords={"tag": ["NN", "VB"]},
+    )
+
+
 CASES = {
     ("train", "sgd"): trained,
     ("train", "adagrad"): trained,
@@ -243,6 +265,7 @@ CASES = {
     ("analyse", "lstm"): decomposed,
     ("analyse", "one-hot"): decomposed,
     ("analyse", "new-tokens"): probed,
+    ("positions", "positions"): replaced,
 }
 
 

@@ -1,6 +1,7 @@
 """What mean gradients say: whitening, spectra, decays and how sure they are.
 
 Read `whitening` and `spectra` (the paper in NumPy), then `decays`, `uncertainty`
-(intervals from blocks of text), `summary` (the curves of one experiment) and
-`sentences` (one sentence, word by word: the only one here that needs the engine).
+(intervals from blocks of text), `ranks` (rank correlations of single positions),
+`summary` (the curves of one experiment) and `sentences` (one sentence, word by word:
+the only one here that needs the engine).
 """

@@ -2,6 +2,6 @@
 
 Read `rendering` (jupytext, papermill, what makes a page be run again), `pages` (texts
 for the prose, tables, twins, what has not been run), then what single pages show:
-`average_memory`, `synthetic`, `language_models`, `effects`, `ledger_tables`, `records`
-and `figures`.
+`average_memory`, `synthetic`, `language_models`, `forgetting`, `effects`,
+`ledger_tables`, `records` and `figures`.
 """

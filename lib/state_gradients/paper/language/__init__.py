@@ -1,4 +1,5 @@
 """What is asked about the words of a text: Sections 4.3.3 to 5.2 and Appendix 9.
 
-Read `subject` (what a study reads) and `tags` (parts of speech), then the studies.
+Read `subject` (what a study reads) and `tags` (parts of speech), then the studies:
+`positions` (are errors seen in the gradients, with `surprisal` and `replacements`).
 """
