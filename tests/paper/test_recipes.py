@@ -247,7 +247,12 @@ def two_classes(tokens):
     """Tag every other type as a noun, the rest as verbs."""
     is_noun = np.arange(len(tokens)) % 2 == 0
     return xr.Dataset(
-        {"n_tagged": (("tag", "vocabulary"), np.array([is_noun, ~is_noun]).astype(int))},
+        {
+            "n_tagged": (
+                ("tag", "vocabulary"),
+                np.array([is_noun, ~is_noun]).astype(int),
+            )
+        },
         coords={"tag": ["NN", "VB"]},
     )
 

@@ -224,7 +224,7 @@ def plot_rank_correlations(data, *, ax=None):
     -------
     matplotlib.axes.Axes
     """
-    ax = style.axes_or_new(ax, height=3.4)
+    ax = style.axes_or_new(ax, height=3.8)
     ax.fill_between(
         data["delay"],
         data["null_lower"].min("control"),
@@ -261,7 +261,7 @@ def plot_predictions(data, *, ax=None):
     -------
     matplotlib.axes.Axes
     """
-    ax = style.axes_or_new(ax, height=3.6)
+    ax = style.axes_or_new(ax, height=4.2)
     named = data.assign_coords(
         predictor=[NAMES[name] for name in data["predictor"].values]
     )
