@@ -267,6 +267,12 @@ def properties(name: Name):
 
 
 @_command
+def positions(name: Name):
+    """Hold surprisals against memories, word by word, and replace words."""
+    _run_stage("positions", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

@@ -58,6 +58,7 @@ experiments:
   studied: {{language: {{studies: [types]}}}}
   gru-window: {{model: {{cell: gru}}, gradients: {{window: 8}}}}
   rnn-layers: {{model: {{cell: rnn, layers: 2}}}}
+  positions: {{language: {{studies: [positions]}}}}
   new-tokens:
     corpus: {{name: synthetic, vocabulary_size: null, train: null, valid: null,
              test: null}}
@@ -79,6 +80,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "class_gradients": 1e-5,
     "classes": 1e-4,  # as the intervals, of which it holds some
     "types": 1e-4,  # float32 chains, and fits, whose errors are several times theirs
+    "positions": 1e-4,  # float32 norms and losses, whose ranks may change places
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
     "properties": 1e-4,  # differences of float32 states: 1e-7 over steps of 1/16
@@ -354,6 +356,30 @@ def of_properties(name):
     return {"properties": artifacts.load(name, "properties")}
 
 
+def replaced(name):
+    """Surprisals beside memories, and words replaced within two made-up classes."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tags, "read_tags", two_classes)
+        stages.RUN["positions"](experiment)
+    return {"positions": artifacts.load(name, "positions")}
+
+
+def two_classes(tokens):
+    """Tag every other type as a noun, the rest as verbs."""
+    is_noun = np.arange(len(tokens)) % 2 == 0
+    return xr.Dataset(
+        {
+            "n_tagged": (
+                ("tag", "vocabulary"),
+                np.array([is_noun, ~is_noun]).astype(int),
+            )
+        },
+        coords={"tag": ["NN", "VB"]},
+    )
+
+
 CASES = {
     ("train", "sgd"): trained,
     ("train", "adagrad"): trained,
@@ -372,6 +398,7 @@ CASES = {
     ("classes", "lstm"): of_classes,
     ("types", "studied"): of_types,
     ("properties", "words"): of_properties,
+    ("positions", "positions"): replaced,
 }
 
 

@@ -1,8 +1,9 @@
 """The state gradients: exact, averaged over a whole text, at the rate of the machine.
 
 Read `means` (what is asked for), `texts` (over what), `network` (a Keras model as a
-stack of cells) and `trust` (only what is known to be right),
-`readers` and `formulas` (what a cell is, how it differentiates), `jobs` (a text in
-parts), then `tiles` with `sums` (how a job is carried), `sweep` (the same on an
-accelerator), `words` (every word type on its own) and `occurrences` (single inputs).
+stack of cells) and `trust` (only what is known to be right), `readers` and `formulas`
+(what a cell is, how it differentiates), `jobs` (a text in parts), then `tiles` with
+`sums` (how a job is carried), `sweep` (the same on an accelerator), `words` (every
+word type on its own), `occurrences` (single inputs) and `positions` (the size of every
+single gradient).
 """

@@ -200,10 +200,13 @@ def run(jobs, *, executor=None, engine=None):
         for stretch, job in jobs:
             yield stretch, job, sweep.job_sums(job)
     else:
-        with one_thread(), ThreadPoolExecutor(n_cores()) as threads:
-            yield from _submitted(
-                jobs, threads, tiles.job_sums, at_a_time=2 * n_cores()
-            )
+        yield from in_threads(jobs, tiles.job_sums)
+
+
+def in_threads(jobs, work):
+    """Yield ``(stretch, job, work(job))`` of each job, in order, a thread a core."""
+    with one_thread(), ThreadPoolExecutor(n_cores()) as threads:
+        yield from _submitted(jobs, threads, work, at_a_time=2 * n_cores())
 
 
 def _submitted(jobs, executor, job_sums, *, at_a_time):

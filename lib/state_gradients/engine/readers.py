@@ -104,8 +104,8 @@ class ClosedForm:
     output = 0
 
     def run(self, x, states):
-        """Return each state (time, units) after every token of x (time, in)."""
-        after = tuple(np.empty((len(x), n), x.dtype) for n in self.sizes)
+        """Return each state (time, .., units) after every token of x (time, .., in)."""
+        after = tuple(np.empty((*x.shape[:-1], n), x.dtype) for n in self.sizes)
         for t, token in enumerate(x):
             states, *_ = self.step(formulas.NUMPY, self.weights, token, states)
             for trajectory, state in zip(after, states, strict=True):

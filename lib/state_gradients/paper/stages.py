@@ -23,7 +23,7 @@ from state_gradients.foundation import settings
 from state_gradients.foundation.labels import described
 from state_gradients.foundation.loading import load_keras
 from state_gradients.paper import lost_words
-from state_gradients.paper.language import classes, linear, properties, types
+from state_gradients.paper.language import classes, linear, positions, properties, types
 from state_gradients.paper.language.subject import Subject, build_model
 from state_gradients.project import artifacts, kinds, locks
 from state_gradients.text import corpora, synthetic
@@ -329,6 +329,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "classes": classes.study,
     "properties": properties.study,
     "linear": linear.study,
+    "positions": positions.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN["explain"] = run_explain

@@ -53,6 +53,7 @@ _CLASS_CURVE = ("group", "normalization", "delay")
 _MEMORIES = ("memory", "total", "selectivity", "selectivity_5")
 _MEASURED = ("property", "words", "over", "delay", "measure")
 _BY_CHANCE = (*_MEASURED[:4], "null", "measure")
+_OF_POSITIONS = ("state_kind", "memory_of")
 _ENCODER = {
     "embedding": ("vocabulary", "embedding"),
     "vocabulary": ("vocabulary",),  # the tokens
@@ -208,7 +209,30 @@ KINDS = {
             "n_classes": ("row",),
         },
     ),
-    "positions": Kind(stage="positions", upstream=("weights",)),
+    "positions": Kind(
+        stage="positions",
+        upstream=("weights",),
+        schema={
+            "surprisal": ("position",),
+            "memory": ("position", "delay"),
+            "past": ("position",),
+            **dict.fromkeys(
+                ("correlation", "lower", "upper"), ("control", *_OF_POSITIONS)
+            ),
+            **dict.fromkeys(
+                ("null_lower", "null_upper"), ("null", "control", *_OF_POSITIONS)
+            ),
+            "agreement": ("state_kind", "delay"),
+            "excess_surprisal": ("tenth", *_OF_POSITIONS),
+            "octave_correlation": ("octave", *_OF_POSITIONS),
+            "change": ("state_kind", "scale", "delay", "place"),
+            "linear_change": ("state_kind", "delay", "place"),
+            **dict.fromkeys(("kl", "cost"), ("delay", "scale", "place")),
+            **dict.fromkeys(("late_kl", "late_cost"), ("delay", "place")),
+            "quadratic": ("delay", "place"),
+            "prediction": ("delay", "predictor", "scale"),
+        },
+    ),
 }
 NEED_WEIGHTS = {"properties", "positions"}  # studies that read the predictions
 TOO_LARGE = {"class_gradients"}  # for git

@@ -4,5 +4,6 @@ Read `subject` (what a study reads) and `tags` (parts of speech), then the studi
 `types` (every word type, with `frequency`),
 `classes` (parts of speech),
 `properties` (plural, tense, .., with `swaps`),
-`linear` (Table 3).
+`linear` (Table 3),
+`positions` (are errors seen in the gradients, with `surprisal` and `replacements`).
 """

@@ -1,0 +1,263 @@
+"""The size of every single state gradient of a text, position by position.
+
+    ||G_{t,tau} D||_F  and  sigma_1(G_{t,tau} D),   G_{t,tau} = ds_t / de_{t-tau}
+
+of which a mean gradient knows nothing. The chain is that of
+:mod:`state_gradients.engine.tiles`, but begins with D^T B instead of B, so that its
+tangents are rows of (G D)^T; in the place of sums it fills a table of norms.
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+from tqdm.auto import tqdm
+
+from state_gradients.engine import jobs, means, tiles
+from state_gradients.engine.formulas import Differential
+from state_gradients.engine.texts import read_texts
+from state_gradients.foundation import checks
+
+if TYPE_CHECKING:
+    import keras
+
+WHO = "position_memory"
+MEANING = {
+    "norm": (
+        "size of the state gradient of one position: its Frobenius norm",
+        "state unit / unit of the input",
+        "sqrt(sum sigma_i(G_(t, delay) D)^2)",
+    ),
+    "largest": (
+        "memory of one position: its largest singular value",
+        "state unit / unit of the input",
+        "sigma_1(G_(t, delay) D)",
+    ),
+}
+
+
+def position_memory(
+    model: "keras.Model",
+    ids: ArrayLike,
+    *,
+    max_delay: int,
+    factor: ArrayLike | None = None,
+    sample: ArrayLike = (),
+    state: str | tuple[str, ...] | None = None,
+    layer: int = 1,
+    dtype: Literal["float32", "float64"] | None = None,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Measure the state gradient of every position of a text at every delay.
+
+    Parameters
+    ----------
+    model : keras.Model
+    ids : array_like of int, shape (time,)
+        One text, from the zero state.
+    max_delay : int
+    factor : array_like of shape (embedding, embedding), optional
+        D: what one unit of the input is, in embedding units, such as the `D` of a
+        :class:`state_gradients.analysis.whitening.Whitening`. By default the identity.
+    sample : array_like of int
+        Positions whose largest singular values are taken as well: one costs some
+        hundred times as much as a norm.
+    state, layer, dtype
+        Of :func:`state_gradients.engine.means.mean_state_gradients`.
+    progress : bool
+        Whether to show a bar with the time left.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``norm`` ([state_kind], position, delay), float32, state units per unit of the
+        input; NaN where the text does not reach back so far. ``largest``
+        ([state_kind], sampled, delay), sigma_1 at the positions ``sampled``.
+
+    Raises
+    ------
+    ValueError
+        If an argument does not fit the model.
+
+    Examples
+    --------
+    A linear network whose state is halved at every token, s' = s / 2 + e:
+
+    >>> import keras
+    >>> import state_gradients as sg
+    >>> from state_gradients.engine.positions import position_memory
+    >>> rnn = keras.layers.SimpleRNN(
+    ...     2,
+    ...     activation="linear",
+    ...     kernel_initializer="identity",
+    ...     recurrent_initializer=keras.initializers.Identity(0.5),
+    ... )
+    >>> embedding = keras.layers.Embedding(5, 2)
+    >>> model = keras.Sequential([keras.Input((None,)), embedding, rnn])
+    >>> sizes = position_memory(model, [3, 1, 4], max_delay=1, sample=[2])
+    >>> sizes["norm"].values.round(3)  # the norm of the identity is sqrt(2)
+    array([[1.414,   nan],
+           [1.414, 0.707],
+           [1.414, 0.707]], dtype=float32)
+    >>> sizes["largest"].values.round(3)
+    array([[1. , 0.5]], dtype=float32)
+    """
+    max_delay = checks.whole_number(max_delay, WHO, "max_delay", least=0)
+    network, kinds, state_indices = means.read(
+        model, state=state, layer=layer, dtype=dtype
+    )
+    if np.ndim(ids) != 1:
+        raise ValueError(
+            f"{WHO}: `ids` must be one text of shape (time,), received shape "
+            f"{np.shape(ids)}; call it for each text on its own."
+        )
+    texts = read_texts(ids, network, max_delay=max_delay)
+    sampled = _checked_sample(sample, texts.n_tokens)
+    cell = _counted_in_units(network, factor)
+    request = jobs.Request(max_delay=max_delay, state_indices=state_indices)
+    shape = len(kinds), texts.n_tokens, max_delay + 1
+    norm = np.full(shape, np.nan, np.float32)
+    largest = np.full((len(kinds), len(sampled), max_delay + 1), np.nan, np.float32)
+
+    def tables_of(job):
+        return _tables_of(replace(job, cells=(cell, *job.cells[1:])), sampled)
+
+    cut = jobs.cut(network, texts.ids, texts.stretches, None, request)
+    bar = tqdm(total=texts.n_tokens, unit="token", disable=not progress)
+    for _, job, tables in jobs.in_threads(_numbered(cut), tables_of):
+        bar.update(len(job.sources))
+        tables.move_into(norm, largest)
+    bar.close()
+    dims = ("state_kind", "position", "delay")
+    result = xr.Dataset(
+        {
+            "norm": (dims, norm),
+            "largest": (("state_kind", "sampled", "delay"), largest),
+        },
+        coords={
+            "state_kind": list(kinds),
+            "position": np.arange(texts.n_tokens),
+            "sampled": sampled,
+            "delay": np.arange(max_delay + 1),
+        },
+    )
+    missing = "the text does not reach back so far"
+    for name, (long_name, units, equation) in MEANING.items():
+        result[name].attrs = {
+            "long_name": long_name,
+            "units": units,
+            "equation": equation,
+            "missing": missing,
+        }
+    return result if isinstance(state, tuple) else result.isel(state_kind=0, drop=True)
+
+
+def _checked_sample(sample, n_tokens):
+    """Return the sampled positions in order, each once."""
+    sampled = np.unique(np.asarray(sample, dtype=int))
+    if len(sampled) and not 0 <= sampled[0] <= sampled[-1] < n_tokens:
+        raise ValueError(
+            f"{WHO}: `sample` must hold positions in 0..{n_tokens - 1}, received "
+            f"{sampled[0]}..{sampled[-1]}."
+        )
+    return sampled
+
+
+def _counted_in_units(network, factor):
+    """Return the lowest cell, its input counted in the units of `factor`."""
+    size = network.table.shape[1]
+    factor = np.eye(size) if factor is None else np.asarray(factor)
+    if factor.shape != (size, size):
+        raise ValueError(
+            f"{WHO}: `factor` must have shape (embedding, embedding) = {(size, size)}, "
+            f"received {factor.shape}."
+        )
+    return _InUnits(network.cells[0], factor.astype(network.table.dtype))
+
+
+class _InUnits:
+    """A cell whose input is x = D g + constant: tangents begin as D^T B."""
+
+    def __init__(self, cell, factor):
+        self._cell = cell
+        self._factor = factor
+        self.sizes = cell.sizes
+        self.names = cell.names
+        self.output = cell.output
+
+    def differentials(self, x, states):
+        makers = self._cell.differentials(x, states)
+        return [partial(self._differential, make) for make in makers]
+
+    def _differential(self, make):
+        of_cell = make()
+
+        def inputs():
+            return [self._factor.T @ matrix for matrix in of_cell.inputs]
+
+        return Differential(inputs, of_cell.dense, of_cell.diagonal)
+
+
+class _Tables:
+    """The norms of one job's tangents by (kind, source, delay): :class:`sums.Sums`.
+
+    It takes what those sums take; the group of each source is its place in the text.
+    """
+
+    def __init__(self, job, sampled):
+        n_kinds = len(job.request.state_indices)
+        self.first = job.members[0][0]
+        shape = n_kinds, len(job.sources), job.request.max_delay + 1
+        self.squared = np.full(shape, np.nan)
+        self.sampled = sampled
+        self.eigenvalues = {}  # (kind, index in the sample, delay): the largest
+
+    def expect(self, members, n_sources):
+        """Make no room: the table is there."""
+
+    def add(self, kind, members, delays, tangents):
+        """Take tangents (source, embedding, units) that have reached their delays."""
+        sources = np.concatenate(members)
+        rows = tangents.reshape(len(tangents), -1)
+        squared = np.einsum("sk,sk->s", rows, rows)
+        self.squared[kind, sources - self.first, delays] = squared
+        if not len(self.sampled):
+            return
+        positions = sources + delays  # all one and the same: the token that was read
+        index = np.searchsorted(self.sampled, positions[0])
+        if index < len(self.sampled) and self.sampled[index] == positions[0]:
+            gram = tangents @ tangents.swapaxes(1, 2)
+            largest = np.linalg.eigvalsh(gram)[:, -1]
+            for delay, one in zip(delays, largest, strict=True):
+                self.eigenvalues[kind, index, delay] = one
+
+    def move_into(self, norm, largest):
+        """Write roots into `norm` and `largest`, (kind, position or sampled, delay)."""
+        n_positions = norm.shape[1]
+        for delay in range(norm.shape[2]):
+            first = self.first + delay
+            n = min(self.squared.shape[1], n_positions - first)
+            if n > 0:
+                norm[:, first : first + n, delay] = np.sqrt(self.squared[:, :n, delay])
+        for place, eigenvalue in self.eigenvalues.items():
+            largest[place] = np.sqrt(max(eigenvalue, 0))
+
+
+def _tables_of(job, sampled):
+    """Carry a job's tangents, and return the tables of their norms."""
+    tables = _Tables(job, sampled)
+    for _ in tiles.carry(job, tables):
+        pass
+    return tables
+
+
+def _numbered(cut):
+    """Yield each job with the place of its first input; each input is its own group."""
+    first = 0
+    for _, job in cut:
+        n = len(job.sources)
+        yield first, replace(job, members=[(first + k,) for k in range(n)])
+        first += n
