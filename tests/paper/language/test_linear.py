@@ -160,6 +160,20 @@ def test_scores_over_splits_are_those_of_scikit_learn_by_hand(embedding, rows):
     assert found == pytest.approx((np.mean(scores), np.std(scores, ddof=1)), rel=1e-12)
 
 
+def test_a_class_that_the_training_part_lacks_is_never_guessed(embedding):
+    types = np.arange(20)
+    labels = np.zeros(20, int)
+    order = np.random.default_rng(0).permutation(types)
+    labels[order[-1]] = 1  # in the test part of the first split
+    task = linear.Task(types=types, labels=labels, names=["a", "b"])
+    mean, _ = linear.over_splits(embedding, task)
+    hits = []
+    for seed in range(linear.N_SPLITS):
+        test = linear.parts(types, seed)["test"]
+        hits.append(np.mean(labels[test] == 0))
+    assert mean == pytest.approx(np.mean(hits), abs=0.06)  # one may be guessed right
+
+
 def test_an_embedding_that_knows_nothing_scores_as_the_commonest_class(rows):
     rng = np.random.default_rng(6)
     noise, frequency = rng.normal(size=(N_TYPES, 6)), rng.normal(size=N_TYPES)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from scipy.stats import binomtest
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, recall_score
@@ -216,6 +217,8 @@ def grid(n_classes):
 
 
 def _fitted(x, y, options, **stops):
+    if len(np.unique(y)) < 2:  # where a rare class fell into the other parts
+        return DummyClassifier().fit(x, y)
     model = classifier(**options, **stops)
     with warnings.catch_warnings():
         # a setting is judged by its score, however far its solver has come
