@@ -171,6 +171,22 @@ def test_ratios_are_to_the_geometric_mean_of_the_shuffles():
             )
 
 
+def test_departures_are_told_in_per_cent_and_in_brackets_among_the_shuffles():
+    found = build(PUBLISHED | {"N": 13, "Det": 3.0})
+    found["shuffled_memory"][:] = 6.0
+    found["shuffled_memory"][0] = 5.0
+    found["shuffled_memory"][1] = 7.2  # the geometric mean stays 6
+    data = word_classes.at(found, "memory", 0)
+    told = "N +117 %, V +33 %, Det -50 %, Conj-P -33 %"  # Adj +17 %, Adv, Pro -17 %
+    assert word_classes.outside(data) == told
+    table = word_classes.departure_table(found, 49).set_index("class")
+    assert table.loc["N"].tolist() == ["+117 %", "+117 % at delay 0", "-46 %"]
+    assert table.loc["Adv"].tolist() == ["(+0 %)", "-75 % at delay 49", "-75 %"]
+    flat = build(dict.fromkeys(NAMES, 6.0))
+    flat["shuffled_memory"][:] = 6.0
+    assert word_classes.outside(word_classes.at(flat, "memory", 0)) == "none"
+
+
 TESTS = {
     "C125": (words.nouns_and_verbs_are_largest, {"V": 6.9}),
     "C126": (words.adjectives_are_third, {"Adj": 5.5}),

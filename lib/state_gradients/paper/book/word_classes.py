@@ -191,6 +191,62 @@ def explained(data):
     return float(1 - rest.var("group") / value.var("group"))
 
 
+def percent(ratio):
+    """Return by how much a ratio departs from 1, as text: "+7 %"."""
+    return f"{100 * (ratio - 1):+.0f} %"
+
+
+def outside(data):
+    """Return the classes outside all their shuffles, and by how much, as text.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        Of `at`; the departure is from the geometric mean of the shuffles.
+    """
+    departures = data["value"].sel(draw=USUAL) / data["middle"]
+    told = [
+        f"{group} {percent(float(departures.sel(group=group)))}"
+        for group in data["group"].values
+        if place(data, group) != "among them"
+    ]
+    return ", ".join(told) or "none"
+
+
+def departure_table(found, last, quantity="memory"):
+    """Return by how much each class departs from its shuffles, a row a class.
+
+    Parameters
+    ----------
+    found : xarray.Dataset
+        The ``classes`` of an experiment.
+    last : int
+        The longest delay that is looked at.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns class, at delay 0, largest (with its delay), at the last delay; from the
+        geometric mean of the shuffles, in brackets where it lies among them.
+    """
+    ratio = ratio_to_shuffled(found, quantity).sel(delay=slice(0, last))
+    band = band_of_shuffled(found, quantity)
+    rows = []
+    for group in ratio["group"].values:
+        one, ends = ratio.sel(group=group), band.sel(group=group)
+        largest = int(one["delay"][int(abs(np.log(one)).argmax("delay"))])
+
+        def told(delay, one=one, ends=ends):
+            value, here = float(one.sel(delay=delay)), ends.sel(delay=delay)
+            among = float(here["lower"]) <= value <= float(here["upper"])
+            return f"({percent(value)})" if among else percent(value)
+
+        row = {"class": str(group), "at delay 0": told(0)}
+        row["largest"] = f"{told(largest)} at delay {largest}"
+        rows.append(row | {f"at delay {last}": told(last)})
+    return pd.DataFrame(rows)
+
+
 def ratio_to_shuffled(found, quantity="memory"):
     """Return the usual tags' curves over the geometric mean of the shuffled ones.
 
