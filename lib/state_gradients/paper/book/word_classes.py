@@ -93,6 +93,47 @@ def plot_both_delays(first, last, *, delay):
     return upper, lower
 
 
+def plot_departures(ratio, band, *, ax=None):
+    """Draw by how much classes depart from their shuffles, bold where outside all.
+
+    Parameters
+    ----------
+    ratio : DataArray of shape (group, delay)
+        Of `ratio_to_shuffled`.
+    band : xarray.Dataset
+        Of `band_of_shuffled`: ``lower``, ``upper`` (group, delay).
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = style.axes_or_new(ax, height=3.6)
+    ax.axhline(0, color=style.MUTED, linewidth=0.8)
+    percents = 100 * (ratio - 1)
+    is_outside = (ratio < band["lower"]) | (ratio > band["upper"])
+    n_groups = ratio.sizes["group"]
+    looks = zip(style.colours(n_groups), style.markers(n_groups), strict=True)
+    for number, (colour, marker) in enumerate(looks):
+        one, bold = percents[number], is_outside[number]
+        fill = "full" if number < len(style.MARKERS) else "none"
+        ax.plot(one["delay"], one, color=colour, linewidth=0.7)
+        ax.plot(
+            one["delay"],
+            one.where(bold),
+            color=colour,
+            linewidth=2.2,
+            marker=marker,
+            fillstyle=fill,
+            markevery=3,
+            label=str(one["group"].values),
+        )
+    style.whole_numbers(ax.xaxis)
+    x, y = "delay (tokens)", "memory against shuffled tags (%)"
+    return style.finish(ax, ratio, x=x, y=y, legend="above")
+
+
 def order(values):
     """Return the classes from the largest value down, as text.
 
