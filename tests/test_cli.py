@@ -70,7 +70,7 @@ print(experiment, training.sizes["epoch"])
 ```
 """
 COMMANDS = {
-    *("corpus", "train", "extract", "analyse", "reproduce"),
+    *("corpus", "train", "extract", "analyse", "classes", "reproduce"),
     *("status", "ledger", "claims", "inspect", "render"),
 }
 WORDS = [f"w{k}" for k in range(11)]
