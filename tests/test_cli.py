@@ -70,9 +70,9 @@ print(experiment, training.sizes["epoch"])
 ```
 """
 COMMANDS = {
-    *("corpus", "train", "extract", "analyse", "explain", "reproduce"),
+    *("corpus", "train", "extract", "analyse", "explain", "types", "classes"),
+    *("properties", "linear", "positions", "reproduce"),
     *("status", "ledger", "claims", "inspect", "render"),
-    "types",
 }
 WORDS = [f"w{k}" for k in range(11)]
 

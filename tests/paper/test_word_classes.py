@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from drawings import legend_names, lines_like
+from drawings import drawn_lines, legend_names, lines_like
 
 from state_gradients.paper.book import word_classes
 from state_gradients.paper.book.word_classes import EVERY, USUAL
@@ -169,6 +169,38 @@ def test_ratios_are_to_the_geometric_mean_of_the_shuffles():
             assert ends == pytest.approx(
                 [min(shuffled) / middle, max(shuffled) / middle]
             )
+
+
+def test_departures_are_told_in_per_cent_and_in_brackets_among_the_shuffles():
+    found = build(PUBLISHED | {"N": 13, "Det": 3.0})
+    found["shuffled_memory"][:] = 6.0
+    found["shuffled_memory"][0] = 5.0
+    found["shuffled_memory"][1] = 7.2  # the geometric mean stays 6
+    data = word_classes.at(found, "memory", 0)
+    told = "N +117 %, V +33 %, Det -50 %, Conj-P -33 %"  # Adj +17 %, Adv, Pro -17 %
+    assert word_classes.outside(data) == told
+    table = word_classes.departure_table(found, 49).set_index("class")
+    assert table.loc["N"].tolist() == ["+117 %", "+117 % at delay 0", "-46 %"]
+    assert table.loc["Adv"].tolist() == ["(+0 %)", "-75 % at delay 49", "-75 %"]
+    flat = build(dict.fromkeys(NAMES, 6.0))
+    flat["shuffled_memory"][:] = 6.0
+    assert word_classes.outside(word_classes.at(flat, "memory", 0)) == "none"
+
+
+def test_departures_are_bold_where_they_are_outside_all_shuffles():
+    ratio = word_classes.ratio_to_shuffled(build())
+    band = word_classes.band_of_shuffled(build())
+    ax = word_classes.plot_departures(ratio, band)
+    assert legend_names(ax) == NAMES
+    thin, bold = drawn_lines(ax)[1::2], drawn_lines(ax)[2::2]  # the first is 0 %
+    for number, (whole, part) in enumerate(zip(thin, bold, strict=True)):
+        values, ends = ratio[number].values, band.isel(group=number)
+        np.testing.assert_allclose(whole.get_ydata(), 100 * (values - 1))
+        among = (values >= ends["lower"].values) & (values <= ends["upper"].values)
+        expected = np.where(among, np.nan, 100 * (values - 1))
+        np.testing.assert_allclose(part.get_ydata(), expected)
+        assert whole.get_color() == part.get_color()
+    assert len({(line.get_color(), line.get_marker()) for line in bold}) == 7
 
 
 TESTS = {

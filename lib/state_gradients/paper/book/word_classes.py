@@ -93,6 +93,47 @@ def plot_both_delays(first, last, *, delay):
     return upper, lower
 
 
+def plot_departures(ratio, band, *, ax=None):
+    """Draw by how much classes depart from their shuffles, bold where outside all.
+
+    Parameters
+    ----------
+    ratio : DataArray of shape (group, delay)
+        Of `ratio_to_shuffled`.
+    band : xarray.Dataset
+        Of `band_of_shuffled`: ``lower``, ``upper`` (group, delay).
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = style.axes_or_new(ax, height=3.6)
+    ax.axhline(0, color=style.MUTED, linewidth=0.8)
+    percents = 100 * (ratio - 1)
+    is_outside = (ratio < band["lower"]) | (ratio > band["upper"])
+    n_groups = ratio.sizes["group"]
+    looks = zip(style.colours(n_groups), style.markers(n_groups), strict=True)
+    for number, (colour, marker) in enumerate(looks):
+        one, bold = percents[number], is_outside[number]
+        fill = "full" if number < len(style.MARKERS) else "none"
+        ax.plot(one["delay"], one, color=colour, linewidth=0.7)
+        ax.plot(
+            one["delay"],
+            one.where(bold),
+            color=colour,
+            linewidth=2.2,
+            marker=marker,
+            fillstyle=fill,
+            markevery=3,
+            label=str(one["group"].values),
+        )
+    style.whole_numbers(ax.xaxis)
+    x, y = "delay (tokens)", "memory against shuffled tags (%)"
+    return style.finish(ax, ratio, x=x, y=y, legend="above")
+
+
 def order(values):
     """Return the classes from the largest value down, as text.
 
@@ -189,6 +230,62 @@ def explained(data):
     value = np.log(data["value"].sel(draw=USUAL))
     rest = value - np.log(data["middle"])
     return float(1 - rest.var("group") / value.var("group"))
+
+
+def percent(ratio):
+    """Return by how much a ratio departs from 1, as text: "+7 %"."""
+    return f"{100 * (ratio - 1):+.0f} %"
+
+
+def outside(data):
+    """Return the classes outside all their shuffles, and by how much, as text.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        Of `at`; the departure is from the geometric mean of the shuffles.
+    """
+    departures = data["value"].sel(draw=USUAL) / data["middle"]
+    told = [
+        f"{group} {percent(float(departures.sel(group=group)))}"
+        for group in data["group"].values
+        if place(data, group) != "among them"
+    ]
+    return ", ".join(told) or "none"
+
+
+def departure_table(found, last, quantity="memory"):
+    """Return by how much each class departs from its shuffles, a row a class.
+
+    Parameters
+    ----------
+    found : xarray.Dataset
+        The ``classes`` of an experiment.
+    last : int
+        The longest delay that is looked at.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns class, at delay 0, largest (with its delay), at the last delay; from the
+        geometric mean of the shuffles, in brackets where it lies among them.
+    """
+    ratio = ratio_to_shuffled(found, quantity).sel(delay=slice(0, last))
+    band = band_of_shuffled(found, quantity)
+    rows = []
+    for group in ratio["group"].values:
+        one, ends = ratio.sel(group=group), band.sel(group=group)
+        largest = int(one["delay"][int(abs(np.log(one)).argmax("delay"))])
+
+        def told(delay, one=one, ends=ends):
+            value, here = float(one.sel(delay=delay)), ends.sel(delay=delay)
+            among = float(here["lower"]) <= value <= float(here["upper"])
+            return f"({percent(value)})" if among else percent(value)
+
+        row = {"class": str(group), "at delay 0": told(0)}
+        row["largest"] = f"{told(largest)} at delay {largest}"
+        rows.append(row | {f"at delay {last}": told(last)})
+    return pd.DataFrame(rows)
 
 
 def ratio_to_shuffled(found, quantity="memory"):

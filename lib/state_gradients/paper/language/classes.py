@@ -133,7 +133,7 @@ def study(subject):
     ]
     found = xr.merge(parts, combine_attrs="drop_conflicts").transpose(*AXES)
     made = {"class_gradients": _kept(by_group), "classes": found}
-    return {kind: _described(data, subject) for kind, data in made.items()}
+    return {kind: _described(data) for kind, data in made.items()}
 
 
 def read_classes(table, ids, *, least):
@@ -467,12 +467,10 @@ def _kept(means):
     return means.assign(state_gradient=means["state_gradient"].astype(np.float32))
 
 
-def _described(data, subject):
-    from state_gradients.engine.network import read_network
-
-    cell = read_network(subject.model).cells[-1]
+def _described(data):
+    """Return data whose variables carry what they mean."""
     for name in data.data_vars:
         units = data[name].attrs.get("units", RAW)
         data[name].attrs = about(name, units, meaning=MEANING)
     data["delay"].attrs = {"long_name": "delay", "units": "tokens"}
-    return data.assign_attrs(state="cell" if "cell" in cell.names else cell.names[0])
+    return data
