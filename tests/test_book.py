@@ -23,6 +23,10 @@ PUBLISHED = {
     "Figure 3": ("04-2-synthetic-corpus", "name: fig-synthetic-sums"),
     "Figure 4a": ("04-3-2-average-memory", "name: fig-average-memory"),
     "Figure 5a": ("04-3-2-average-memory", "name: fig-memory-untrained"),
+    "Figure 10a": ("05-2-properties", "name: fig-nouns-memory"),
+    "Figure 10b": ("05-2-properties", "name: fig-nouns-cosines"),
+    "Figure 11a": ("05-2-properties", "name: fig-verbs-memory"),
+    "Figure 11b": ("05-2-properties", "name: fig-verbs-cosines"),
     "Table 1": ("04-2-synthetic-corpus", "Table 1"),
     "Table 2": ("04-3-1-language-models", "Table 2"),
 }
