@@ -27,6 +27,10 @@ PUBLISHED = {
     "Figure 8b": ("04-3-4-word-types", "name: fig-types-memory"),
     "Figure 9a": ("04-3-4-word-types", "name: fig-types-decay"),
     "Figure 9b": ("04-3-4-word-types", "name: fig-types-rate"),
+    "Figure 10a": ("05-2-properties", "name: fig-nouns-memory"),
+    "Figure 10b": ("05-2-properties", "name: fig-nouns-cosines"),
+    "Figure 11a": ("05-2-properties", "name: fig-verbs-memory"),
+    "Figure 11b": ("05-2-properties", "name: fig-verbs-cosines"),
     "Table 1": ("04-2-synthetic-corpus", "Table 1"),
     "Table 2": ("04-3-1-language-models", "Table 2"),
 }
