@@ -504,8 +504,13 @@ def test_percentages_are_written_in_their_cells():
 def test_laws_are_tabled_with_their_formulas(exact):
     exact = exact.assign(sample_aic=(("law", "sampled"), -exact["aic"].values))
     table = drawn.laws_table(exact)
-    assert table.index[0] == "exponential: a exp(-b tau)"
+    assert table.index[0] == "exponential, a exp(-b tau)"
     assert table.iloc[0].tolist() == ["100%", "100%", "0%"]
+
+
+def test_the_rate_in_the_text_is_that_of_the_word(exact):
+    assert drawn.rate_in_text(exact, "w7") == exact["rate"].values[7]
+    assert np.isnan(drawn.rate_in_text(exact, "w99"))
 
 
 def test_numbers_are_told_with_their_intervals():
