@@ -31,7 +31,7 @@ def subject():
     for variable in model.weights:
         variable.assign(rng.normal(scale=0.8, size=variable.shape))
     ids = {"valid": rng.integers(V - 1, size=40), "train": rng.integers(V - 1, size=90)}
-    ids["valid"][-D:] = 5
+    ids["valid"][-1] = V - 1  # a type without a mean at longer delays
     table = read_network(model).table
     encoder = xr.Dataset(
         {"embedding": (("vocabulary", "embedding"), table)},
@@ -252,11 +252,12 @@ def test_rank_correlations_are_scipys_and_their_intervals_hold(rng):
     np.testing.assert_allclose(found["observed"], expected, rtol=1e-12)
     np.testing.assert_allclose(frequency.spearman(values, counts), expected, rtol=1e-12)
     assert found.attrs["n_types"] == 80
-    # without any relation, intervals of 95 % hold 0 in some 95 % of 200 tries
-    nothing = xr.DataArray(rng.normal(size=(200, 80)), dims=("delay", "type"))
+    # without any relation, intervals of 95 % hold 0 in some 95 % of 1,000 tries, whose
+    # share has a standard error of 0.7 %; percentiles of 80 types are a little narrow
+    nothing = xr.DataArray(rng.normal(size=(1000, 80)), dims=("delay", "type"))
     null = frequency.rank_correlation(nothing, counts)
     holds = ((null["lower"] < 0) & (null["upper"] > 0)).mean()
-    assert 0.88 < holds < 0.99
+    assert 0.92 < holds < 0.97, holds
 
 
 def artifact(memory, rate, counts, words, tags):
@@ -503,8 +504,13 @@ def test_percentages_are_written_in_their_cells():
 def test_laws_are_tabled_with_their_formulas(exact):
     exact = exact.assign(sample_aic=(("law", "sampled"), -exact["aic"].values))
     table = drawn.laws_table(exact)
-    assert table.index[0] == "exponential: a exp(-b tau)"
+    assert table.index[0] == "exponential, a exp(-b tau)"
     assert table.iloc[0].tolist() == ["100%", "100%", "0%"]
+
+
+def test_the_rate_in_the_text_is_that_of_the_word(exact):
+    assert drawn.rate_in_text(exact, "w7") == exact["rate"].values[7]
+    assert np.isnan(drawn.rate_in_text(exact, "w99"))
 
 
 def test_numbers_are_told_with_their_intervals():

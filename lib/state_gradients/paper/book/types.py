@@ -147,6 +147,12 @@ def decay_of(types, word):
     )
 
 
+def rate_in_text(types, word):
+    """Return the rate of a type's mean over all it has in the text, NaN if none."""
+    known = word in types["type"].values
+    return types["rate"].sel(type=word).item() if known else np.nan
+
+
 def plot_decays(curves, *, ax=None):
     """Draw words' memory (marks), intervals (bands) and fitted exponentials: Fig. 9a.
 
@@ -224,7 +230,7 @@ def laws_table(types):
         f"sample, {n} occurrences": frequency.best_laws(types["sample_aic"], often),
     }
     table = pd.DataFrame(columns).map("{:.0%}".format)
-    table.index = [f"{law}: {decays.FORMULAS[law]}" for law in table.index]
+    table.index = [f"{law}, {decays.FORMULAS[law]}" for law in table.index]
     return table
 
 
