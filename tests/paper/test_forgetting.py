@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from drawings import assert_drawn, legend_names
+from drawings import assert_drawn, band_ends, legend_names
 
 from state_gradients.paper.book import forgetting
 from state_gradients.paper.language.positions import PREDICTORS, QUANTILES
@@ -115,7 +115,10 @@ def test_correlations_are_drawn_with_the_widest_null(data):
 def test_predictions_are_drawn_by_their_names(data):
     whole = data.sel(scale=1).transpose(..., "predictor", "delay")
     ax = forgetting.plot_predictions(whole)
-    for predictor, name in forgetting.NAMES.items():
+    for k, (predictor, name) in enumerate(forgetting.NAMES.items()):
+        one = whole.sel(predictor=predictor)
+        ends = np.sort([one["prediction_lower"], one["prediction_upper"]], axis=0)
+        np.testing.assert_array_equal(band_ends(ax, k), [DELAYS, *ends])
         assert_drawn(ax, name, DELAYS, whole["prediction"].sel(predictor=predictor))
 
 
