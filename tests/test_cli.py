@@ -71,7 +71,7 @@ print(experiment, training.sizes["epoch"])
 """
 COMMANDS = {
     *("corpus", "train", "extract", "analyse", "reproduce"),
-    *("status", "ledger", "claims", "inspect", "render"),
+    *("positions", "status", "ledger", "claims", "inspect", "render"),
 }
 WORDS = [f"w{k}" for k in range(11)]
 
@@ -262,6 +262,8 @@ ERRORS = {
     "extract never-run": "state-gradients reproduce never-run",
     "analyse mime": MISSPELT,
     "analyse never-run": "state-gradients reproduce never-run",
+    "positions mime": MISSPELT,
+    "positions never-run": "state-gradients reproduce never-run",
     "reproduce mine mime": MISSPELT,
     "status mime": MISSPELT,
     "status mime --json": MISSPELT,
