@@ -165,6 +165,13 @@ def test_the_numbers_of_the_prose_are_the_artifacts(data):
     ends = (one["correlation"], one["lower"], one["upper"])
     assert told["rho_d_all"] == "{:+.3f} [{:+.3f}, {:+.3f}]".format(*ends)
     assert told["excess_most"] == f"{one['excess_surprisal'][-1]:+.2f}"
+    within = cell["correlation"].values[1, :5]
+    assert told["rho_b_best"] == f"{within.max():+.2f}"  # none is negative here
+    assert told["rho_b_at"] == str(DELAYS[within.argmax()])
+    forms = whole["prediction"].sel(predictor="distribution").values
+    assert told["form_best"] == f"{forms.max():.2f}"
+    small = data["prediction"].sel(scale=0.125, delay=9, predictor="distribution")
+    assert told["small_form_far"] == f"{small:.2f}"
     null = cell.sel(null="moved")
     widest = max(abs(null["null_lower"]).max(), abs(null["null_upper"]).max())
     assert told["null"] == f"{widest:.3f}"
