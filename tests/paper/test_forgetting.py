@@ -175,6 +175,11 @@ def test_the_numbers_of_the_prose_are_the_artifacts(data):
     null = cell.sel(null="moved")
     widest = max(abs(null["null_lower"]).max(), abs(null["null_upper"]).max())
     assert told["null"] == f"{widest:.3f}"
+    null = cell.sel(null="shuffled")
+    widest = max(abs(null["null_lower"]).max(), abs(null["null_upper"]).max())
+    assert told["null_shuffled"] == f"{widest:.3f}"
+    one = data.isel(control=1).sel(state_kind="hidden", memory_of="9")
+    assert told["hidden_far"].startswith(f"{one['correlation']:+.3f} [")
     other = forgetting.numbers(data.assign(by_class=0), "hidden")
     assert other["of_class"] == "of any class"
     assert other["rho_d_all"] != told["rho_d_all"]

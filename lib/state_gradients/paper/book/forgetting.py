@@ -127,6 +127,8 @@ def numbers(data, kind):
         at = _at_delay(data, of_state, delay)
         texts |= {f"{key}_{name}": text for key, text in at.items()}
     of_form = data["prediction"].sel(scale=1, predictor="distribution")
+    one = data.isel(control=1).sel(state_kind="hidden", memory_of=str(last))
+    texts["hidden_far"] = _with_ends(one)
     texts["form_best"] = f"{float(of_form.max()):.2f}"
     texts |= {"near": str(near), "mid": str(middle), "far": str(last)}
     return texts | _told_correlations(of_state)
@@ -176,9 +178,7 @@ def _told_correlations(of_state):
     for control, key in zip(of_state["control"].values, "abcd", strict=True):
         at = of_state.sel(control=control)
         for what in (*of_state["memory_of"].values[:2], "all"):
-            one = at.sel(memory_of=what)
-            ends = [float(one[end]) for end in ("correlation", "lower", "upper")]
-            texts[f"rho_{key}_{what}"] = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*ends)
+            texts[f"rho_{key}_{what}"] = _with_ends(at.sel(memory_of=what))
     within = of_state["correlation"].isel(control=1).drop_sel(memory_of="all")
     strongest = abs(within).argmax("memory_of")
     texts["rho_b_best"] = f"{float(within[strongest]):+.2f}"
@@ -186,9 +186,16 @@ def _told_correlations(of_state):
     excess = of_state["excess_surprisal"].sel(memory_of="all")
     texts["excess_least"] = f"{float(excess[0]):+.2f}"
     texts["excess_most"] = f"{float(excess[-1]):+.2f}"
-    null = of_state.sel(null="moved")[["null_lower", "null_upper"]]
-    widest = float(abs(null.to_dataarray()).max())
-    return texts | {"null": f"{widest:.3f}"}
+    for null, name in (("moved", "null"), ("shuffled", "null_shuffled")):
+        ends = of_state.sel(null=null)[["null_lower", "null_upper"]].to_dataarray()
+        texts[name] = f"{float(abs(ends).max()):.3f}"
+    return texts
+
+
+def _with_ends(one):
+    """Return a correlation with its interval, as text."""
+    ends = [float(one[end]) for end in ("correlation", "lower", "upper")]
+    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*ends)
 
 
 def _some(delays):
