@@ -265,6 +265,8 @@ ERRORS = {
     "analyse never-run": "state-gradients reproduce never-run",
     "types mime": MISSPELT,
     "types never-run": "`gradients.max_delay` must be 4 at least",
+    "positions mime": MISSPELT,
+    "positions never-run": "state-gradients reproduce never-run",
     "reproduce mine mime": MISSPELT,
     "status mime": MISSPELT,
     "status mime --json": MISSPELT,

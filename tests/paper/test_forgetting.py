@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from drawings import assert_drawn, legend_names
+from drawings import assert_drawn, band_ends, legend_names
 
 from state_gradients.paper.book import forgetting
 from state_gradients.paper.language.positions import PREDICTORS, QUANTILES
@@ -115,7 +115,10 @@ def test_correlations_are_drawn_with_the_widest_null(data):
 def test_predictions_are_drawn_by_their_names(data):
     whole = data.sel(scale=1).transpose(..., "predictor", "delay")
     ax = forgetting.plot_predictions(whole)
-    for predictor, name in forgetting.NAMES.items():
+    for k, (predictor, name) in enumerate(forgetting.NAMES.items()):
+        one = whole.sel(predictor=predictor)
+        ends = np.sort([one["prediction_lower"], one["prediction_upper"]], axis=0)
+        np.testing.assert_array_equal(band_ends(ax, k), [DELAYS, *ends])
         assert_drawn(ax, name, DELAYS, whole["prediction"].sel(predictor=predictor))
 
 
@@ -162,9 +165,21 @@ def test_the_numbers_of_the_prose_are_the_artifacts(data):
     ends = (one["correlation"], one["lower"], one["upper"])
     assert told["rho_d_all"] == "{:+.3f} [{:+.3f}, {:+.3f}]".format(*ends)
     assert told["excess_most"] == f"{one['excess_surprisal'][-1]:+.2f}"
+    within = cell["correlation"].values[1, :5]
+    assert told["rho_b_best"] == f"{within.max():+.2f}"  # none is negative here
+    assert told["rho_b_at"] == str(DELAYS[within.argmax()])
+    forms = whole["prediction"].sel(predictor="distribution").values
+    assert told["form_best"] == f"{forms.max():.2f}"
+    small = data["prediction"].sel(scale=0.125, delay=9, predictor="distribution")
+    assert told["small_form_far"] == f"{small:.2f}"
     null = cell.sel(null="moved")
     widest = max(abs(null["null_lower"]).max(), abs(null["null_upper"]).max())
     assert told["null"] == f"{widest:.3f}"
+    null = cell.sel(null="shuffled")
+    widest = max(abs(null["null_lower"]).max(), abs(null["null_upper"]).max())
+    assert told["null_shuffled"] == f"{widest:.3f}"
+    one = data.isel(control=1).sel(state_kind="hidden", memory_of="9")
+    assert told["hidden_far"].startswith(f"{one['correlation']:+.3f} [")
     other = forgetting.numbers(data.assign(by_class=0), "hidden")
     assert other["of_class"] == "of any class"
     assert other["rho_d_all"] != told["rho_d_all"]

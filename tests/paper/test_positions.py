@@ -395,6 +395,13 @@ def test_the_stage_writes_what_the_pieces_give(project, name):
     np.testing.assert_allclose(
         found["kl_ratio"].sel(scale=0.5, quantile=0.5), ratio.median("place"), rtol=1e-4
     )
+    last_state = found.isel(state_kind=-1)
+    ratio = 0.25 * last_state["linear_change"] / last_state["change"].sel(scale=0.25)
+    np.testing.assert_allclose(
+        last_state["state_ratio"].sel(scale=0.25, quantile=0.9),
+        ratio.quantile(0.9, "place"),
+        rtol=1e-5,
+    )
     rows = found[["linear_change", "change"]].isel(state_kind=-1).sel(delay=3)
     rho = stats.spearmanr(rows["linear_change"], rows["change"].sel(scale=1))
     of_state = found["state_prediction"].isel(state_kind=-1).sel(delay=3, scale=1)

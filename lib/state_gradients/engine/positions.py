@@ -20,6 +20,7 @@ from state_gradients.engine import jobs, means, tiles
 from state_gradients.engine.formulas import Differential
 from state_gradients.engine.texts import read_texts
 from state_gradients.foundation import checks
+from state_gradients.foundation.labels import about
 
 if TYPE_CHECKING:
     import keras
@@ -145,13 +146,8 @@ def position_memory(
         },
     )
     missing = "the text does not reach back so far"
-    for name, (long_name, units, equation) in MEANING.items():
-        result[name].attrs = {
-            "long_name": long_name,
-            "units": units,
-            "equation": equation,
-            "missing": missing,
-        }
+    for name in MEANING:
+        result[name].attrs = about(name, meaning=MEANING) | {"missing": missing}
     return result if isinstance(state, tuple) else result.isel(state_kind=0, drop=True)
 
 

@@ -126,6 +126,10 @@ def numbers(data, kind):
     for name, delay in (("0", first), ("near", near), ("mid", middle), ("far", last)):
         at = _at_delay(data, of_state, delay)
         texts |= {f"{key}_{name}": text for key, text in at.items()}
+    of_form = data["prediction"].sel(scale=1, predictor="distribution")
+    one = data.isel(control=1).sel(state_kind="hidden", memory_of=str(last))
+    texts["hidden_far"] = _with_ends(one)
+    texts["form_best"] = f"{float(of_form.max()):.2f}"
     texts |= {"near": str(near), "mid": str(middle), "far": str(last)}
     return texts | _told_correlations(of_state)
 
@@ -137,6 +141,7 @@ def _at_delay(data, of_state, delay):
     one, rest = (expected.sel(lost=lost, delay=delay) for lost in (REPLACED, FORGOTTEN))
     whole = {"scale": 1, "delay": delay}
     predicted = data["prediction"].sel(whole)
+    of_form = data["prediction"].sel(delay=delay, predictor="distribution")
     ratios = {
         "kl_ratio": data["kl_ratio"],
         "softmax_ratio": data["kl_ratio_of_change"],
@@ -148,6 +153,7 @@ def _at_delay(data, of_state, delay):
         "share": f"{float(one / of_one.isel(delay=0)):.2%}",
         "memory": f"{float(memory.sel(delay=delay) / memory.isel(delay=0)):.0%}",
         "largest": f"{float(of_state['share_of_largest'].sel(delay=delay)):.0%}",
+        "small_form": f"{float(of_form.isel(scale=0)):.2f}",
         "cosine": f"{float(of_state['cosine'].sel(whole).median()):.2f}",
         **{
             f"by_{key}": f"{float(predicted.sel(predictor=name)):.2f}"
@@ -172,15 +178,24 @@ def _told_correlations(of_state):
     for control, key in zip(of_state["control"].values, "abcd", strict=True):
         at = of_state.sel(control=control)
         for what in (*of_state["memory_of"].values[:2], "all"):
-            one = at.sel(memory_of=what)
-            ends = [float(one[end]) for end in ("correlation", "lower", "upper")]
-            texts[f"rho_{key}_{what}"] = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*ends)
+            texts[f"rho_{key}_{what}"] = _with_ends(at.sel(memory_of=what))
+    within = of_state["correlation"].isel(control=1).drop_sel(memory_of="all")
+    strongest = abs(within).argmax("memory_of")
+    texts["rho_b_best"] = f"{float(within[strongest]):+.2f}"
+    texts["rho_b_at"] = str(within["memory_of"].values[strongest])
     excess = of_state["excess_surprisal"].sel(memory_of="all")
     texts["excess_least"] = f"{float(excess[0]):+.2f}"
     texts["excess_most"] = f"{float(excess[-1]):+.2f}"
-    null = of_state.sel(null="moved")[["null_lower", "null_upper"]]
-    widest = float(abs(null.to_dataarray()).max())
-    return texts | {"null": f"{widest:.3f}"}
+    for null, name in (("moved", "null"), ("shuffled", "null_shuffled")):
+        ends = of_state.sel(null=null)[["null_lower", "null_upper"]].to_dataarray()
+        texts[name] = f"{float(abs(ends).max()):.3f}"
+    return texts
+
+
+def _with_ends(one):
+    """Return a correlation with its interval, as text."""
+    ends = [float(one[end]) for end in ("correlation", "lower", "upper")]
+    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*ends)
 
 
 def _some(delays):
