@@ -206,6 +206,13 @@ def test_places_are_inside_and_others_keep_number_and_frequency(rng):
     assert len(np.unique(noun)) > 10
 
 
+def test_a_noun_is_never_swapped_for_itself(rng):
+    pairs, ids = np.arange(8).reshape(4, 2), rng.integers(8, size=900)
+    alike = np.ones(8, int)  # every frequency fits, the word's own, too
+    places, (_, noun) = swaps.choose(ids, pairs, alike, n=200, max_delay=3, seed=4)
+    assert (noun != ids[places]).all()
+
+
 @pytest.fixture(params=["lstm", "gru"])
 def model(request):
     config = settings.Model(
