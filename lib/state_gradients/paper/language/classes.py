@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from scipy import stats
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from state_gradients.analysis import spectra, summary, uncertainty, whitening
 from state_gradients.foundation.labels import RAW, about

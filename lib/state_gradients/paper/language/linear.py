@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, recall_score
 from sklearn.model_selection import GroupKFold
 from sklearn.multiclass import OneVsRestClassifier
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from state_gradients.foundation.labels import about
 from state_gradients.paper.language.tags import CLASSES, PROPERTIES, halves
