@@ -46,7 +46,7 @@ def _not_fresh(project):
 
 def _whole(name, state="stale"):
     kinds = ["training", "encoder", "gradients", "spectra"]
-    kinds += ["weights"] if name == BASELINE else []
+    kinds += ["weights", "vocabulary"] if name == BASELINE else []
     return {(name, kind): state for kind in kinds}
 
 
@@ -84,7 +84,7 @@ def test_a_clone_without_corpora_and_with_shuffled_times_is_fresh(
         os.utime(file, (t := int(rng.integers(1, 2**31)), t))
     monkeypatch.setenv("STATE_GRADIENTS_CORPORA", str(clone / "nowhere"))
     assert set(states(clone).values()) == {"fresh"}
-    assert len(states(clone)) == 5 + 4 + 4 + 7 + 7
+    assert len(states(clone)) == 6 + 4 + 4 + 7 + 7
 
 
 @pytest.mark.parametrize("name", [TWIN, GRU, BASELINE])
@@ -127,10 +127,10 @@ def test_a_baseline_setting_reaches_every_experiment_that_does_not_set_it(projec
         (
             "train",
             {"training", "encoder", "weights"}
-            | {"gradients", "spectra", "probes", "readings"},
+            | {"gradients", "spectra", "probes", "readings", "vocabulary"},
         ),
         ("extract", {"gradients", "spectra", "probes", "readings"}),
-        ("analyse", {"spectra", "probes"}),
+        ("analyse", {"spectra", "probes", "vocabulary"}),
         ("explain", {"readings"}),
     ],
 )

@@ -249,7 +249,7 @@ ASKED = {  # what is done before, options, what is said
     "a model with an activation of somebody's own": (
         _own_activation,
         (),
-        "Registered functions need --import",
+        "['theirs>gate'] without their code. Name the module or file",
     ),
     "a vocabulary with a word twice": (
         written("vocabulary.txt", "a\nb\na"),

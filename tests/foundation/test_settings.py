@@ -266,7 +266,12 @@ def test_the_baseline_in_full_is_what_the_defaults_say(root):
     # the reasons stand beside the defaults: the two must not drift apart
     baseline = settings.load_experiment("ptb-lstm-256", root=root)
     alone = settings.Gradients(controls=True)  # measured on the baseline only
-    assert baseline == settings.Experiment(name="ptb-lstm-256", gradients=alone)
+    asked = settings.Language(
+        studies=("types", "classes", "properties", "linear", "positions")
+    )
+    assert baseline == settings.Experiment(
+        name="ptb-lstm-256", gradients=alone, language=asked
+    )
     stated, _ = settings.read_params(root)
     for group in ("model", "training"):
         fields = {f.name for f in dataclasses.fields(settings.GROUPS[group])}
@@ -277,7 +282,8 @@ def test_twins_differ_from_the_baseline_in_one_group(root):
     baseline = settings.load_experiment("ptb-lstm-256", root=root)
     twin = settings.load_experiment("ptb-lstm-256-untrained", root=root)
     untrained = dataclasses.replace(baseline.training, max_epochs=0)
-    same = dataclasses.replace(baseline, gradients=settings.Gradients())
+    asked = settings.Language(studies=("linear",))  # which results are made, not how
+    same = dataclasses.replace(baseline, gradients=settings.Gradients(), language=asked)
     assert twin == dataclasses.replace(same, name=twin.name, training=untrained)
 
 

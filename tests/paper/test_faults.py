@@ -323,10 +323,10 @@ def test_a_full_disk_leaves_the_artifacts_that_there_were(project, full_disk):
     stages.reproduce("mine")
     before = {file: (project / file).read_bytes() for file in _files(project)}
     experiment = settings.load_experiment("mine")
-    for stage, run in stages.RUN.items():
+    for stage in ("train", "extract", "analyse"):
         resume = {"resume": False} if stage == "train" else {}
         with full_disk(), pytest.raises(OSError, match="No space left"):
-            run(experiment, **resume)
+            stages.RUN[stage](experiment, **resume)
     assert {file: (project / file).read_bytes() for file in _files(project)} == before
 
 
