@@ -97,6 +97,18 @@ FILES = {  # a params file, and what is said of it
     "no such truth": (PARAMS + "{gradients: {controls: !!bool x}}", "must be YAML"),
     "no such number": (PARAMS + "{model: {units: !!int ''}}", "must be YAML"),
     "no such date": (PARAMS + "{model: {units: !!timestamp x}}", "must be YAML"),
+    "a study of words on the synthetic corpus": (
+        PARAMS + "{corpus: {name: synthetic}, language: {studies: [types]}}",
+        r"new\.language\.studies must be \[\] on the synthetic corpus.*'types'",
+    ),
+    "properties without classes": (
+        PARAMS + "{language: {studies: [properties]}}",
+        r"new\.language\.studies must hold 'classes' beside 'properties'",
+    ),
+    "an unknown study": (
+        PARAMS + "{language: {studies: [verbs]}}",
+        r"new\.language\.studies must be 'types', 'classes'",
+    ),
     "five units on the synthetic corpus": (
         PARAMS + "{corpus: {name: synthetic}, model: {units: 5}}",
         r"new\.model must be one LSTM layer of at least 6 units on the synthetic",

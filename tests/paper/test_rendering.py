@@ -112,6 +112,28 @@ def test_changed_sources_data_and_experiment_run_the_page_again(project):
     assert page.stat().st_mtime_ns == seen
 
 
+@pytest.mark.slow
+def test_a_page_of_words_stays_the_papers_where_no_study_is_asked_for(project):
+    params = (
+        "experiments: {first: {}, second: {}, third: {language: {studies: [types]}}}"
+    )
+    (project / "params.yaml").write_text(params + "\n")
+    reads = BODY.replace(
+        "print(", 'if count > 9:\n    artifacts.load(experiment, "types")\nprint('
+    )
+    write_page(project, HEADER + "# A page\n" + PARAMETERS + reads)
+    (page,) = render(root=project, experiment="second")
+    assert printed(page).startswith("first 3")
+    text = page.read_text()
+    assert "This page is not of `second`" in text
+    assert "`language: {studies: [types]}`" in text
+    with pytest.raises(ValueError, match=r"must ask for what 'page' shows, .*types"):
+        render(["page"], root=project, experiment="second")
+    (page,) = render(root=project, experiment="third")
+    assert printed(page).startswith("third 3")
+    assert "This page was run on `third`" in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("file", "counts"),
     [
@@ -184,10 +206,10 @@ def test_a_full_disk_leaves_the_page_that_there_was(project, full_disk, monkeypa
     target.write_text("before")
     full = f"{target} must be written whole, received 'No space left"
     with full_disk(), pytest.raises(OSError, match=full):
-        rendering._run(source, target, {}, "hash", project)
+        rendering._run(source, target, None, [], "hash", project)
     assert [*target.parent.iterdir()] == [target]
     assert target.read_text() == "before"
-    rendering._run(source, target, {}, "hash", project)
+    rendering._run(source, target, None, [], "hash", project)
     assert printed(target).startswith("first 3 {")
 
 

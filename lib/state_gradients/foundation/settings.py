@@ -186,6 +186,16 @@ class Experiment:
         return self
 
     @model_validator(mode="after")
+    def _properties_are_of_classes(self):
+        studies = self.language.studies
+        if "properties" in studies and "classes" not in studies:
+            raise ValueError(
+                "language.studies must hold 'classes' beside 'properties', which reads "
+                f"the classes' mean gradients, received {list(studies)}."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _the_synthetic_corpus_has_no_words(self):
         if self.language.studies and self.corpus.name == "synthetic":
             raise ValueError(

@@ -13,6 +13,7 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
+from typing import get_args
 
 import jupytext
 import nbformat
@@ -23,6 +24,7 @@ from traitlets.config import Config
 
 from state_gradients.foundation import settings
 from state_gradients.foundation.atomic import replacing, require_writable
+from state_gradients.project import kinds
 
 LIBRARY = ("**/*.py", "**/*.yaml")  # below the package, the study's among them
 # What a page may read, below the project's root
@@ -104,6 +106,30 @@ def _note(experiment, usual):
     return nbformat.v4.new_markdown_cell(text)
 
 
+def _lacking(page, experiment):
+    """Return the studies that a page shows and an experiment does not ask for."""
+    code = "\n".join(c["source"] for c in page.cells if c["cell_type"] == "code")
+    read = re.findall(r'artifacts\.load\(experiment, "(\w+)"', code)
+    studies = [kinds.KINDS[kind].stage for kind in read if kind in kinds.KINDS]
+    if "properties" in studies:  # which are made from the classes' gradients
+        studies.insert(0, "classes")
+    known = get_args(settings.Study)
+    wanted = [study for study in dict.fromkeys(studies) if study in known]
+    return [study for study in wanted if study not in experiment.language.studies]
+
+
+def _note_of_lacking(experiment, studies, usual):
+    """Return the cell that tells a reader why a page is not of an experiment."""
+    listed = ", ".join(studies)
+    text = (
+        f":::{{admonition}} This page is not of `{experiment}`\n:class: note\n"
+        f"It is of `{usual}`: `{experiment}` does not ask for what it shows. To have "
+        f"it, put `language: {{studies: [{listed}]}}` into its settings and run "
+        f"`state-gradients reproduce {experiment}`.\n:::"
+    )
+    return nbformat.v4.new_markdown_cell(text)
+
+
 def _common_digest(root):
     """Hash what every page is made from: this package, settings, data, the lock."""
     digest, package = hashlib.sha256(), Path(__file__).parents[2]
@@ -124,9 +150,16 @@ def _made_from(target):
     return page.metadata.get("state_gradients", {}).get("made_from")
 
 
-def _noted(page, experiment, usual):
-    """Insert a note after the parameters if the experiment is not the usual one."""
-    if experiment not in (None, usual):
+def _noted(page, experiment, usual, lacking=()):
+    """Insert a note after the parameters if the experiment is not the usual one.
+
+    `lacking` names studies, for which the page has been run on the usual one after all.
+    """
+    if lacking:
+        tagged = [_has_tag(cell, "parameters") for cell in page.cells]
+        note = _note_of_lacking(experiment, lacking, usual)
+        page.cells.insert(tagged.index(True) + 1, note)
+    elif experiment not in (None, usual):
         tagged = [_has_tag(cell, "injected-parameters") for cell in page.cells]
         page.cells.insert(tagged.index(True) + 1, _note(experiment, usual))
     return page
@@ -148,7 +181,7 @@ def _clean(page, made_from):
     return page
 
 
-def _run(source, target, parameters, made_from, root):
+def _run(source, target, asked, lacking, made_from, root):
     """Execute one page in its folder, as Jupyter does; replace its executed file."""
     os.environ["STATE_GRADIENTS_ROOT"] = str(root)  # as the kernel finds it from there
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
@@ -159,6 +192,7 @@ def _run(source, target, parameters, made_from, root):
         sockets = {"transport": "ipc", "ip": f"{folder}/kernel"}
         unexecuted = read_page(source)
         usual = _default(unexecuted, "experiment")
+        parameters = {} if lacking or asked is None else {"experiment": asked}
         try:
             page = papermill.execute_notebook(
                 unexecuted,
@@ -176,7 +210,7 @@ def _run(source, target, parameters, made_from, root):
                 f"in the cell that begins with `{begins}`: "
                 f"{error.ename}: {error.evalue}"
             ) from None
-    page = _noted(page, parameters.get("experiment"), usual)
+    page = _noted(page, asked, usual, lacking)
     with replacing(target) as temporary:
         nbformat.write(_clean(page, made_from), temporary)
 
@@ -202,7 +236,9 @@ def render(names=None, *, experiment=None, jobs=2, root=None):
         Notebooks without folder and suffix; all of ``notebooks/`` by default.
     experiment : str, optional
         Value of the parameter ``experiment``, for the pages that have it; where it is
-        not the page's own, a note on the page says so. The other pages run as they are.
+        not the page's own, a note on the page says so. The other pages run as they are,
+        and so do those that show a study which the experiment does not ask for: a note
+        says how to ask for it.
     jobs : int
         Pages that run at a time.
     root : path-like, optional
@@ -216,32 +252,41 @@ def render(names=None, *, experiment=None, jobs=2, root=None):
     Raises
     ------
     ValueError
-        If a name or the experiment is unknown, or a notebook is not a page (see
-        :func:`read_page`); nothing has run then.
+        If a name or the experiment is unknown, a page that is named cannot show the
+        experiment, or a notebook is not a page (see :func:`read_page`); nothing has run
+        then.
     OSError
         If the folder of the executed pages cannot be written; nothing has run then.
     RuntimeError
         If pages stopped; the message names each, its cell and the error.
     """
     root = Path(root).resolve() if root else settings.project_root()
-    if experiment is not None:
-        settings.load_experiment(experiment, root=root)
+    loaded = experiment and settings.load_experiment(experiment, root=root)
     common, waiting, targets = _common_digest(root), {}, []
     for name in _chosen(names, root / "notebooks"):
         source = root / "notebooks" / f"{name}.md"
-        accepted = parameter_names(read_page(source))
+        page = read_page(source)
+        accepted = parameter_names(page)
         takes = experiment is not None and "experiment" in accepted
         if experiment is not None and names is not None and not takes:
             raise ValueError(
                 f"render: {name!r} must have the parameter `experiment` to be run "
                 f"with another one; it has {sorted(accepted)}."
             )
-        parameters = {"experiment": experiment} if takes else {}
+        lacking = _lacking(page, loaded) if takes else []
+        if lacking and names is not None:
+            raise ValueError(
+                f"render: {experiment} must ask for what {name!r} shows, received no "
+                f"{lacking} in its `language.studies`; add them, and run "
+                f"`state-gradients reproduce {experiment}`."
+            )
+        asked = experiment if takes else None
         digest = common.copy()
-        digest.update(source.read_bytes() + repr(parameters).encode())
+        digest.update(source.read_bytes() + repr((asked, lacking)).encode())
         targets.append(root / "book" / "sections" / f"{name}.ipynb")
         if _made_from(targets[-1]) != digest.hexdigest():
-            waiting[name] = (source, targets[-1], parameters, digest.hexdigest(), root)
+            made_from = digest.hexdigest()
+            waiting[name] = (source, targets[-1], asked, lacking, made_from, root)
     if waiting:
         require_writable(root / "book" / "sections", "render")
         _run_all(waiting, jobs)

@@ -161,6 +161,29 @@ def misplaced(values, published=PUBLISHED):
     ]
 
 
+def orders(data):
+    """Return the order of the classes by each reading, and what it contradicts.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        Of :func:`at`.
+
+    Returns
+    -------
+    orders, contradictions : dict of str to str
+        By "every" tag, "usual" tags and "equal" numbers.
+    """
+    readings = {"every": EVERY, "usual": USUAL, "equal": EQUAL}
+    values = {name: data["value"].sel(draw=draw) for name, draw in readings.items()}
+    wrong = {
+        name: [f"{below} above {above}" for above, below in misplaced(one)]
+        for name, one in values.items()
+    }
+    told = {name: ", ".join(pairs) or "nothing" for name, pairs in wrong.items()}
+    return {name: order(one) for name, one in values.items()}, told
+
+
 def place(data, group):
     """Say where the usual tags' value lies beside those of the shuffled tags."""
     one = data.sel(group=group)
