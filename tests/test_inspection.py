@@ -597,6 +597,10 @@ def test_a_model_of_padded_lines_is_asked_as_it_is_used(
     assert (curves.attrs["n_texts"], curves.attrs["n_tokens"]) == (5, 17)
     said = f"17 tokens, read as lines, padded {side} with 0 to 6; 5 texts"
     assert said in done.stderr
+    head, columns = done.stdout.splitlines()[:2]  # of the table
+    reading = f"text read as lines, padded {side} with 0 to 6"
+    assert head == f"lines.{suffix}, {reading}"
+    assert columns.startswith("normalization")
     assert "1 too long" in done.stderr
     assert "1 empty" in done.stderr
 

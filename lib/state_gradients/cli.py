@@ -371,6 +371,8 @@ def inspect(
         layer=layer,
     )
     paths = inspection.write(curves, folder)
+    if not as_json:
+        typer.echo(f"{model}, text read as {curves.attrs['reading']}")
     _print(inspection.table(curves), as_json, decimals=15)  # memory may be tiny
     for line in filter(None, (curves.attrs["note"], *(f"made {p}" for p in paths))):
         _say(line)
