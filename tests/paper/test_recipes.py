@@ -65,7 +65,7 @@ experiments:
     model: {{units: 16, embedding: one-hot, embedding_size: 11}}
     training: {{batch_size: 4, num_steps: 20}}
     gradients: {{groups: new-tokens}}
-  words: {{language: {{studies: [properties]}}}}
+  words: {{language: {{studies: [classes, properties]}}}}
 """
 TOLERANCES = {  # beside the norm; another processor or backend differs in last digits
     "training": 1e-4,  # six steps repeat the round-off of float32, 6e-8 a product
