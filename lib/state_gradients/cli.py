@@ -69,23 +69,23 @@ def _say(line):
 class _StoppedError(KeyboardInterrupt):
     """A signal asks to stop; as a KeyboardInterrupt no library takes it for a fault."""
 
-    def __init__(self, number):
-        self.number = number
-
 
 @contextlib.contextmanager
 def _stoppable(command, experiment):
     """End a stage on SIGINT or SIGTERM in order; the last line says how to go on.
 
     The signal is raised where the stage is, so that what it was writing is taken back.
-    More of them are passed over until that is done.
+    More of them are passed over until that is done. Within a library's compiled code it
+    may come out as another error: after a signal, every error is the stop.
     """
     signals = (signal.SIGINT, signal.SIGTERM)
+    received = []
 
     def stop(number, frame):
         for each in signals:
             signal.signal(each, signal.SIG_IGN)
-        raise _StoppedError(number)
+        received.append(number)
+        raise _StoppedError
 
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may have handlers
@@ -93,8 +93,9 @@ def _stoppable(command, experiment):
     handlers = {number: signal.signal(number, stop) for number in signals}
     try:
         yield
-    except _StoppedError as stopped:
-        number = stopped.number
+    except BaseException:
+        if not received:
+            raise
     else:
         return
     finally:
@@ -105,7 +106,7 @@ def _stoppable(command, experiment):
         f"\n{experiment.name}: stopped; {_what_stays(experiment)}; go on with "
         f"`state-gradients {command} {experiment.name}`."
     )
-    raise typer.Exit(128 + number)  # as a shell has it: 130 and 143
+    raise typer.Exit(128 + received[0])  # as a shell has it: 130 and 143
 
 
 def _close_bars():

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+import typer
 
 from state_gradients import cli
 from state_gradients.foundation import settings
@@ -272,6 +273,18 @@ def _until(condition, process):
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_stop_of_which_a_library_makes_another_error_is_a_stop(project, name, capsys):
+    mine = settings.load_experiment("mine")
+    with pytest.raises(typer.Exit) as ended, cli._stoppable("train", mine):
+        try:
+            signal.raise_signal(getattr(signal, name))
+        except KeyboardInterrupt as stopped:  # as compiled code does with exceptions
+            raise RuntimeError("MISMATCH of exception types") from stopped
+    assert ended.value.exit_code == SIGNALS[name]
+    assert "mine: stopped; nothing is half-written" in capsys.readouterr().err
 
 
 @pytest.mark.slow
