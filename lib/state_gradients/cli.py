@@ -80,6 +80,7 @@ def _stoppable(command, experiment):
     """
     signals = (signal.SIGINT, signal.SIGTERM)
     received = []
+    usual_hook = sys.unraisablehook
 
     def stop(number, frame):
         for each in signals:
@@ -87,10 +88,21 @@ def _stoppable(command, experiment):
         received.append(number)
         raise _StoppedError
 
+    def again(lost):
+        """Stop once more where Python had to drop the stop, as in a `__del__`."""
+        if lost.exc_type is not _StoppedError:
+            usual_hook(lost)
+            return
+        number = received[0]
+        signal.signal(number, stop)
+        main = threading.main_thread().ident
+        threading.Timer(0.05, signal.pthread_kill, [main, number]).start()
+
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may have handlers
         return
     handlers = {number: signal.signal(number, stop) for number in signals}
+    sys.unraisablehook = again
     try:
         yield
     except BaseException:
@@ -99,6 +111,7 @@ def _stoppable(command, experiment):
     else:
         return
     finally:
+        sys.unraisablehook = usual_hook
         for each, handler in handlers.items():
             signal.signal(each, handler)
     _close_bars()

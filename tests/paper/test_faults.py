@@ -287,6 +287,24 @@ def test_a_stop_of_which_a_library_makes_another_error_is_a_stop(project, name, 
     assert "mine: stopped; nothing is half-written" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_stop_that_python_has_to_drop_comes_again(project, name, capsys):
+    number = getattr(signal, name)
+
+    class Dropping:
+        def __del__(self):  # of which no exception comes out
+            signal.raise_signal(number)
+
+    mine = settings.load_experiment("mine")
+    with pytest.raises(typer.Exit) as ended, cli._stoppable("train", mine):
+        dropping = Dropping()
+        del dropping
+        time.sleep(30)
+        pytest.fail("the stop was lost")
+    assert ended.value.exit_code == SIGNALS[name]
+    assert "mine: stopped; nothing is half-written" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["train", "reproduce"])
 @pytest.mark.parametrize("name", SIGNALS)
@@ -294,7 +312,6 @@ def test_a_training_that_is_stopped_says_what_stays(project, name, command):
     place = checkpoints.checkpoint_path(settings.load_experiment("long"))
     process = _started("-m", "state_gradients.cli", command, "long")
     _until(place.is_file, process)
-    time.sleep(3)  # Keras has built its functions: what it calls back may lose a stop
     process.send_signal(getattr(signal, name))
     _, said = process.communicate(timeout=60)
     done = len(checkpoints.load_checkpoint(place)[2]["seconds"])

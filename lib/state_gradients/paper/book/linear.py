@@ -6,6 +6,7 @@ import pandas as pd
 from state_gradients.figures import style
 from state_gradients.paper import ledger
 from state_gradients.paper.book.pages import DASH, has_run
+from state_gradients.paper.language.linear import UNIONS
 from state_gradients.project import artifacts
 
 ROW_NAMES = {
@@ -14,15 +15,7 @@ ROW_NAMES = {
     "verbs": "verbs",
     "adjectives": "adjectives",
     "adverbs": "adverbs",
-    "n-v-adj-adv-pro": "N, V, Adj, Adv, Pro",
-    "n-v-adj-adv": "N, V, Adj, Adv",
-    "n-v-adj": "N, V, Adj",
-    "n-v": "N, V",
-    "n-adj": "N, Adj",
-    "n-adv": "N, Adv",
-    "v-adj": "V, Adj",
-    "v-adv": "V, Adv",
-    "adj-adv": "Adj, Adv",
+    **{"-".join(names).lower(): ", ".join(names) for names in UNIONS},
     "number": "singular, plural",
     "common-proper": "common, proper",
     "genitive": "genitive, other",

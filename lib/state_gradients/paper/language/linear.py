@@ -30,10 +30,9 @@ from state_gradients.paper.language.tags import CLASSES, PROPERTIES, halves
 
 SYMBOLS = "#", "$", "''", "SYM", "LS"  # no words: Table 3's 34 tags are of words
 SUBTYPES = {"nouns": "N", "verbs": "V", "adjectives": "Adj", "adverbs": "Adv"}
-UNIONS = (
-    *("N V Adj Adv Pro", "N V Adj Adv", "N V Adj", "N V", "N Adj", "N Adv"),
-    *("V Adj", "V Adv", "Adj Adv"),
-)
+# Whole classes told apart: the first five, four and three of them, then in pairs.
+WHOLE = "N", "V", "Adj", "Adv", "Pro"
+UNIONS = (*(WHOLE[:n] for n in (5, 4, 3)), *itertools.combinations(WHOLE[:4], 2))
 HALVES = {  # row: property of Section 5
     "number": "singular - plural",
     "common-proper": "common - proper",
@@ -121,8 +120,7 @@ def tasks(tags):
         for row, name in SUBTYPES.items()
     }
     for names in UNIONS:
-        row = names.lower().replace(" ", "-")
-        rows[row] = {name: CLASSES[name] for name in names.split()}
+        rows["-".join(names).lower()] = {name: CLASSES[name] for name in names}
     for row, name in HALVES.items():
         _, *sides = PROPERTIES[name]
         if all(sides):
