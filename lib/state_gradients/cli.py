@@ -257,9 +257,9 @@ def explain(name: Name):
 
 
 @_command
-def linear(name: Name):
-    """Tell parts of speech apart in the embeddings by a linear classifier (Table 3)."""
-    _run_stage("linear", name)
+def types(name: Name):
+    """Measure memory and decay of an experiment's word types, and the controls."""
+    _run_stage("types", name)
 
 
 @_command
@@ -269,15 +269,15 @@ def classes(name: Name):
 
 
 @_command
-def types(name: Name):
-    """Measure memory and decay of an experiment's word types, and the controls."""
-    _run_stage("types", name)
-
-
-@_command
 def properties(name: Name):
     """Ask how well properties of an experiment's words are remembered."""
     _run_stage("properties", name)
+
+
+@_command
+def linear(name: Name):
+    """Tell parts of speech apart in the embeddings by a linear classifier (Table 3)."""
+    _run_stage("linear", name)
 
 
 @_command

@@ -264,6 +264,9 @@ def test_a_claim_is_as_good_as_its_worst_number():
     assert judging.by_rows(rows[:1]) == ("1", "supported")
     rows["verdict"] = ["within", "not run"]
     assert judging.by_rows(rows.assign(why="run it")) == ("1; run it", "not run")
+    rows["verdict"] = ["within", "not comparable"]
+    rows["ours"] = [1.0, np.nan]  # the words stand in the place of "nan"
+    assert judging.by_rows(rows.assign(why="never")) == ("1; never", "undecided")
 
 
 def test_numbers_outweigh_orders_and_orders_count_where_there_are_none():

@@ -11,6 +11,19 @@ import xarray as xr
 from state_gradients.figures import style
 
 
+def draw_chance(ax, along, lower, upper, label):
+    """Draw what chance makes as a grey band, behind the lines; without a label if None.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    along, lower, upper : array_like of shape (along,)
+    label : str or None
+    """
+    look = {"color": style.MUTED, "alpha": 0.25, "linewidth": 0}
+    ax.fill_between(along, lower, upper, label=label, **look)
+
+
 def draw_lines(ax, data, along, caller, *, band=None, dash=None, every=5, named=True):
     """Draw `data` along one axis, a line for each entry of the other, if any.
 

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from state_gradients.figures import style
-from state_gradients.figures.lines import draw_lines
+from state_gradients.figures.lines import draw_chance, draw_lines
 
 REPLACED, FORGOTTEN = "one word replaced", "all words before it forgotten"
 NAMES = {
@@ -240,15 +240,8 @@ def plot_rank_correlations(data, *, ax=None):
     matplotlib.axes.Axes
     """
     ax = style.axes_or_new(ax, height=3.8)
-    ax.fill_between(
-        data["delay"],
-        data["null_lower"].min("control"),
-        data["null_upper"].max("control"),
-        color=style.MUTED,
-        alpha=0.3,
-        linewidth=0,
-        label="other positions",
-    )
+    null = data["null_lower"].min("control"), data["null_upper"].max("control")
+    draw_chance(ax, data["delay"], *null, "other positions")
     draw_lines(
         ax,
         data["correlation"],

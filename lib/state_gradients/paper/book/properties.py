@@ -11,7 +11,7 @@ import xarray as xr
 from scipy.stats import spearmanr
 
 from state_gradients.figures import style
-from state_gradients.figures.lines import draw_lines
+from state_gradients.figures.lines import draw_chance, draw_lines
 from state_gradients.paper import ledger
 from state_gradients.paper.book.average_memory import PAPER
 from state_gradients.paper.book.pages import DASH
@@ -115,14 +115,12 @@ def plot_beside_chance(data, *, y, named=True, ax=None):
     """
     ax = style.axes_or_new(ax, height=3.6)
     delay = data["delay"]
-    ax.fill_between(
+    draw_chance(
+        ax,
         delay,
         data["chance_lower"],
         data["chance_upper"],
-        color=style.MUTED,
-        alpha=0.25,
-        linewidth=0,
-        label="random directions" if named else None,
+        "random directions" if named else None,
     )
     caller = "plot_beside_chance"
     draw_lines(ax, data["observed"], "delay", caller, band=data, every=7, named=named)
@@ -360,14 +358,8 @@ def plot_relative_changes(data, *, ax=None):
     matplotlib.axes.Axes
     """
     ax = style.axes_or_new(ax, height=3.6)
-    ax.fill_between(
-        data["delay"],
-        data["random_lower"],
-        data["random_upper"],
-        color=style.MUTED,
-        alpha=0.25,
-        linewidth=0,
-        label="random steps",
+    draw_chance(
+        ax, data["delay"], data["random_lower"], data["random_upper"], "random steps"
     )
     observed = data["observed"]
     draw_lines(ax, observed, "delay", "plot_relative_changes", band=data, every=7)
@@ -525,15 +517,7 @@ def plot_cosines_by_size(data, *, ax=None):
     matplotlib.axes.Axes
     """
     ax = style.axes_or_new(ax, height=3.4)
-    ax.fill_between(
-        data["n"],
-        data["lower"],
-        data["upper"],
-        color=style.MUTED,
-        alpha=0.25,
-        linewidth=0,
-        label="random directions",
-    )
+    draw_chance(ax, data["n"], data["lower"], data["upper"], "random directions")
     draw_lines(ax, data["cosine"], "n", "plot_cosines_by_size", every=9)
     style.whole_numbers(ax.xaxis)
     x, y = "best remembered directions, n", r"$\cos(d, H_n)$"

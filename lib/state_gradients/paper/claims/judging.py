@@ -68,6 +68,8 @@ def by_rows(rows, *, whole=True):
             parts.append(row.why)
         elif row.kind == "order":
             parts.append(f"{row.what}: {row.ours}")
+        elif pd.isna(row.ours):
+            parts.append(row.why)  # why there is no such number
         else:
             digits = ",.0f" if abs(row.ours) >= 1e5 else ".5g"
             parts.append(f"{row.ours:{digits}}")
