@@ -20,7 +20,20 @@ from threadpoolctl import threadpool_limits
 from state_gradients.foundation.checks import ids_within
 from state_gradients.foundation.labels import described
 
+BLOCK_LENGTH = 5  # a block's least length, in units of the longest delay
 ROWS = 8  # means held at once: 8 x 51 x 256 x 64 float64 are 53 MB
+
+
+def blocks_that_fit(n_tokens: int, max_delay: int) -> int:
+    """Return into how many blocks of `BLOCK_LENGTH` longest delays a text can be cut.
+
+    Examples
+    --------
+    >>> from state_gradients.analysis.uncertainty import blocks_that_fit
+    >>> blocks_that_fit(1_000, max_delay=9)  # blocks of 50 tokens at least
+    20
+    """
+    return n_tokens // (BLOCK_LENGTH * (max_delay + 1))
 
 
 def block_bootstrap(

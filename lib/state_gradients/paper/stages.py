@@ -29,7 +29,6 @@ from state_gradients.project import artifacts, kinds, locks
 from state_gradients.text import corpora, synthetic
 
 AXES = ("state_kind", "group", "delay", "state", "embedding", "embedding_2")
-BLOCK_LENGTH = 5  # a block's least length, in units of the longest delay
 CUT = 200  # the window at whose edges the released code cuts the chain
 CONTROL_BLOCKS = 10  # of the text's 64: a control compares, it need not read all
 CONTROLLED = ("memory", "total", "selectivity", "selectivity_5")
@@ -133,13 +132,13 @@ def n_blocks(wanted, n_tokens, max_delay):
     ValueError
         If it is too short for two blocks that are longer than the longest delay.
     """
-    found = min(wanted or 1, n_tokens // (BLOCK_LENGTH * (max_delay + 1)))
+    found = min(wanted or 1, uncertainty.blocks_that_fit(n_tokens, max_delay))
     if wanted and found < 2:
+        least = 2 * uncertainty.BLOCK_LENGTH * (max_delay + 1)
         raise ValueError(
             "gradients.blocks: intervals need a text of at least "
-            f"{2 * BLOCK_LENGTH * (max_delay + 1)} tokens for `max_delay` = "
-            f"{max_delay}, received {n_tokens}; lower gradients.max_delay, or do "
-            "without intervals by gradients.blocks: null."
+            f"{least} tokens for `max_delay` = {max_delay}, received {n_tokens}; lower "
+            "gradients.max_delay, or do without intervals by gradients.blocks: null."
         )
     return max(found, 1)
 

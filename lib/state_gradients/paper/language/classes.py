@@ -27,7 +27,6 @@ from state_gradients.paper.language import tags
 from state_gradients.paper.language.subject import build_model
 
 BLOCKS = 16  # 4,556 tokens of PTB each; the rarest class has some 150 inputs in one
-BLOCK_LENGTH = 5  # a block's least length, in units of the longest delay
 FEWEST = 50  # tokens of a class
 N_SHUFFLES = 19  # below all of them by chance: once in 20
 BATCH = 128  # atoms added in float32: relative error below 128 * 2^-24 = 8e-6
@@ -244,12 +243,13 @@ def count_blocks(n_tokens, max_delay):
     ValueError
         If it is too short for two.
     """
-    found = min(BLOCKS, n_tokens // (BLOCK_LENGTH * (max_delay + 1)))
+    found = min(BLOCKS, uncertainty.blocks_that_fit(n_tokens, max_delay))
     if found < 2:
+        least = 2 * uncertainty.BLOCK_LENGTH * (max_delay + 1)
         raise ValueError(
-            f"classes: intervals need a text of {2 * BLOCK_LENGTH * (max_delay + 1)} "
-            f"tokens for `max_delay` = {max_delay}, received {n_tokens}; lower "
-            "gradients.max_delay, or set gradients.split to a longer text."
+            f"classes: intervals need a text of {least} tokens for `max_delay` = "
+            f"{max_delay}, received {n_tokens}; lower gradients.max_delay, or set "
+            "gradients.split to a longer text."
         )
     return found
 

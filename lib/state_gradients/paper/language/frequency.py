@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import rankdata
 
+from state_gradients.analysis import ranks
 from state_gradients.paper.language.types import FREQUENCIES
 
 CLASSES = ("below 10", "10 to 49", "50 to 99", "100 to 499", "500 and more")
@@ -132,12 +133,7 @@ def spearman(values, frequency):
 
 def _spearman(values, x):
     """Return the rank correlation of each column of values (type, column) with x."""
-    ranks = rankdata(values, axis=0)
-    ranks -= ranks.mean(axis=0)
-    of_x = rankdata(x)
-    of_x -= of_x.mean()
-    with np.errstate(invalid="ignore"):  # a constant has no correlation
-        return of_x @ ranks / np.sqrt((of_x @ of_x) * np.sum(ranks**2, axis=0))
+    return ranks.correlations(rankdata(x), rankdata(values, axis=0))
 
 
 def often_enough(types, n=None):

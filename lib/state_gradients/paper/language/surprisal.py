@@ -15,14 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm as normal
 
-from state_gradients.analysis import ranks
+from state_gradients.analysis import ranks, uncertainty
 from state_gradients.paper.language.replacements import octaves
 from state_gradients.text.vocabulary import EOS
 
 CONTROLS = "nothing", "frequency", "surprisal before", "word read last"
 NULLS = "shuffled", "moved"
 N_BLOCKS = 64
-BLOCK_LENGTH = 5  # a block's least length, in units of the longest delay
 N_RESAMPLES = 100  # for standard errors: they know them to 7 %
 N_NULL = 400  # draws of the null: their 2.5 % quantile is known to a third of itself
 LEVEL = 0.95
@@ -105,7 +104,7 @@ def intervals(observed, *, longest_delay, seed):
     and regressions are those of each drawn text.
     """
     n = len(observed.surprisal)
-    n_blocks = max(2, min(N_BLOCKS, n // (BLOCK_LENGTH * (longest_delay + 1))))
+    n_blocks = max(2, min(N_BLOCKS, uncertainty.blocks_that_fit(n, longest_delay)))
     drawn = [
         correlations(observed.take(positions))
         for positions in ranks.resampled_blocks(n, n_blocks, N_RESAMPLES, seed=seed)
@@ -127,7 +126,7 @@ def null_bands(observed, *, longest_delay, seed):
     lower, upper : ndarray of shape (null, control, column)
     """
     n = len(observed.surprisal)
-    far = min(BLOCK_LENGTH * (longest_delay + 1), n // 3)
+    far = min(uncertainty.BLOCK_LENGTH * (longest_delay + 1), n // 3)
     rng = np.random.default_rng(seed)
     time = np.arange(n)
     sides = [tuple(map(ranks.unit_columns, pair)) for pair in _sides(observed)]
