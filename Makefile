@@ -54,7 +54,7 @@ extras: $(EXTRAS) ## JAX and Dask into .venv
 # that take longer to optimise than to run. A Dask cluster is the same on any backend.
 ON_JAX := KERAS_BACKEND=jax $(BIN)/python -m pytest
 IN_DOUBLE := JAX_ENABLE_X64=1 JAX_DISABLE_MOST_OPTIMIZATIONS=1
-FLOAT32 := $(addprefix tests/,models paper/test_recipes.py)
+FLOAT32 := $(addprefix tests/,foundation/test_backends.py models paper/test_recipes.py)
 FLOAT64 := $(addprefix tests/engine/,test_means.py test_network.py)
 
 test-backends: $(EXTRAS) ## the core tests on JAX, and the engine on Dask
