@@ -1,4 +1,7 @@
-"""What is compiled computes in float32 as such, on whatever backend there is."""
+"""Products of float32 are float32's own, also where a backend would round the factors.
+
+Here is no accelerator: what can be seen is what is asked of the backend.
+"""
 
 import keras
 import numpy as np
@@ -6,26 +9,32 @@ import pytest
 
 from state_gradients.foundation import backends
 
+MATRIX = np.eye(3, dtype=np.float32)
+
 
 def product(a, b):
     return keras.ops.matmul(a, b)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="of JAX's products")
-def test_a_product_asks_jax_for_all_of_float32():
+@pytest.mark.parametrize("how", [backends.compiled, backends._in_full])
+def test_a_product_asks_jax_for_all_of_float32(how):
     import jax
 
-    a = np.eye(3, dtype=np.float32)
-    asked = str(jax.make_jaxpr(backends.compiled(product))(a, a))
+    asked = str(jax.make_jaxpr(how(product))(MATRIX, MATRIX))
     assert asked.count("HIGHEST") == 2  # of both factors
-    assert "HIGHEST" not in str(jax.make_jaxpr(product)(a, a))
+    assert "HIGHEST" not in str(jax.make_jaxpr(product)(MATRIX, MATRIX))
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's")
 def test_a_product_asks_tensorflow_for_all_of_float32():
     import tensorflow as tf
 
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled
     tf.config.experimental.enable_tensor_float_32_execution(True)
-    a = np.eye(3, dtype=np.float32)
-    backends.compiled(product)(a, a)
-    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+    with backends.full_float32():
+        assert not enabled()
+    assert enabled()  # a caller's own setting is as it was
+    seen = []
+    backends._in_full(lambda: seen.append(enabled()))()
+    assert seen == [False]

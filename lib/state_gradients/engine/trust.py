@@ -16,6 +16,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from state_gradients.foundation import backends
+
 N_TOKENS = 8  # of the run through Keras, where the model's length is free
 N_LOOKED_UP = 2**24  # numbers of the table, at most, that are looked up
 PRECISIONS = ("float32", "float64")
@@ -266,7 +268,8 @@ def require_same_first_steps(embedding, layers, network):
     outputs = iter([states[cell.output] for states, cell in pairs])
     x = embedding(ids[None])
     for layer in layers:
-        x = keras.tree.flatten(layer(x, training=False))[0]
+        with backends.full_float32():
+            x = keras.tree.flatten(layer(x, training=False))[0]
         if type(layer) in TRANSPARENT:
             continue
         theirs = ops.convert_to_numpy(x)[0]

@@ -1,30 +1,58 @@
 """The few places where TensorFlow and JAX differ; all else is ``keras.ops``."""
 
+import contextlib
+import functools
+
 import keras
 import numpy as np
 
 
-def compiled(function):
-    """Compile a pure function of tensors, its results reproducible bit for bit.
+@contextlib.contextmanager
+def full_float32():
+    """Multiply float32 in full, also on an accelerator.
 
-    An accelerator multiplies float32 in full: many would otherwise round the factors
-    to ten bits (TensorFloat-32), and a chain of fifty Jacobians with them.
+    Many would otherwise round the factors to ten bits (TensorFloat-32), and so a chain
+    of fifty Jacobians.
     """
     if keras.backend.backend() == "jax":
         import jax
 
-        def in_full(*arguments):
-            with jax.default_matmul_precision("highest"):
-                return function(*arguments)
+        with jax.default_matmul_precision("highest"):
+            yield
+        return
+    import tensorflow as tf
+
+    execution = tf.config.experimental
+    before = execution.tensor_float_32_execution_enabled()
+    execution.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        execution.enable_tensor_float_32_execution(before)
+
+
+def compiled(function):
+    """Compile a pure function of tensors, its results reproducible bit for bit."""
+    if keras.backend.backend() == "jax":
+        import jax
 
         on_gpu = jax.default_backend() == "gpu"
         options = {"xla_gpu_deterministic_ops": True} if on_gpu else None
-        return jax.jit(in_full, compiler_options=options)
+        return jax.jit(_in_full(function), compiler_options=options)
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    return tf.function(function, autograph=False, reduce_retracing=True)
+    traced = tf.function(function, autograph=False, reduce_retracing=True)
+    return _in_full(traced)  # TensorFlow chooses when it multiplies, not when it traces
+
+
+def _in_full(function):
+    @functools.wraps(function)
+    def in_full(*arguments):
+        with full_float32():
+            return function(*arguments)
+
+    return in_full
 
 
 def value_and_gradients(function, arguments):
