@@ -438,6 +438,27 @@ def test_float32_over_many_jobs_agrees_with_one_float64_job(cell, engine, monkey
     np.testing.assert_array_equal(found.n_samples, reference.n_samples)
 
 
+@pytest.mark.parametrize("engine", jobs.ENGINES)
+def test_a_saturated_network_with_large_weights_does_not_overflow(engine):
+    """Its Jacobians are small where the text has led it, and large at the zero state.
+
+    At the zero state, fifty of them would multiply to 300^50, beyond any float32.
+    """
+    model = keras.Sequential(
+        [keras.layers.Embedding(V, E), keras.layers.SimpleRNN(H, return_sequences=True)]
+    )
+    model.build((1, None))
+    rng = np.random.default_rng(8)
+    kernel, recurrent, bias = model.layers[1].get_weights()
+    signs = np.sign(rng.normal(size=H))  # the state settles where they point
+    recurrent = 300 * np.outer(signs, signs) / H
+    model.layers[1].set_weights([kernel, recurrent, bias])
+    model.layers[0].set_weights([rng.normal(size=(V, E))])
+    ids = rng.integers(V, size=sums.FLUSH + 5)
+    found = mean_state_gradients(model, ids, max_delay=50, engine=engine)
+    assert float(abs(found.state_gradient).max()) < 1e3
+
+
 def test_reruns_are_the_same_to_the_bit():
     model = build("lstm")
     ids = np.random.default_rng(5).integers(V, size=600)
