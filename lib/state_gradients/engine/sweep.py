@@ -61,7 +61,7 @@ def _padded(values, dtype):
 
 @lru_cache(maxsize=1)  # a text's jobs share one; the next text may have other cells
 def _compiled(cells, state_indices, second_moment):
-    """Return ``sweep(trace, chosen, stop, tangents) -> sums, tangents`` over a chunk."""
+    """Return ``sweep(trace, chosen, stop, tangents) -> sums, tangents``, of a chunk."""
 
     def sweep(trace, chosen, stop, tangents):
         differentials = [
