@@ -2,10 +2,11 @@
 
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from state_gradients.paper import ledger
-from state_gradients.paper.book.effects import measured
+from state_gradients.paper.book.effects import measured, perplexity_effect
 from state_gradients.paper.book.pages import DASH, as_runs
 from state_gradients.project import artifacts
 
@@ -64,6 +65,62 @@ def table_2(rows):
         table["training", title] = _shown(values, "{:,.0f}")
     table["training", "experiment"] = wide["name", "test"]
     return pd.DataFrame(table).rename_axis(None)
+
+
+def controls(told, baseline):
+    """Return a row for each experiment: perplexities, and what it changes.
+
+    Parameters
+    ----------
+    told : dict of str to str
+        What each experiment does otherwise, by name.
+    baseline : str
+    """
+    columns = {"change": told}
+    for split, variable in (
+        ("validation", "valid_perplexity_final"),
+        ("test", "test_perplexity"),
+    ):
+        found = pd.Series({name: measured(name, variable) for name in told})
+        columns[split] = _shown(found)
+    effect = pd.Series({name: perplexity_effect(name, baseline) for name in told})
+    columns["test, against the baseline"] = _shown(effect, "{:+.1f}")
+    columns["made by"] = {name: f"state-gradients reproduce {name}" for name in told}
+    return pd.DataFrame(columns).loc[[*told]]
+
+
+def told_change(name, beside):
+    """Say by how much an experiment's test perplexity lies above another's."""
+    effect = perplexity_effect(name, beside)
+    return "an amount not measured yet" if np.isnan(effect) else f"{effect:+.1f}"
+
+
+def note_3():
+    """Return footnote 3's test perplexities, published and ours, and their differences.
+
+    A row is a training; the last columns say by how much given embeddings lie above
+    trained ones.
+    """
+    rows = ledger.table().query("where == 'note 3' and kind == 'perplexity'")
+    known = rows["id"].str.extract("note3-(2018|50|200)-(pretrained|trained)")
+    rows = rows.assign(training=known[0], embeddings=known[1]).dropna(
+        subset=["training"]
+    )
+    titles = {
+        "2018": "50 steps, two <eos> a line",
+        "50": "50 steps",
+        "200": "200 steps",
+    }
+    table = {}
+    for title, column in (("published", "published"), ("ours", "ours")):
+        values = rows.assign(value=pd.to_numeric(rows[column]))
+        values = values.pivot(index="training", columns="embeddings", values="value")
+        values = values.reindex([*titles])
+        table[title, "given"] = _shown(values["pretrained"])
+        table[title, "trained"] = _shown(values["trained"])
+        difference = values["pretrained"] - values["trained"]
+        table[title, "given over trained"] = _shown(difference, "{:+.1f}")
+    return pd.DataFrame(table).rename(titles).rename_axis(None)
 
 
 def lost_words_told(name):
