@@ -1,15 +1,24 @@
 """The ledger: every published number beside ours, with a verdict.
 
 ``data/published.yaml`` lists them and where ours stand; its head explains the fields.
-Two kinds of row are not judged as they are listed, because their tolerance would let
+Some numbers are not judged by a share of themselves or by points, which would let
 anything pass:
 
 - A perplexity near 1 belongs to a text of which most tokens are certain. It is compared
   in nats a line of the synthetic corpus (121 tokens on average),
   ``121 ln(ours / published)``, which is also the difference of the two excesses over
   the optimum.
-- A rate whose numerator has a row of its own is that count once more, and takes its
-  difference and verdict.
+- A count, k of n, is compared with ours, summed over the runs, by an exact test at 5 %
+  (:mod:`~state_gradients.paper.counts`). It knows the chance of counting, not that of
+  training.
+- A number that a formula gives must be the printed one, rounded or cut: its difference
+  is counted in units of the last printed digit.
+- An accuracy that is, to its last digit, what guessing the commonest class reaches
+  (``guess``) shows nothing, so that ours, above it or not, is not comparable with it.
+
+A row that is outside without a reason of its own has one in its runs where they lie on
+either side of the published value, or some of them meet a bound: the spread between
+seeds, with its numbers.
 
 Two kinds of row judge a sentence of the paper instead of a number:
 
@@ -28,6 +37,7 @@ verdict is taken over two of them.
 import functools
 import itertools
 import operator
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +47,7 @@ import yaml
 from scipy.stats import rankdata
 
 from state_gradients.foundation import settings
-from state_gradients.paper import curves, reasons
+from state_gradients.paper import counts, curves, reasons
 from state_gradients.project import artifacts
 from state_gradients.text import corpora, synthetic
 
@@ -48,12 +58,15 @@ COMPARISONS = {
     ">": operator.gt,
 }
 NEAR_1 = 2.0  # a perplexity below it is near 1
+ALIKE = "alike"  # in `select`: recorded as the states of the row are
+EXTREMES = {"least": np.min, "largest": np.max}  # what `take` and `runs` ask for
 TOLERANCES = {  # kind: (largest difference, its unit)
     "perplexity": (3.0, "%"),
     # 3 % at each choice of a line, 7.5 new tokens and its end: 8.5 ln 1.03 = 0.25
     "perplexity near 1": (0.25, "nats a line"),
     "percent": (3.0, "points"),
-    "rate": (10.0, "% of its count"),
+    "count": (1.96, "standard errors"),  # p = 5 %
+    "printed": (1.0, "of the last digit"),  # rounded or cut
     "other": (10.0, "%"),
     "range": (0.0, "inside"),
     "interval": (0.0, "in the interval"),
@@ -105,18 +118,24 @@ def _of_setting(row, setting, recording):
     """Return a row as it is judged in one setting and one way of recording."""
 
     def chosen(spec):
-        names = spec.get("experiment")
-        return (
-            spec | {"experiment": names[setting]} if isinstance(names, dict) else spec
-        )
+        names, select = spec.get("experiment"), spec.get("select", {})
+        if isinstance(names, dict):
+            spec = spec | {"experiment": names[setting]}
+        if select.get("recording") == ALIKE:
+            spec = spec | {"select": select | {"recording": recording}}
+        return spec
 
     row = chosen(row) | {"setting": setting, "recording": recording}
     if isinstance(row.get("why"), dict):
-        reasons, pair = row["why"], f"{setting}, {recording}"
-        row["why"] = reasons.get(pair, reasons.get(setting, ""))
+        whys, pair = row["why"], f"{setting}, {recording}"
+        row["why"] = whys.get(pair, whys.get(setting, ""))
+    if "measured" in row:
+        row["measured"] = reasons.changed(row["measured"], chosen)
+    if "guess" in row:
+        row["guess"] = chosen(row["guess"])
     if row["kind"] == "order" and row.get("ours"):
         row["ours"] = {name: chosen(member) for name, member in row["ours"].items()}
-    if recording:
+    elif recording:
         select = row["ours"].get("select", {}) | {"recording": recording}
         row["ours"] = row["ours"] | {"select": select}
     return row
@@ -125,7 +144,11 @@ def _of_setting(row, setting, recording):
 def _quantity(spec, name, load):
     """Return one number of one experiment, as `spec` (a row's ``ours``) describes."""
     if "closed_form" in spec:
-        return (synthetic.published_optimum() | synthetic.ladder())[spec["closed_form"]]
+        closed = synthetic.published_optimum() | synthetic.ladder() | synthetic.SIZES
+        return closed[spec["closed_form"]]
+    if operations := reasons.OPERATIONS.keys() & spec:
+        form = {operation: spec[operation] for operation in operations}
+        return reasons.value(form, {}, lambda part: _quantity(part, name, load))
     if "corpus" in spec:
         return corpora.REGISTRY[spec["corpus"]].tokens[spec["split"]]
     if "curve" in spec:
@@ -169,7 +192,7 @@ def _chosen(values, spec, data):
     `sum` names an axis that is summed first.
     `where` names variables with their least and largest values; `share` and `first` are
     comparisons such as "< 1": the share of the known values for which it holds, and the
-    first label for which it does, NaN if for none. Of the labels `words`, `among` is
+    first label for which it does, NaN if for none; `last` is the last. Of the labels `words`, `among` is
     how many are among so many of the lowest (or, negative, of the highest) values, and
     `above` the share of all values that they exceed, on the average.
     """
@@ -182,9 +205,12 @@ def _chosen(values, spec, data):
         return _of_words(values, spec)
     if "share" in spec:
         return _holds(values[np.isfinite(values).values], spec["share"])
-    if "first" in spec:
-        labels = values[values.dims[0]].values[_holds(values, spec["first"])]
-        return labels[0] if len(labels) else np.nan
+    for end, place in (("first", 0), ("last", -1)):
+        if end in spec:
+            labels = values[values.dims[0]].values[_holds(values, spec[end])]
+            return labels[place] if len(labels) else np.nan
+    if "take" in spec:
+        return EXTREMES[spec["take"]](values.values)
     return values.values
 
 
@@ -226,8 +252,45 @@ def _over_runs(spec, experiment, load):
             raise _NotRunError(f"it compares all runs, of which there are {remark}")
         return curves.largest_ratio(found), np.nan, ""
     found, remark = _by_run(_quantity, spec, experiment, load)
-    spread = float(np.std(found, ddof=1)) if len(found) > 1 else np.nan
-    return float(np.mean(found)), spread, remark
+    if "runs" in spec:
+        return float(EXTREMES[spec["runs"]](found)), np.nan, remark
+    return float(np.mean(found)), _deviation(found), remark
+
+
+def _deviation(found):
+    """Return the standard deviation between runs, NaN for one."""
+    return float(np.std(found, ddof=1)) if len(found) > 1 else np.nan
+
+
+def _counts(spec, name, load):
+    """Return of one experiment a count and of how many it is."""
+    all_of = spec | {"variable": spec["over"]}
+    return [
+        _quantity({k: v for k, v in each.items() if k != "over"}, name, load)
+        for each in (spec, all_of)
+    ]
+
+
+def _of_count(row, load):
+    """Return of a count what :func:`_compare` needs of a number.
+
+    Returns
+    -------
+    ours : float
+        Of as many as are published, in all runs together.
+    spread : float
+        Of the runs, likewise.
+    difference : float
+        Standard errors; the sign is that of ours - published.
+    remark : str
+    """
+    found, remark = _by_run(_counts, row["ours"], row["experiment"], load)
+    k, n = (int(total) for total in np.sum(found, axis=0))
+    if not n:
+        return np.nan, np.nan, np.nan, remark
+    spread = _deviation([row["of"] * a / b for a, b in found if b])
+    difference = counts.standard_errors(k, n, row["published"], row["of"])
+    return row["of"] * k / n, spread, difference, remark
 
 
 def _order(text, values):
@@ -277,24 +340,11 @@ def _is_met(value, bounds):
     return all(_holds(np.float64(value), bound) for bound in bounds.split(", "))
 
 
-def _kind(row, counts):
+def _kind(row):
     """Return the kind that a row is judged as."""
     if row["kind"] == "perplexity" and row["published"] < NEAR_1:
         return "perplexity near 1"
-    return "rate" if _numerator(row) in counts else row["kind"]
-
-
-def _numerator(row):
-    """Return what a rate counts, as a key; None where the row is no rate."""
-    spec = row.get("ours") or {}
-    if "over" not in spec:
-        return None
-    return _key(row | {"ours": {k: v for k, v in spec.items() if k != "over"}})
-
-
-def _key(row):
-    """Return what a row measures, and in which experiments, as a key."""
-    return repr((row.get("experiment"), sorted((row.get("ours") or {}).items())))
+    return row["kind"]
 
 
 def is_within(difference, kind):
@@ -319,9 +369,13 @@ def _compare(row, kind, load):
         difference = spread = np.nan
         remark = next((remark for _, _, remark in found.values() if remark), "")
         undefined = np.isnan([*values.values()]).any()
+    elif kind == "count":
+        ours, spread, difference, remark = _of_count(row, load)
+        within = is_within(difference, kind)
+        undefined = np.isnan(ours)
     else:
         ours, spread, remark = _over_runs(spec, row.get("experiment"), load)
-        if kind in ("percent", "rate", "interval"):
+        if kind in ("percent", "interval"):
             ours, spread = 100 * ours, 100 * spread
         if kind == "interval":
             published = _reach(row, load)
@@ -331,9 +385,14 @@ def _compare(row, kind, load):
             within = _is_met(ours, row["holds"])
         undefined = np.isnan(ours)
     why = _why(row, ours, load)
+    if not (within or why):
+        why = _spread_told(row, kind, load)
     verdict = "outside" if why else "outside, unexplained"
-    if undefined or "incomparable" in row:
-        verdict, why = "not comparable", row.get("incomparable", "ours is not defined")
+    if undefined:
+        verdict, why = "not comparable", "ours is not defined"
+    elif "incomparable" in row and _shows_nothing(row, load):
+        why = _why(row | {"why": row["incomparable"]}, ours, load)
+        verdict = "not comparable"
     elif within:
         verdict, why = "within", ""
     return {
@@ -378,12 +437,52 @@ def _why(row, ours, load):
         return ""  # a reason must be measured
 
 
+def _shows_nothing(row, load):
+    """Return whether a row cannot be compared: always, or where guessing gives it."""
+    if "guess" not in row:
+        return True
+    guess = 100 * _over_runs(row["guess"], row["experiment"], load)[0]
+    return is_within(_difference(guess, row["published"], "printed"), "printed")
+
+
+def _spread_told(row, kind, load):
+    """Return how the runs lie about a published value or bound, ``""`` if apart."""
+    if kind in ("order", "interval") or "over_runs" in row["ours"]:
+        return ""
+    if kind == "count":
+        pairs = _by_run(_counts, row["ours"], row["experiment"], load)[0]
+        runs = np.array([row["of"] * k / n for k, n in pairs if n])
+    else:
+        scale = 100 if kind == "percent" else 1
+        runs = scale * np.array(
+            _by_run(_quantity, row["ours"], row.get("experiment"), load)[0]
+        )
+    if len(runs) < 2:
+        return ""
+    reach = f"{runs.min():.4g} to {runs.max():.4g}"
+    if kind == "shape":
+        n_met = sum(_is_met(run, row["holds"]) for run in runs)
+        said = f"{n_met} of {len(runs)} runs meet the bound; they give {reach}"
+        return said if n_met else ""
+    low, high = np.broadcast_to(row["published"], 2)
+    if runs.min() <= high and low <= runs.max():
+        return f"the published value lies between our runs, which give {reach}"
+    return ""
+
+
+def _last_digit(published):
+    """Return the unit of the last digit of a number as it is printed."""
+    return float(Decimal(1).scaleb(Decimal(repr(published)).as_tuple().exponent))
+
+
 def _difference(ours, published, kind):
     """Return how far ours is from the published value, in the tolerance's unit."""
     if kind == "shape":
         return np.nan
     if kind == "percent":
         return ours - published
+    if kind == "printed":
+        return (ours - published) / _last_digit(published)
     if kind in ("range", "interval"):
         return ours - float(np.clip(ours, *published))
     if kind == "perplexity near 1":
@@ -465,28 +564,26 @@ def table(root=None, *, load=None):
     """
     load = load or loader(root)
     published = [row for listed in read_published(root) for row in by_setting(listed)]
-    counts = {_key(row): row for row in published if row["kind"] == "other"}
     rows = []
     for row in published:
-        kind = _kind(row, counts)
+        kind = _kind(row)
         limit, unit = TOLERANCES[kind]
         named = ("id", "setting", "recording", "claim", "where", "what")
         found = {key: row.get(key, "") for key in named}
         found |= {"kind": kind, "published": row["published"]}
         if kind == "range":
             found["published"] = "{:g} to {:g}".format(*row["published"])
+        if kind == "count":
+            found["published"] = f"{row['published']} of {row['of']}"
         found |= {"ours": None, "uncertainty": np.nan, "difference": np.nan}
         found |= {"tolerance": f"{limit:g} {unit}" if limit else unit}
         if "each" in row or kind == "shape":
             found["tolerance"] = _bound_in_words(row)
         try:
             found |= _compare(row, kind, load)
-            if kind == "rate":
-                count = _compare(counts[_numerator(row)], "other", load)
-                found |= {k: count[k] for k in ("difference", "verdict", "why")}
         except _NotRunError as error:
             needs = f"; it needs {row['needs']}" if "needs" in row else ""
-            if "incomparable" in row:
+            if "incomparable" in row and "guess" not in row:
                 needs += f"; it will not be comparable: {row['incomparable']}"
             found |= {"verdict": "not run", "why": f"{error}{needs}"}
         rows.append(found)

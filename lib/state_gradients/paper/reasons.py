@@ -21,17 +21,34 @@ OPERATIONS = {
 }
 
 
-def _value(form, known, number):
-    """Return the number that one entry of `measured` describes."""
+def value(form, known, number):
+    """Return the number that a form describes.
+
+    Parameters
+    ----------
+    form : dict, str, int or float
+        Of those above. An operation that names an experiment is a specification: its
+        parts are taken run by run.
+    known : dict of str to float
+        What names stand for.
+    number : callable
+        ``number(spec)`` returns what an artifact holds.
+    """
     if isinstance(form, str):
         return known[form]
     if isinstance(form, int | float):
         return form
     for name, operation in OPERATIONS.items():
-        if name in form:
-            parts = [_value(part, known, number) for part in form[name]]
+        if name in _inner(form):
+            parts = [value(part, known, number) for part in form[name]]
             return functools.reduce(operation, parts)
     return number(form)
+
+
+def _inner(form):
+    """Return the operation on other forms that a form is, with these, or ``{}``."""
+    operations = OPERATIONS.keys() & form
+    return {} if "experiment" in form else {name: form[name] for name in operations}
 
 
 def told(why, measured, number, *, ours=None, published=None):
@@ -52,10 +69,10 @@ def told(why, measured, number, *, ours=None, published=None):
     str
     """
     if isinstance(measured, list):
-        return why.format(*(_value(form, {}, number) for form in measured))
+        return why.format(*(value(form, {}, number) for form in measured))
     known = {"ours": ours, "published": published}
     for name, form in measured.items():
-        known[name] = _value(form, known, number)
+        known[name] = value(form, known, number)
     return why.format(**known)
 
 
@@ -65,6 +82,20 @@ def forms(measured):
     found = []
     for form in entries:
         if isinstance(form, dict):
-            inner = [form[name] for name in OPERATIONS if name in form]
+            inner = [*_inner(form).values()]
             found += forms(inner[0]) if inner else [form]
     return found
+
+
+def changed(measured, change):
+    """Return `measured` with ``change(spec)`` for each specification, however deep."""
+    if isinstance(measured, list):
+        return [_changed(form, change) for form in measured]
+    return {name: _changed(form, change) for name, form in measured.items()}
+
+
+def _changed(form, change):
+    if not isinstance(form, dict):
+        return form
+    parts = _inner(form)
+    return {name: changed(parts[name], change) for name in parts} or change(form)
