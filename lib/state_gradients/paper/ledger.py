@@ -198,9 +198,12 @@ def _chosen(values, spec, data):
     """
     if "sum" in spec:
         values = values.sum(spec["sum"])
-    for name, (low, high) in spec.get("where", {}).items():
-        among = (data[name] >= low) & (data[name] <= high)
-        values = values[among.values]  # along the one axis of both
+    limits = spec.get("where", {}).items()
+    inside = [
+        (data[name] >= low) & (data[name] <= high) for name, (low, high) in limits
+    ]
+    if inside:  # along the one axis of all
+        values = values[np.logical_and.reduce([each.values for each in inside])]
     if "words" in spec:
         return _of_words(values, spec)
     if "share" in spec:
@@ -294,10 +297,16 @@ def _of_count(row, load):
 
 
 def _order(text, values):
-    """Return whether ``"a > b, c > d"`` holds for a dict of values, and their order."""
+    """Return whether ``"a > b, c > d"`` holds for a dict of values, and their order.
+
+    Of ``"a or b > c"`` the larger of a and b must be above c.
+    """
     falls = ">" in text
     sign = " > " if falls else " < "
-    groups = [[values[m] for m in part.split(", ")] for part in text.split(sign)]
+    groups = [
+        [max(values[m] for m in one.split(" or ")) for one in part.split(", ")]
+        for part in text.split(sign)
+    ]
     pairs = itertools.pairwise(groups if falls else groups[::-1])
     ours = sorted(values, key=values.get, reverse=falls)
     return all(min(above) > max(below) for above, below in pairs), sign.join(ours)
