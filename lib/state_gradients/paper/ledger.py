@@ -190,11 +190,12 @@ def _chosen(values, spec, data):
     """Return the values that `where` leaves, or what is asked of them.
 
     `sum` names an axis that is summed first.
-    `where` names variables with their least and largest values; `share` and `first` are
-    comparisons such as "< 1": the share of the known values for which it holds, and the
-    first label for which it does, NaN if for none; `last` is the last. Of the labels `words`, `among` is
-    how many are among so many of the lowest (or, negative, of the highest) values, and
-    `above` the share of all values that they exceed, on the average.
+    `where` names variables with their least and largest values; `share`, `first` and
+    `last` are comparisons such as "< 1": the share of the known values for which it
+    holds, and the first or last label for which it does, NaN if for none; `take` is
+    one of `EXTREMES`. Of the labels `words`, `among` is how many are among so many of
+    the lowest (or, negative, of the highest) values, and `above` the share of all
+    values that they exceed, on the average.
     """
     if "sum" in spec:
         values = values.sum(spec["sum"])
