@@ -67,7 +67,7 @@ QUESTIONS = {
     "trend": _trend,
     "half rise": _half_rise,
     "largest": lambda curve: curve.max(),
-    "peak": lambda curve: curve["delay"][int(curve.argmax())],
+    "peak": lambda curve: curve["delay"].values[np.argmax(curve.values)],
 }
 
 
