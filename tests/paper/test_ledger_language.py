@@ -4,6 +4,7 @@ import math
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 import yaml
@@ -11,6 +12,8 @@ from artifact_project import dataset, fill, make_project
 
 from state_gradients.foundation import settings
 from state_gradients.paper import curves, ledger, reasons
+from state_gradients.paper.book import ledger_tables
+from state_gradients.paper.claims import judging
 from state_gradients.project import artifacts
 
 SYNTHETIC = re.compile(r"4\.2.*|Table 1|Fig 3|App 8.*")
@@ -286,6 +289,52 @@ def test_the_specifications_of_a_reason_are_found_however_deep():
     assert found == [{"artifact": 1}, {"artifact": 3}, {"artifact": 4}]
 
 
+def test_a_page_shows_what_must_hold_where_there_is_no_difference(project):
+    _memory(project, LSTM, [9.0, 1.0, 1.0])
+    _memory(project, RANDOM, [3.0, 2.0, 2.0])
+    spec = {k: v for k, v in _spec(LSTM).items() if k != "experiment"}
+    shape = {"published": "high", "kind": "shape", "experiment": LSTM}
+    shape |= {"holds": "> 8", "because": "it is", "ours": spec | {"curve": "largest"}}
+    members, reason = {"a": LSTM, "b": RANDOM}, {"holds": "> 0.3", "because": "few"}
+    _ledger(
+        project,
+        shape,
+        _order("a > b", members, each="delay"),
+        _order("a > b", members, each="delay", **reason),
+        _order("a > b", members),
+    )
+    shown = ledger_tables.readable(ledger.table(project))["difference"]
+    assert shown.tolist() == [
+        "must be > 8",
+        "must hold at each delay",
+        "must hold at > 0.3 of the delays",
+        ledger_tables.pages.DASH,
+    ]
+    html = ledger_tables.bounds(project).to_html()
+    assert "it is" in html and "at &gt; 0.3 of the delays" in html
+
+
+@pytest.mark.parametrize(
+    ("verdict", "claimed"),
+    [("within", "supported"), ("outside, unexplained", "not supported")],
+)
+def test_a_claim_is_as_good_as_its_worst_order_or_shape(verdict, claimed):
+    rows = pd.DataFrame(
+        {
+            "kind": ["order", "shape"],
+            "verdict": [verdict, "within"],
+            "what": "memory",
+            "ours": ["a > b", 0.5],
+            "why": "",
+        }
+    )
+    assert judging.by_rows(rows)[1] == claimed
+    number = pd.DataFrame(
+        {"kind": ["other"], "verdict": ["within"], "what": "", "ours": [1.0], "why": ""}
+    )  # beside a number the sentences do not judge
+    assert judging.by_rows(pd.concat([rows, number]))[1] == "supported"
+
+
 @pytest.fixture
 def language(root):
     """Return the listed rows of Sections 4.1, 4.3 and 5, and Appendix 9."""
@@ -324,7 +373,7 @@ def test_no_number_is_counted_twice(language):
 def test_reasons_type_no_number_that_an_artifact_holds(language):
     # what may stand in a sentence: bounds of the paper and of its figures, and "95 %"
     typed = {"0.2", "10,000", "95", "5", "10", "16", "29", "30", "49", "0", "50", "200"}
-    typed |= {"256", "512"}  # units
+    typed |= {"256", "512", "3"}  # units, and a bin of Fig. 8b
     for row in language:
         why = re.sub(r"\{.*?\}", "", row.get("why", ""))
         numbers = set(re.findall(r"\d[\d,.]*\d|\d", why))
