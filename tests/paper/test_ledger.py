@@ -9,7 +9,7 @@ import yaml
 from artifact_project import ABOUT, dataset, fill, make_project
 
 from state_gradients.foundation import settings
-from state_gradients.paper import ledger, reasons
+from state_gradients.paper import ledger, quantities, reasons
 from state_gradients.project import artifacts
 from state_gradients.text import synthetic
 
@@ -485,5 +485,5 @@ def test_word_types_are_chosen_counted_and_searched(spec, ours):
         {"type": ["rare", "odd", "some", "the"], "delay": [0, 10, 20, 30]},
     )
     spec = {"artifact": "types", "variable": "memory"} | spec
-    found = ledger._quantity(spec, "mine", lambda name, kind: types)
+    found = quantities.quantity(spec, "mine", lambda name, kind: types)
     assert found == pytest.approx(ours, nan_ok=True)

@@ -36,7 +36,6 @@ verdict is taken over two of them.
 
 import functools
 import itertools
-import operator
 from decimal import Decimal
 from pathlib import Path
 
@@ -44,22 +43,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 import yaml
-from scipy.stats import rankdata
 
 from state_gradients.foundation import settings
-from state_gradients.paper import counts, curves, reasons
+from state_gradients.paper import counts, curves, quantities, reasons
 from state_gradients.project import artifacts
-from state_gradients.text import corpora, synthetic
+from state_gradients.text import synthetic
 
-COMPARISONS = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">=": operator.ge,
-    ">": operator.gt,
-}
 NEAR_1 = 2.0  # a perplexity below it is near 1
 ALIKE = "alike"  # in `select`: recorded as the states of the row are
-EXTREMES = {"least": np.min, "largest": np.max}  # what `take` and `runs` ask for
 TOLERANCES = {  # kind: (largest difference, its unit)
     "perplexity": (3.0, "%"),
     # 3 % at each choice of a line, 7.5 new tokens and its end: 8.5 ln 1.03 = 0.25
@@ -73,10 +64,6 @@ TOLERANCES = {  # kind: (largest difference, its unit)
     "order": (0.0, "exact"),
     "shape": (0.0, "its bound"),
 }
-
-
-class _NotRunError(Exception):
-    """A quantity has no value yet; the message says why."""
 
 
 def read_published(root=None):
@@ -141,136 +128,11 @@ def _of_setting(row, setting, recording):
     return row
 
 
-def _quantity(spec, name, load):
-    """Return one number of one experiment, as `spec` (a row's ``ours``) describes."""
-    if "closed_form" in spec:
-        closed = synthetic.published_optimum() | synthetic.ladder() | synthetic.SIZES
-        return closed[spec["closed_form"]]
-    if operations := reasons.OPERATIONS.keys() & spec:
-        form = {operation: spec[operation] for operation in operations}
-        return reasons.value(form, {}, lambda part: _quantity(part, name, load))
-    if "corpus" in spec:
-        return corpora.REGISTRY[spec["corpus"]].tokens[spec["split"]]
-    if "curve" in spec:
-        return curves.ask(spec["curve"], _curve(spec, name, load))
-    data = load(name, spec["artifact"])
-    select = _selection(spec)
-    try:
-        values = _chosen(data[spec["variable"]].sel(select), spec, data)
-        below = data[spec["over"]] if "over" in spec else xr.DataArray(1)
-    except KeyError as error:
-        lacks = f"the {spec['artifact']} of {name} hold no {error.args[0]}"
-        raise _NotRunError(lacks) from error
-    below = below.sel({dim: select[dim] for dim in select if dim in below.dims})
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.mean(np.asarray(values / below.values, np.float64)))
-
-
-def _selection(spec):
-    """Return what `select` asks for; a list is the first and the last label."""
-    return {
-        dim: slice(*wanted) if isinstance(wanted, list) else wanted
-        for dim, wanted in spec.get("select", {}).items()
-    }
-
-
-def _curve(spec, name, load):
-    """Return a variable of one experiment by delay, other axes as geometric means."""
-    data = load(name, spec["artifact"])
-    try:
-        values = data[spec["variable"]].sel(_selection(spec))
-    except KeyError as error:
-        lacks = f"the {spec['artifact']} of {name} hold no {error.args[0]}"
-        raise _NotRunError(lacks) from error
-    others = set(values.dims) - {"delay"}
-    return curves.geometric_mean(values, others) if others else values
-
-
-def _chosen(values, spec, data):
-    """Return the values that `where` leaves, or what is asked of them.
-
-    `sum` names an axis that is summed first.
-    `where` names variables with their least and largest values; `share`, `first` and
-    `last` are comparisons such as "< 1": the share of the known values for which it
-    holds, and the first or last label for which it does, NaN if for none; `take` is
-    one of `EXTREMES`. Of the labels `words`, `among` is how many are among so many of
-    the lowest (or, negative, of the highest) values, and `above` the share of all
-    values that they exceed, on the average.
-    """
-    if "sum" in spec:
-        values = values.sum(spec["sum"])
-    limits = spec.get("where", {}).items()
-    inside = [
-        (data[name] >= low) & (data[name] <= high) for name, (low, high) in limits
-    ]
-    if inside:  # along the one axis of all
-        values = values[np.logical_and.reduce([each.values for each in inside])]
-    if "words" in spec:
-        return _of_words(values, spec)
-    if "share" in spec:
-        return _holds(values[np.isfinite(values).values], spec["share"])
-    for end, place in (("first", 0), ("last", -1)):
-        if end in spec:
-            labels = values[values.dims[0]].values[_holds(values, spec[end])]
-            return labels[place] if len(labels) else np.nan
-    if "take" in spec:
-        return EXTREMES[spec["take"]](values.values)
-    return values.values
-
-
-def _of_words(values, spec):
-    """Return where the labels `words` stand among all values."""
-    ranks = rankdata(values)  # from 1
-    named = ranks[values[values.dims[0]].isin(spec["words"]).values]
-    if "above" in spec:
-        return (named - 1) / (ranks.size - 1)
-    n = spec["among"]
-    return np.sum(named <= n if n > 0 else named > ranks.size + n)
-
-
-def _holds(values, comparison):
-    """Return where a comparison such as "<= 0.2" holds."""
-    sign, bound = comparison.split()
-    return COMPARISONS[sign](np.asarray(values), float(bound))
-
-
-def _by_run(read, spec, experiment, load):
-    """Return what `read` finds in the runs there are, and a remark on the others."""
-    names = experiment if isinstance(experiment, list) else [experiment]
-    found, missing = [], []
-    for name in names:
-        try:
-            found.append(read(spec, name, load))
-        except artifacts.MissingArtifactError:
-            missing.append(f"`state-gradients reproduce {name}`")
-    if not found:
-        raise _NotRunError(f"run {missing[0]}")
-    return found, f"{len(found)} of {len(names)} runs" if missing else ""
-
-
-def _over_runs(spec, experiment, load):
-    """Return mean, standard deviation and a remark over the runs there are."""
-    if "over_runs" in spec:  # of fewer runs it would be smaller
-        found, remark = _by_run(_curve, spec, experiment, load)
-        if remark:
-            raise _NotRunError(f"it compares all runs, of which there are {remark}")
-        return curves.largest_ratio(found), np.nan, ""
-    found, remark = _by_run(_quantity, spec, experiment, load)
-    if "runs" in spec:
-        return float(EXTREMES[spec["runs"]](found)), np.nan, remark
-    return float(np.mean(found)), _deviation(found), remark
-
-
-def _deviation(found):
-    """Return the standard deviation between runs, NaN for one."""
-    return float(np.std(found, ddof=1)) if len(found) > 1 else np.nan
-
-
 def _counts(spec, name, load):
     """Return of one experiment a count and of how many it is."""
     all_of = spec | {"variable": spec["over"]}
     return [
-        _quantity({k: v for k, v in each.items() if k != "over"}, name, load)
+        quantities.quantity({k: v for k, v in each.items() if k != "over"}, name, load)
         for each in (spec, all_of)
     ]
 
@@ -288,11 +150,11 @@ def _of_count(row, load):
         Standard errors; the sign is that of ours - published.
     remark : str
     """
-    found, remark = _by_run(_counts, row["ours"], row["experiment"], load)
+    found, remark = quantities.by_run(_counts, row["ours"], row["experiment"], load)
     k, n = (int(total) for total in np.sum(found, axis=0))
     if not n:
         return np.nan, np.nan, np.nan, remark
-    spread = _deviation([row["of"] * a / b for a, b in found if b])
+    spread = quantities.deviation([row["of"] * a / b for a, b in found if b])
     difference = counts.standard_errors(k, n, row["published"], row["of"])
     return row["of"] * k / n, spread, difference, remark
 
@@ -317,7 +179,9 @@ def _order_at_each_delay(row, load):
     """Return the share of the delays at which an order holds, in words, a remark."""
     members, remarks = {}, []
     for member, spec in row["ours"].items():
-        found, remark = _by_run(_curve, spec, spec["experiment"], load)
+        found, remark = quantities.by_run(
+            quantities.curve, spec, spec["experiment"], load
+        )
         members[str(member)] = curves.geometric_mean(
             xr.concat(found, "run", join="exact"), "run"
         )
@@ -345,11 +209,6 @@ def _order_at_each_delay(row, load):
     return holds.mean(), ours, next(filter(None, remarks), "")
 
 
-def _is_met(value, bounds):
-    """Return whether a number meets bounds such as "> 0.5" or ">= 5, <= 15"."""
-    return all(_holds(np.float64(value), bound) for bound in bounds.split(", "))
-
-
 def _kind(row):
     """Return the kind that a row is judged as."""
     if row["kind"] == "perplexity" and row["published"] < NEAR_1:
@@ -366,14 +225,17 @@ def _compare(row, kind, load):
     """Return ours, its difference, the verdict and the rest of one row."""
     spec, published = row.get("ours"), row["published"]
     if spec is None:
-        raise _NotRunError("no stage computes it yet")
+        raise quantities.NotRunError("no stage computes it yet")
     if kind == "order" and "each" in row:
         share, ours, remark = _order_at_each_delay(row, load)
-        within = _is_met(share, row.get("holds", ">= 1"))
+        within = quantities.is_met(share, row.get("holds", ">= 1"))
         difference = spread = np.nan
         undefined = np.isnan(share)
     elif kind == "order":
-        found = {str(k): _over_runs(v, v["experiment"], load) for k, v in spec.items()}
+        found = {
+            str(k): quantities.over_runs(v, v["experiment"], load)
+            for k, v in spec.items()
+        }
         values = {member: mean for member, (mean, _, _) in found.items()}
         within, ours = _order(published, values)
         difference = spread = np.nan
@@ -384,7 +246,7 @@ def _compare(row, kind, load):
         within = is_within(difference, kind)
         undefined = np.isnan(ours)
     else:
-        ours, spread, remark = _over_runs(spec, row.get("experiment"), load)
+        ours, spread, remark = quantities.over_runs(spec, row.get("experiment"), load)
         if kind in ("percent", "interval"):
             ours, spread = 100 * ours, 100 * spread
         if kind == "interval":
@@ -392,7 +254,7 @@ def _compare(row, kind, load):
         difference = _difference(ours, published, kind)
         within = is_within(difference, kind)
         if kind == "shape":
-            within = _is_met(ours, row["holds"])
+            within = quantities.is_met(ours, row["holds"])
         undefined = np.isnan(ours)
     why = _why(row, ours, load)
     if not (within or why):
@@ -422,7 +284,8 @@ def _reach(row, load):
     """
     spec, half = row["ours"], row["digit"] / 2
     ours, lower, upper = (
-        100 * _over_runs(spec | {"variable": name}, row["experiment"], load)[0]
+        100
+        * quantities.over_runs(spec | {"variable": name}, row["experiment"], load)[0]
         for name in (spec["variable"], *row["ends"])
     )
     return [
@@ -438,12 +301,12 @@ def _why(row, ours, load):
         return why
 
     def number(spec):
-        return _over_runs(spec, spec["experiment"], load)[0]
+        return quantities.over_runs(spec, spec["experiment"], load)[0]
 
     compared = {"ours": ours, "published": row["published"]}
     try:
         return reasons.told(why, measured, number, **compared)
-    except _NotRunError:
+    except quantities.NotRunError:
         return ""  # a reason must be measured
 
 
@@ -451,7 +314,7 @@ def _shows_nothing(row, load):
     """Return whether a row cannot be compared: always, or where guessing gives it."""
     if "guess" not in row:
         return True
-    guess = 100 * _over_runs(row["guess"], row["experiment"], load)[0]
+    guess = 100 * quantities.over_runs(row["guess"], row["experiment"], load)[0]
     return is_within(_difference(guess, row["published"], "printed"), "printed")
 
 
@@ -460,18 +323,20 @@ def _spread_told(row, kind, load):
     if kind in ("order", "interval") or "over_runs" in row["ours"]:
         return ""
     if kind == "count":
-        pairs = _by_run(_counts, row["ours"], row["experiment"], load)[0]
+        pairs = quantities.by_run(_counts, row["ours"], row["experiment"], load)[0]
         runs = np.array([row["of"] * k / n for k, n in pairs if n])
     else:
         scale = 100 if kind == "percent" else 1
         runs = scale * np.array(
-            _by_run(_quantity, row["ours"], row.get("experiment"), load)[0]
+            quantities.by_run(
+                quantities.quantity, row["ours"], row.get("experiment"), load
+            )[0]
         )
     if len(runs) < 2:
         return ""
     reach = f"{runs.min():.4g} to {runs.max():.4g}"
     if kind == "shape":
-        n_met = sum(_is_met(run, row["holds"]) for run in runs)
+        n_met = sum(quantities.is_met(run, row["holds"]) for run in runs)
         said = f"{n_met} of {len(runs)} runs meet the bound; they give {reach}"
         return said if n_met else ""
     low, high = np.broadcast_to(row["published"], 2)
@@ -591,7 +456,7 @@ def table(root=None, *, load=None):
             found["tolerance"] = _bound_in_words(row)
         try:
             found |= _compare(row, kind, load)
-        except _NotRunError as error:
+        except quantities.NotRunError as error:
             needs = f"; it needs {row['needs']}" if "needs" in row else ""
             if "incomparable" in row and "guess" not in row:
                 needs += f"; it will not be comparable: {row['incomparable']}"
