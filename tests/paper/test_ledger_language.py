@@ -115,6 +115,22 @@ def test_runs_are_averaged_on_the_logarithm(project):
     assert (below["verdict"], above["verdict"]) == ("within", "outside, unexplained")
 
 
+def test_runs_that_differ_by_orders_of_magnitude_may_be_averaged_likewise(project):
+    _memory(project, LSTM, [1.0, 1.0, 1e-12])
+    _memory(project, GRU, [1.0, 1.0, 1e-8])
+    spec = {k: v for k, v in _spec(LSTM).items() if k != "experiment"}
+    spec["select"] = spec["select"] | {"delay": 2}
+    row = {"published": [0, 1.1e-10], "kind": "range", "experiment": [LSTM, GRU]}
+    middle, mean = _ledger(
+        project,
+        row | {"ours": spec | {"average": "logarithm"}},
+        row | {"ours": spec},
+    )
+    assert middle["verdict"] == "within"
+    assert mean["verdict"].startswith("outside")
+    assert middle["ours"] == pytest.approx(1e-10)
+
+
 def test_one_of_several_may_be_the_larger(project):
     _memory(project, LSTM, [3.0, 1.0, 3.0])
     _memory(project, RANDOM, [1.0, 3.0, 1.0])
