@@ -445,7 +445,7 @@ def test_footnote_3_sets_given_embeddings_beside_trained_ones(monkeypatch):
     ids = [name for pair in language_models.NOTE_3.values() for name in pair]
     rows = pd.DataFrame({"id": ids, "published": np.arange(6.0)})
     rows = rows.assign(ours=rows["id"].map(known).astype(object), kind="perplexity")
-    monkeypatch.setattr(language_models.ledger, "table", lambda: rows)
+    monkeypatch.setattr(language_models.ledger, "table", lambda only: rows)
     table = language_models.note_3()
     assert list(table.index) == [*language_models.NOTE_3]
     assert list(table["published", "given over trained"]) == ["-1.0"] * 3

@@ -416,7 +416,7 @@ def loader(root=None):
     return load
 
 
-def table(root=None, *, load=None):
+def table(root=None, *, load=None, only=None):
     """Return a row for every published number beside ours, in each setting of ours.
 
     Parameters
@@ -425,6 +425,8 @@ def table(root=None, *, load=None):
         The project's root; found from the working folder by default.
     load : callable, optional
         Of :func:`loader`, where the caller has one.
+    only : callable, optional
+        Takes a row of ``data/published.yaml`` and says whether it is wanted.
 
     Returns
     -------
@@ -438,9 +440,9 @@ def table(root=None, *, load=None):
         run") and why. A damaged artifact is an ArtifactError.
     """
     load = load or loader(root)
-    published = [row for listed in read_published(root) for row in by_setting(listed)]
+    wanted = [row for row in read_published(root) if only is None or only(row)]
     rows = []
-    for row in published:
+    for row in (row for listed in wanted for row in by_setting(listed)):
         kind = _kind(row)
         limit, unit = TOLERANCES[kind]
         named = ("id", "setting", "recording", "claim", "where", "what")

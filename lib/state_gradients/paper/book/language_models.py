@@ -16,7 +16,8 @@ def published_perplexities():
 
     Where ours are several runs, the first of them gives the name.
     """
-    rows = ledger.table().query("where == 'Table 2' and kind == 'perplexity'")
+    rows = ledger.table(only=lambda row: row["where"] == "Table 2")
+    rows = rows[rows["kind"] == "perplexity"]
     names = {
         row["id"]: as_runs(row["experiment"])[0]
         for row in ledger.read_published()
@@ -108,7 +109,8 @@ def note_3():
     A row is a training; the last column of each says by how much given embeddings lie
     above trained ones.
     """
-    rows = ledger.table().set_index("id")
+    ids = {name for pair in NOTE_3.values() for name in pair}
+    rows = ledger.table(only=lambda row: row["id"] in ids).set_index("id")
     table = {}
     for title in ("published", "ours"):
         values = pd.to_numeric(rows[title], errors="coerce")
