@@ -188,12 +188,14 @@ def project(tmp_path, root):
 def test_what_has_not_run_names_its_command(project):
     table = claims.table(project).set_index("id")
     by_setting = table.loc["C035"].set_index("setting")
-    assert list(by_setting["verdict"]) == ["not run"] * 2
+    first = ("synthetic-seed1", "synthetic-dropout-seed1")
+    assert list(by_setting["verdict"]) == [f"waits for {name}" for name in first]
     assert dict(by_setting["value"]) == {
         "without dropout": "state-gradients reproduce synthetic-seed1",
         "dropout 0.5": "state-gradients reproduce synthetic-dropout-seed1",
     }
-    assert set(table.loc["C020", "verdict"]) == {"not run"}
+    waits = [f"waits for {name}" for name in first for _ in range(3)]
+    assert list(table.loc["C020", "verdict"]) == waits  # for each recording
     assert table.loc["C020", "value"].str.contains("state-gradients reproduce").all()
     closed = table.loc["C050"]
     assert (closed["verdict"], closed["kind"]) == ("supported", "N")
@@ -262,11 +264,35 @@ def test_a_claim_is_as_good_as_its_worst_number():
     )
     assert judging.by_rows(rows) == ("1; 2", "not supported")
     assert judging.by_rows(rows[:1]) == ("1", "supported")
-    rows["verdict"] = ["within", "not run"]
-    assert judging.by_rows(rows.assign(why="run it")) == ("1; run it", "not run")
     rows["verdict"] = ["within", "not comparable"]
     rows["ours"] = [1.0, np.nan]  # the words stand in the place of "nan"
-    assert judging.by_rows(rows.assign(why="never")) == ("1; never", "undecided")
+    assert judging.by_rows(rows.assign(why="never")) == ("1; never", "not supported")
+
+
+WAITING = "run `state-gradients reproduce a-run`"
+
+
+def two_rows(*verdicts, why):
+    ours = [None if verdict == "not run" else 1.0 for verdict in verdicts]
+    return pd.DataFrame(
+        {"kind": "other", "verdict": verdicts, "ours": ours, "why": ["", why]}
+    )
+
+
+def test_what_has_not_run_waits_and_hides_no_failure():
+    waits = two_rows("within", "not run", why=WAITING)
+    assert judging.by_rows(waits) == (f"1; {WAITING}", "waits for a-run")
+    fails = two_rows("outside, unexplained", "not run", why=WAITING)
+    assert judging.by_rows(fails) == (f"1; {WAITING}", "not supported")
+
+
+def test_a_stand_in_cannot_test_a_claim_whether_it_ran_or_not():
+    ran = two_rows("within", "not comparable", why="vectors of another text")
+    assert judging.by_rows(ran)[1] == "cannot be tested here"
+    why = f"{WAITING}; it will not be comparable: vectors of another text"
+    assert judging.by_rows(two_rows("within", "not run", why=why))[1] == (
+        "cannot be tested here"
+    )
 
 
 def test_numbers_outweigh_orders_and_orders_count_where_there_are_none():
@@ -402,7 +428,7 @@ def test_the_196_claims_stand_once_in_five_kinds(judged):
     assert not table.duplicated(["id", "setting", "recording"]).any()
     assert set(table["kind"]) == set(claims.KINDS) == set("NOSHI")
     assert table.drop_duplicates("id")["claim"].is_unique
-    assert set(table["verdict"]) <= set(judging.VERDICTS)
+    assert {judging.outcome(x) for x in table["verdict"]} <= set(judging.OUTCOMES)
     for column in ("claim", "quantity", "where"):
         assert table[column].str.len().min() > 0
     unjudged = table["verdict"] == "not judged yet"
@@ -472,6 +498,27 @@ def test_a_claim_that_stands_twice_is_refused(registered):
         registry.by_ledger("C001", "N", **ENTRY)
 
 
+def test_what_waits_and_what_cannot_be_tested_say_why(registered):
+    registry.waits_for(
+        "C003", "O", **ENTRY, experiment="grammar-sov", reason="It has both orders."
+    )
+    registry.cannot_be_tested("C168", "N", **ENTRY, reason="The text has no tags.")
+    judged = [
+        list(judging._judgements(registered[name], None, None)) for name in registered
+    ]
+    assert judged == [
+        [("", "", "It has both orders.", "not set yet", "waits for grammar-sov")],
+        [("", "", "The text has no tags.", "", "cannot be tested here")],
+    ]
+    with pytest.raises(ValueError, match=r"C004 must be the name of one experiment"):
+        registry.waits_for(
+            "C004", "O", **ENTRY, experiment="a run of ours", reason="It will show."
+        )
+    with pytest.raises(ValueError, match=r"C005 must say in `reason` why"):
+        registry.cannot_be_tested("C005", "O", **ENTRY, reason=" ")
+    assert [*registered] == ["C003", "C168"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -528,7 +575,8 @@ def test_a_missing_twin_is_what_has_to_be_run():
 
     command = "state-gradients reproduce ptb-lstm-256-untrained"
     entry = claims.REGISTERED["C089"]
-    assert judging.by_test(entry, entry.experiments, load) == (command, "not run")
+    waits = "waits for ptb-lstm-256-untrained"
+    assert judging.by_test(entry, entry.experiments, load) == (command, waits)
 
 
 # What pages and the terminal show
@@ -559,7 +607,8 @@ def test_the_pages_table_has_a_verdict_a_claim(project):
     ]
     for setting, first in (("without dropout", SEEDS[0]), ("dropout 0.5", SEEDS[3])):
         column = list(table[setting])
-        assert column[0] == f"□ not run: state-gradients reproduce {first}"
+        command = f"state-gradients reproduce {first}"
+        assert column[0] == f"□ waits for {first}: {command}"
         assert [said[:11] for said in column[1:4]] == ["● supported"] * 3
         assert column[4:] == [column[0], "□ not judged yet"]
     judged.loc[judged["id"] == "C049", "value"] = "at <eos>"  # a token is no tag

@@ -2,14 +2,20 @@
 
 import pandas as pd
 
-from state_gradients.paper.claims.judging import NOT_JUDGED
+from state_gradients.paper.claims.judging import (
+    NOT_JUDGED,
+    UNTESTABLE,
+    WAITS,
+    outcome,
+)
 from state_gradients.paper.claims.registry import REGISTERED
 
 MARKS = {  # verdict: symbol
     "supported": "●",
     "not supported": "▲",
     "undecided": "○",
-    "not run": "□",
+    WAITS: "□",
+    UNTESTABLE: "◇",
     NOT_JUDGED: "□",
 }
 
@@ -108,7 +114,7 @@ def _of_one_setting(rows):
             "in our words": rows["claim"],
             "measured": rows["value"],
             "holds if": rows["holds_if"],
-            "verdict": [f"{MARKS[verdict]} {verdict}" for verdict in rows["verdict"]],
+            "verdict": [f"{MARKS[outcome(x)]} {x}" for x in rows["verdict"]],
         }
     )
 
@@ -138,4 +144,4 @@ def _line(row):
     """Return a verdict in words: of which recording, symbol, verdict and value."""
     recorded = f"{row['recording']} " if row["recording"] else ""
     value = f": {row['value']}" if row["value"] else ""
-    return f"{MARKS[row['verdict']]} {recorded}{row['verdict']}{value}"
+    return f"{MARKS[outcome(row['verdict'])]} {recorded}{row['verdict']}{value}"
