@@ -497,9 +497,11 @@ def test_what_waits_and_what_cannot_be_tested_say_why(registered):
     judged = [
         list(judging._judgements(registered[name], None, None)) for name in registered
     ]
+    waits = {"value": "It has both orders.", "holds_if": "not set yet"}
+    cannot = {"value": "The text has no tags.", "holds_if": ""}
     assert judged == [
-        [("", "", "It has both orders.", "not set yet", "waits for grammar-sov")],
-        [("", "", "The text has no tags.", "", "cannot be tested here")],
+        [waits | {"verdict": "waits for grammar-sov"}],
+        [cannot | {"verdict": "cannot be tested here"}],
     ]
     with pytest.raises(ValueError, match=r"C004 must be the name of one experiment"):
         registry.waits_for(

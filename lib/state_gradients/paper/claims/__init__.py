@@ -18,6 +18,7 @@ from state_gradients.paper.claims import (
     words,
 )
 from state_gradients.paper.claims.judging import as_text, table
+from state_gradients.paper.claims.overall import as_json, by_section, of_each
 from state_gradients.paper.claims.pages import between, counts, of_paper, verdicts
 from state_gradients.paper.claims.registry import KINDS, REGISTERED
 
@@ -37,9 +38,12 @@ __all__ = [
     "KINDS",
     "REGISTERED",
     "SECTIONS",
+    "as_json",
     "as_text",
     "between",
+    "by_section",
     "counts",
+    "of_each",
     "of_paper",
     "table",
     "verdicts",
