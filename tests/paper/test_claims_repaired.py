@@ -285,6 +285,7 @@ def verdicts_with(monkeypatch, names, shift):
     return found, drawn
 
 
+@pytest.mark.slow
 def test_no_verdict_depends_on_the_seed_of_a_bootstrap(monkeypatch):
     names = [
         name
@@ -301,6 +302,7 @@ def test_no_verdict_depends_on_the_seed_of_a_bootstrap(monkeypatch):
         }
 
 
+@pytest.mark.slow
 def test_the_repaired_claims_draw_nothing(monkeypatch):
     _, drawn = verdicts_with(monkeypatch, REPAIRED, 0)
     assert not drawn

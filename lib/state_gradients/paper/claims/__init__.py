@@ -1,8 +1,8 @@
 """Claims: what the paper says that can be tested, each once, with computed verdicts.
 
 Read `registry` (what a claim is), a section (`synthetic`, `average_memory`: a function
-for each claim; the others await theirs), `judging` (verdicts) and `pages` (what a
-notebook shows). ``table()`` judges all 196.
+for each claim; the others await theirs), `judging` (verdicts), `overall` (one verdict a
+claim) and `pages` (what a notebook shows). ``table()`` judges all 196.
 """
 
 from state_gradients.paper.claims import (

@@ -144,6 +144,6 @@ def told(verdicts):
     parts = []
     for each in filter(counts.get, OVERALL):
         n = counts[each]
-        among = "" if parts else f" of the {len(verdicts)} claims"
+        among = "" if parts or len(verdicts) == 1 else f" of the {len(verdicts)} claims"
         parts.append(f"{n}{among} {_IN_WORDS[each][int(n > 1)]}")
     return listed(parts)

@@ -86,8 +86,8 @@ def counts(names, experiments, judged):
     ]
     holds = pd.DataFrame(each).eq("supported")
     only = holds.loc[holds.sum(axis=1) == 1].sum()
-    everywhere = f"{holds.all(axis=1).sum()} hold in every setting"
-    alone = [f"{n} only in “{k}”" for k, n in only.items()]
+    everywhere = f"every setting supports {holds.all(axis=1).sum()} of them"
+    alone = [f"“{k}” alone {n}" for k, n in only.items()]
     return f"{'; '.join(parts)}; {listed([everywhere, *alone])}"
 
 
