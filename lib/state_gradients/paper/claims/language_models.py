@@ -301,7 +301,8 @@ def doubled_eos_lowers_perplexity(artifact):
     experiments=("ptb-lstm-256-glove",),
     beside=("ptb-lstm-256", *(n for p in AT_50_STEPS.values() for n in p)),
     holds_if="above 0 at 50 steps with either EOS, below at 200; not if the EOS "
-    "changes it by more than the window does, or the window the other way; else undecided",
+    "changes it by more than the window does, or the window the other way; else "
+    "undecided",
 )
 def window_turns_the_order(artifact):
     """Compare what the window does to the difference with what the EOS does."""

@@ -255,7 +255,7 @@ def works_for_three_kinds_of_cell(artifact):
         chosen = {"state_kind": state, "group": "all", "normalization": "whitened"}
         of_cell = artifact("spectra", of=experiment).sel(chosen)
         interval = artifact("intervals", of=experiment).sel(
-            chosen, quantity="memory", delay=SHORT
+            chosen | {"quantity": "memory", "delay": SHORT}
         )
         certain = (interval["lower"] / interval["observed"]).min()
         of_bound = of_cell["coherence"].max()  # not where float32 lost the squares
