@@ -18,7 +18,7 @@ CELLS = {  # experiment: its state. The RNN is the one that learns
     "ptb-rnn-256-rate0.1": "hidden",
 }
 SHORT = slice(0, 5)  # the delays that every kind of cell remembers
-N_STEPS = 1_000  # random steps that are tried
+N_STEPS = 300  # random steps that are tried
 FLOAT32 = 1e-5  # 64 products, each of two numbers that were kept to 6e-8
 FLOAT64 = 1e-8  # V eps cond(cov_e) = 1e4 x 2e-16 x 1e3, and a margin
 
@@ -72,7 +72,7 @@ def a_small_step_is_linear(artifact):
     "I",
     "The step that moves the averaged state most is v1, by sigma_1.",
     "norm(G v1) / sigma_1, with v1 and sigma_1 as they were kept; the longest norm(G "
-    "d) / sigma_1 of 1,000 random unit steps d, by delay",
+    "d) / sigma_1 of 300 random unit steps d, by delay",
     where="3 Eq 1, 5.1 Eq 19",
     experiments=BASELINE,
     holds_if="first within 1e-5 of 1, which is float32's precision; second ≤ 1",
@@ -138,7 +138,8 @@ def variances_differ(artifact):
     "I",
     "Raw singular values depend on the scale of the embedding, whitened ones do not.",
     "embedding mapped by a matrix A (stretched 1/4 to 4 times along random axes), "
-    "input kernel by its inverse: largest relative change of sigma_1, of G and of G D",
+    "input kernel by its inverse: largest change of a sigma_k over sigma_1, of G and "
+    "of G D, at delays 0, 10, .. 50",
     where="4.1",
     experiments=BASELINE,
     holds_if="raw > 0.1; of G D all sigma_k change by less than 1e-8 of sigma_1",
@@ -150,7 +151,7 @@ def whitening_forgets_the_scale(artifact):
     A D Q with an orthogonal Q, and the whitened gradient G A^-1 A D Q = G D Q.
     """
     gradient, before = _gradient(artifact)
-    size = gradient.shape[-1]
+    gradient, size = gradient[::10], gradient.shape[-1]
     rng = np.random.default_rng(0)
     axes = [np.linalg.qr(rng.normal(size=(size, size)))[0] for _ in range(2)]
     mapping = axes[0] * np.geomspace(0.25, 4, size) @ axes[1]
