@@ -31,10 +31,12 @@ def test_one_verdict_over_several_settings(verdicts, expected):
     assert overall.combined(verdicts) == expected
 
 
+SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
 ROW = {
-    **{"claim": "Something <b>.", "kind": "O", "where": "Fig 3", "quantity": "a & b"},
-    **{"setting": "", "recording": "", "value": "1 `x`", "holds_if": "> 0"},
-    **{"verdict": "supported", "why": "", "runs": "synthetic-seed1"},
+    **{"claim": "Something <b>.", "kind": "O", "where": "Fig 3"},
+    **{"quantity": "sigma_1 & sigma", "setting": "", "recording": ""},
+    **{"value": "1 `x`", "holds_if": "> 0", "verdict": "supported", "why": ""},
+    "runs": "synthetic-seed1",
 }
 
 
@@ -124,7 +126,7 @@ def test_the_table_has_a_row_a_claim_with_all_that_is_said_of_it(few):
     [twice] = page.select("#C042 td dl")
     said = [(dt.get_text(), dt.find_next("dd").get_text()) for dt in twice.select("dt")]
     assert said == [
-        *[("measured", "a & b"), ("holds if", "> 0")],
+        *[("measured", f"{SIGMA}1 & {SIGMA}"), ("holds if", "> 0")],
         *[("with, rows", "● 1 x"), ("without, rows", "▲ 1 x")],
     ]
     assert "Something <b>." in page.select_one("#C042").get_text()  # text, no tag
@@ -178,6 +180,7 @@ def test_json_has_196_claims_of_known_verdicts(root):
     assert [claim["id"] for claim in found] == [f"C{n:03}" for n in range(1, 197)]
     outcomes = [judging.outcome(claim["verdict"]) for claim in found]
     assert set(outcomes) <= set(overall.OVERALL)
+    assert "not judged yet" not in outcomes
     assert outcomes.count("waits for") <= 25
     assert all(claim["judgements"] for claim in found)
     several = [len(claim["judgements"]) for claim in found]

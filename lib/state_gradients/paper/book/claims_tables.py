@@ -23,8 +23,8 @@ from state_gradients.paper.claims.registry import KINDS
 
 # What the paper is cited for: its abstract and Section 6
 CENTRAL = (
-    *("C003", "C035", "C042", "C047", "C081", "C085", "C194", "C096", "C102", "C105"),
-    *("C109", "C112", "C121", "C125", "C130", "C136", "C137", "C158", "C161"),
+    *("C003", "C035", "C042", "C081", "C085", "C096", "C102", "C105", "C109", "C112"),
+    *("C121", "C125", "C136", "C158", "C194", "C195"),
 )
 PAGES = {  # the page of a claim: the first whose last claim is not before it
     "C003": ("03-state-gradients", "Section 3"),
@@ -135,7 +135,7 @@ def _item(claim):
     }
     depends = claim.verdict == overall.DEPENDS
     where = f" ({escape('; '.join(sorted(holds)))})" if depends else ""
-    text = escape(claim.claim)
+    text = _text(claim.claim)
     return f'<li><a href="#{claim.Index}">{claim.Index}</a> {text}{where}</li>'
 
 
@@ -225,5 +225,7 @@ def _findings(claim):
 
 
 def _text(words):
-    """Return words as HTML, what stands between backticks as code."""
-    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(str(words)))
+    """Return words as HTML, what stands between backticks as code, sigmas as such."""
+    words = re.sub("`([^`]+)`", r"<code>\1</code>", escape(str(words)))
+    words = re.sub(r"\bsigma_(\w)\b", r"&sigma;<sub>\1</sub>", words)
+    return re.sub(r"(?<!&)\bsigma\b", "&sigma;", words)

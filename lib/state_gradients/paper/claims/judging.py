@@ -178,11 +178,9 @@ def _judgements(entry, load, rows):
             }
     elif entry.in_ledger:
         yield from _judgements_of_rows(entry, rows[rows["claim"] == entry.name])
-    elif entry.reason:
+    else:
         verdict = f"{WAITS} {entry.waits_for}" if entry.waits_for else UNTESTABLE
         yield {"value": entry.reason, "holds_if": entry.holds_if, "verdict": verdict}
-    else:
-        yield {"verdict": NOT_JUDGED}
 
 
 def _judgements_of_rows(entry, rows):

@@ -105,6 +105,11 @@ def _register(entry):
                     f"claims: `{field}` of {entry.name} must be a tuple of names, "
                     f"received the text {names!r}; put a comma behind it."
                 )
+    if not (entry.test or entry.in_ledger or entry.reason):
+        raise ValueError(
+            f"claims: {entry.name} must have a test, rows of the ledger or a reason "
+            "why there are none; use one of the functions of `registry`."
+        )
     if entry.test and not (all(entry.runs.values()) and entry.holds_if):
         raise ValueError(
             f"claims: {entry.name} has a test, so that it must say on which "
@@ -240,8 +245,3 @@ def _without_test(name, kind, text, quantity, *, reason, **rest):
         )
     entry = {"name": name, "kind": kind, "text": text, "quantity": quantity}
     _register(Claim(**entry, reason=reason, **rest))
-
-
-def not_judged(name, kind, text, quantity, *, where):
-    """Register a claim that nothing judges yet; see :func:`claim`."""
-    _register(Claim(name=name, kind=kind, text=text, quantity=quantity, where=where))
