@@ -96,10 +96,7 @@ def test_numbers_of_the_prose_are_those_of_the_claims(few):
     outcomes = ("holds", "depends", "undecided", "fails", "waits", "untestable")
     assert [found[f"n_{x}"] for x in outcomes] == ["1", "1", "0", "1", "1", "1"]
     assert found["n_unjudged"] == "0"
-    assert (
-        found["by_kind"]
-        == "0 of 1 (a published number) and 1 of 4 (an order or a sign)"
-    )
+    assert found["by_kind"] == "a published number 0 of 1 and an order or a sign 1 of 4"
     assert (found["of_numbers"], found["of_sentences"]) == ("0 of 1", "1 of 4")
 
 

@@ -88,7 +88,7 @@ def numbers(judged):
     }
     holds = outcomes.eq("supported").groupby(claims["kind"]).agg(["sum", "size"])
     of_kind = [
-        f"{holds['sum'][kind]} of {holds['size'][kind]} ({meaning})"
+        f"{meaning} {holds['sum'][kind]} of {holds['size'][kind]}"
         for kind, meaning in KINDS.items()
         if kind in holds.index
     ]
