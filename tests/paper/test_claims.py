@@ -433,7 +433,8 @@ def test_what_the_ledger_judges_has_rows_and_the_rows_have_claims(root):
     in_ledger = {entry.name for entry in entries if entry.in_ledger}
     tested = {entry.name for entry in entries if entry.test}
     assert not in_ledger & tested
-    assert in_ledger <= set(rows["claim"]) <= in_ledger | tested
+    # sizes of corpora belong to no claim; some rows belong to claims without a test yet
+    assert in_ledger <= set(rows["claim"].dropna()) <= set(claims.REGISTERED)
     # every published number is judged by the ledger
     numbers = {entry.name for entry in entries if entry.kind == "N"}
     assert numbers <= in_ledger
@@ -441,6 +442,8 @@ def test_what_the_ledger_judges_has_rows_and_the_rows_have_claims(root):
 
 def test_a_claims_words_hold_the_numbers_that_the_ledger_compares(root):
     for row in ledger.read_published(root):
+        if "claim" not in row:
+            continue
         entry = claims.REGISTERED[row["claim"]]
         if entry.kind == "N" and isinstance(row["published"], int | float):
             words = re.findall(r"\d+(?:\.\d+)?", entry.text.replace(",", ""))

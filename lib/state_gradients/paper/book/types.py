@@ -250,6 +250,6 @@ def published(experiment, ids="fig8b|fig9"):
             f"*The published numbers are of another network than {experiment}; "
             "[the ledger](ledger.ipynb) has them beside ours.*"
         )
-    rows = ledger.table()
-    rows = rows[rows["id"].isin([row["id"] for row in of_figure])]
+    shown = {row["id"] for row in of_figure}
+    rows = ledger.table(only=lambda row: row["id"] in shown)
     return pages.table(ledger_tables.readable(rows), "types-published", wide=True)

@@ -63,7 +63,7 @@ def by_runs(found, n_planned):
 def by_rows(rows, *, whole=True):
     """Return value and verdict of a claim from its rows of the ledger.
 
-    Its numbers judge it, or, where it has none, its orders.
+    Its numbers judge it, or, where it has none, its orders and shapes.
 
     Parameters
     ----------
@@ -74,8 +74,8 @@ def by_rows(rows, *, whole=True):
     """
     if rows.empty:  # of a project whose published.yaml leaves them out
         return "no row of data/published.yaml", NOT_JUDGED
-    is_order = rows["kind"] == "order"
-    rows = rows if is_order.all() else rows[~is_order]
+    is_sentence = rows["kind"].isin(["order", "shape"])
+    rows = rows if is_sentence.all() else rows[~is_sentence]
     verdicts = [_of_row(row) for row in rows.itertuples()]
     parts = [
         _value_of_row(row, verdict)
@@ -110,7 +110,7 @@ def _of_row(row):
 
 def _value_of_row(row, verdict):
     """Return ours of one row of the ledger, in words."""
-    if row.kind == "order" and row.verdict != "not run":
+    if isinstance(row.ours, str):  # an order
         return f"{row.what}: {row.ours}"
     if pd.isna(row.ours):
         return row.why  # why there is no such number, or not yet
