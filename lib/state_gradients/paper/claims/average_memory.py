@@ -8,7 +8,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from state_gradients.analysis import spectra
-from state_gradients.paper.claims.registry import by_ledger, claim, not_judged
+from state_gradients.paper.claims import curves
+from state_gradients.paper.claims.registry import by_ledger, claim
 
 BASELINE = ("ptb-lstm-256",)
 UNTRAINED = "ptb-lstm-256-untrained"
@@ -138,13 +139,31 @@ by_ledger(
     "sum_5/sum, mean over delays 40-49",
     where="Fig 4a",
 )
-not_judged(
+
+
+@claim(
     "C085",
     "O",
     "Three seeds agree, in shape and in size.",
-    "largest ratio over seeds of sigma_1 and of selectivity, per delay",
+    "lowest rank correlation between two seeds' curves, and the largest ratio of two "
+    "at a delay: memory, and selectivity",
     where="Fig 4b, 6",
+    experiments=BASELINE,
+    beside=curves.SEEDS[1:],
+    holds_if="correlations > 0.9, ratios < 1.5 (a fifth of a decade)",
 )
+def seeds_agree(artifact):
+    """Compare the curves of three seeds, at every delay."""
+    values, holds = {}, True
+    for what in ("memory", "selectivity"):
+        of_seeds = np.stack(
+            [curves.of_run(artifact, what, of=of) for of in curves.SEEDS]
+        )
+        rank = spearmanr(of_seeds.T).statistic.min()
+        ratio = (of_seeds.max(axis=0) / of_seeds.min(axis=0)).max()
+        values |= {f"{what}, correlation": rank, f"{what}, largest ratio": ratio}
+        holds &= bool(rank > 0.9 and ratio < curves.ALIKE)
+    return values, holds
 
 
 @claim(

@@ -1,21 +1,10 @@
-"""Average memory compared: cells, sizes, embeddings, texts; Figures 5b to 7."""
+"""Average memory compared, as far as rows of the ledger judge it: Figures 5b to 7.
 
-from state_gradients.paper.claims.registry import by_ledger, not_judged
+Tests of the other claims about these figures stand in `cells`, `sizes` and `texts`.
+"""
 
-not_judged(
-    "C094",
-    "O",
-    "The hidden state's memory is below the cell's.",
-    "ratio per delay",
-    where="Fig 5b",
-)
-not_judged(
-    "C095",
-    "H",
-    "It is, because the tanh and the output gate only shrink.",
-    "hidden gradient split into its factors",
-    where="Fig 5b",
-)
+from state_gradients.paper.claims.registry import by_ledger
+
 by_ledger(
     "C096",
     "O",
@@ -23,20 +12,6 @@ by_ledger(
     "order per delay",
     where="Fig 5b, 6",
     whole=False,
-)
-not_judged(
-    "C097",
-    "S",
-    "The GRU's memory decays like the cell's, slightly slower.",
-    "log-slope, GRU against cell",
-    where="Fig 5b",
-)
-not_judged(
-    "C098",
-    "S",
-    "The GRU becomes selective more slowly than the LSTM.",
-    "delay at which sigma_1/sum passes a level; slope",
-    where="Fig 5b",
 )
 by_ledger(
     "C099",
@@ -46,26 +21,12 @@ by_ledger(
     where="6",
     whole=False,
 )
-not_judged(
-    "C100",
-    "H",
-    "Separate gates for keeping and adding make the LSTM more selective.",
-    "f + i of the LSTM against 1; a coupled-gate LSTM as control",
-    where="4.3.2",
-)
 by_ledger(
     "C101",
     "N",
     "The vanilla RNN's memory is below 1e-10 beyond delay 20.",
     "sigma_1 at 21-49",
     where="Fig 5b",
-)
-not_judged(
-    "C102",
-    "O",
-    "The vanilla RNN's memory is much shorter than the LSTM's and the GRU's.",
-    "delay at which sigma_1 falls to 1 % of delay 0",
-    where="4.3.2, 6",
 )
 by_ledger(
     "C103",
@@ -91,13 +52,6 @@ by_ledger(
     where="Fig 6a, 6",
     whole=False,
 )
-not_judged(
-    "C106",
-    "S",
-    "With 512 units selectivity at first rises less quickly than with 256.",
-    "slope over 0-10",
-    where="Fig 6a",
-)
 by_ledger(
     "C107",
     "S",
@@ -107,20 +61,6 @@ by_ledger(
     where="Fig 6a",
     whole=False,
 )
-not_judged(
-    "C108",
-    "O",
-    "More units do not simply mean less selective.",
-    "sign changes of the difference over delays",
-    where="4.3.2",
-)
-not_judged(
-    "C109",
-    "O",
-    "Selectivity and perplexity are not linearly related.",
-    "scatter over all models, r",
-    where="4.3.2, 6",
-)
 by_ledger(
     "C110",
     "O",
@@ -128,13 +68,6 @@ by_ledger(
     "ratio per delay",
     where="Fig 6b",
     whole=False,
-)
-not_judged(
-    "C111",
-    "O",
-    "With pre-trained embeddings memory decays more slowly.",
-    "sigma_1(40)/sigma_1(0)",
-    where="Fig 6b",
 )
 by_ledger(
     "C112",
@@ -152,13 +85,6 @@ by_ledger(
     "raw sigma_1(0) of both",
     where="4.3.2",
 )
-not_judged(
-    "C114",
-    "O",
-    "PTB and WikiText-2 have close memories at short delays.",
-    "ratio over 0-10",
-    where="Fig 7a",
-)
 by_ledger(
     "C115",
     "O",
@@ -166,20 +92,6 @@ by_ledger(
     "ratio over 11-49",
     where="Fig 7a",
     whole=False,
-)
-not_judged(
-    "C116",
-    "O",
-    "In selectivity WikiText-2 is nearer to PTB than to WikiText-103.",
-    "mean abs difference of curves",
-    where="Fig 7a",
-)
-not_judged(
-    "C117",
-    "O",
-    "On WikiText-103 memory decays fastest.",
-    "log-slope",
-    where="Fig 7a",
 )
 by_ledger(
     "C118",
@@ -189,29 +101,6 @@ by_ledger(
     where="Fig 7a",
     whole=False,
 )
-not_judged(
-    "C119",
-    "S",
-    "On WikiText-103 selectivity stops rising near delay 10, then falls.",
-    "delay of the maximum",
-    where="Fig 7a",
-)
-not_judged(
-    "C120",
-    "H",
-    "It does, because sigma_1 falls faster there than the sum.",
-    "log-slopes of both over 0-10 (note: the fall comes after 10, the given cause "
-    "before it)",
-    where="4.3.2",
-)
-not_judged(
-    "C121",
-    "O",
-    "Size of data drives selectivity, type of data drives memory; WikiText models "
-    "remember longer.",
-    "factorial comparison; note the conflict with C117",
-    where="6",
-)
 by_ledger(
     "C122",
     "O",
@@ -219,18 +108,4 @@ by_ledger(
     "ratio per delay",
     where="Fig 7b",
     whole=False,
-)
-not_judged(
-    "C123",
-    "S",
-    "On WikiText-2 the selectivity of 512 units keeps rising, that of 256 goes flat.",
-    "slope over 30-49",
-    where="Fig 7b",
-)
-not_judged(
-    "C124",
-    "O",
-    "The effect of 512 units is larger on WikiText-2 than on PTB.",
-    "log ratios of both corpora",
-    where="Fig 7b",
 )

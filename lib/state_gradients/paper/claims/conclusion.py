@@ -1,7 +1,7 @@
 """What the conclusion, Section 6, adds to the claims before it."""
 
-from state_gradients.paper.claims import average_memory, words
-from state_gradients.paper.claims.registry import claim, not_judged
+from state_gradients.paper.claims import average_memory, curves, properties, words
+from state_gradients.paper.claims.registry import claim
 
 
 @claim(
@@ -39,11 +39,40 @@ def frequent_is_smaller_and_shorter(artifact):
     return both, bool(smaller and shorter)
 
 
-not_judged(
+@claim(
     "C196",
     "O",
     "Verbs as a class are remembered as well as nouns, their syntactic properties "
     "less well.",
-    "C125 and C158 together",
+    "sigma_1 at delay 0, verbs over nouns, by every and by usual tags; mean m of three "
+    "properties of verbs over that of three of nouns, at delay 0 and over delays 0-49",
     where="6",
+    experiments=words.BASELINE,
+    holds_if="first two ≥ 0.9 (as well: less by a tenth at most), last two < 1; if a "
+    "pair disagrees, undecided",
 )
+def verbs_but_not_their_properties(artifact):
+    """Compare the class with its properties."""
+    memory = artifact("classes")["memory"].sel(normalization="whitened", delay=0)
+    m = artifact("properties")["observed"].sel(
+        words="all", over="class", measure="m", delay=curves.PAPER
+    )
+    nouns, verbs = (
+        m.sel(property=[*names]).mean("property")
+        for names in (properties.OF_NOUNS, properties.OF_VERBS)
+    )
+    of_class = {
+        f"class, {reading}": float(
+            memory.sel(draw=reading, group="V") / memory.sel(draw=reading, group="N")
+        )
+        for reading in words.READINGS
+    }
+    of_properties = {
+        "properties, delay 0": float((verbs / nouns).sel(delay=0)),
+        "mean": float(verbs.mean() / nouns.mean()),
+    }
+    as_well = curves.both(*(ratio >= 0.9 for ratio in of_class.values()))
+    less = curves.both(*(ratio < 1 for ratio in of_properties.values()))
+    if False in (as_well, less):
+        return of_class | of_properties, False
+    return of_class | of_properties, True if as_well and less else None

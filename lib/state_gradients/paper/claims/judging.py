@@ -2,8 +2,12 @@
 
 A claim with a test is *supported* if it holds in every run, *not supported* if in none,
 else *undecided*. A claim in the ledger is as good as its worst row. Where networks are
-trained, or states recorded, in several ways, each is judged by itself.
+trained, or states recorded, in several ways, each is judged by itself. What has no run
+yet *waits for* its experiment; what no run of ours could answer *cannot be tested
+here*.
 """
+
+import re
 
 import pandas as pd
 
@@ -12,11 +16,23 @@ from state_gradients.paper.claims.registry import KINDS, REGISTERED
 from state_gradients.project import artifacts
 
 NOT_JUDGED = "not judged yet"
-VERDICTS = ("supported", "not supported", "undecided", "not run", NOT_JUDGED)
+WAITS = "waits for"  # and the name of an experiment
+UNTESTABLE = "cannot be tested here"
+OUTCOMES = ("supported", "not supported", "undecided", WAITS, UNTESTABLE, NOT_JUDGED)
+COMMAND = "state-gradients reproduce"
+_OF_A_JUDGEMENT = (
+    *("setting", "recording", "value", "holds_if", "verdict"),
+    *("why", "runs"),
+)
 
 
 class _NotRunError(Exception):
     """An artifact that a test asks for has not been made; the message names whose."""
+
+
+def outcome(verdict):
+    """Return which of `OUTCOMES` a verdict is, whatever experiment it waits for."""
+    return WAITS if verdict.startswith(f"{WAITS} ") else verdict
 
 
 def by_runs(found, n_planned):
@@ -57,27 +73,49 @@ def by_rows(rows, *, whole=True):
         Whether the rows say all that the claim says; else they can refute it only.
     """
     if rows.empty:  # of a project whose published.yaml leaves them out
-        return "no row of data/published.yaml", "not run"
+        return "no row of data/published.yaml", NOT_JUDGED
     is_sentence = rows["kind"].isin(["order", "shape"])
     rows = rows if is_sentence.all() else rows[~is_sentence]
-    known = {"within": "supported", "not run": "not run", "not comparable": "undecided"}
-    verdicts = [known.get(verdict, "not supported") for verdict in rows["verdict"]]
-    parts = []
-    for row, verdict in zip(rows.itertuples(), verdicts, strict=True):
-        if verdict == "not run":
-            parts.append(row.why)
-        elif row.kind == "order":
-            parts.append(f"{row.what}: {row.ours}")
-        elif pd.isna(row.ours):
-            parts.append(row.why)  # why there is no such number
-        else:
-            digits = ",.0f" if abs(row.ours) >= 1e5 else ".5g"
-            parts.append(f"{row.ours:{digits}}")
-    order = ("not run", "not supported", "undecided", "supported")
-    worst = min(verdicts, key=order.index)
+    verdicts = [_of_row(row) for row in rows.itertuples()]
+    parts = [
+        _value_of_row(row, verdict)
+        for row, verdict in zip(rows.itertuples(), verdicts, strict=True)
+    ]
+    # one row outside decides, whatever the others will be
+    worst_first = ("not supported", NOT_JUDGED, UNTESTABLE, WAITS, "undecided")
+    order = (*worst_first, "supported")
+    worst = min(verdicts, key=lambda verdict: order.index(outcome(verdict)))
     if worst == "supported" and not whole:
         worst = "undecided"
     return "; ".join(dict.fromkeys(parts)), worst
+
+
+def _of_row(row):
+    """Return the verdict on a claim of one row of the ledger.
+
+    What stands in for an experiment that is not ours to make decides nothing, whether
+    it was run or not; a number that ours never reaches is not ours.
+    """
+    if row.verdict == "within":
+        return "supported"
+    if row.verdict == "not run":
+        waited_for = re.search(rf"{COMMAND} ([\w.-]+)", row.why)
+        if "not be comparable" in row.why:
+            return UNTESTABLE
+        return f"{WAITS} {waited_for[1]}" if waited_for else NOT_JUDGED
+    if row.verdict == "not comparable" and pd.notna(row.ours):
+        return UNTESTABLE
+    return "not supported"
+
+
+def _value_of_row(row, verdict):
+    """Return ours of one row of the ledger, in words."""
+    if isinstance(row.ours, str):  # an order
+        return f"{row.what}: {row.ours}"
+    if pd.isna(row.ours):
+        return row.why  # why there is no such number, or not yet
+    value = f"{row.ours:{',.0f' if abs(row.ours) >= 1e5 else '.5g'}}"
+    return f"{value}: {row.why}" if verdict == UNTESTABLE else value
 
 
 def _run(entry, experiment, load):
@@ -99,7 +137,12 @@ def _run(entry, experiment, load):
 
 
 def by_test(entry, experiments, load):
-    """Return value and verdict of a claim from its runs, as far as there are any.
+    """Return value and verdict of a claim from its runs, as far as there are any."""
+    return _by_test(entry, experiments, load)[:2]
+
+
+def _by_test(entry, experiments, load):
+    """Return value, verdict and which runs a claim was judged on.
 
     Parameters
     ----------
@@ -110,34 +153,53 @@ def by_test(entry, experiments, load):
     load : callable
         ``load(experiment, kind)`` returns an artifact, or raises MissingArtifactError.
     """
-    found, missing = [], []
+    found, missing = {}, []
     for experiment in experiments:
         try:
-            found.append(_run(entry, experiment, load))
+            found[experiment] = _run(entry, experiment, load)
         except _NotRunError as error:
             missing.append(str(error))
     if not found:
-        return f"state-gradients reproduce {missing[0]}", "not run"
-    return by_runs(found, len(experiments))
+        return f"{COMMAND} {missing[0]}", f"{WAITS} {missing[0]}", ()
+    return *by_runs([*found.values()], len(experiments)), tuple(found)
 
 
 def _judgements(entry, load, rows):
-    """Yield setting, recording, value, bound and verdict of a claim."""
+    """Yield what differs between the judgements of a claim, a dict each."""
     if entry.test:
         for setting, experiments in entry.runs.items():
-            value, verdict = by_test(entry, experiments, load)
-            yield setting, "", value, entry.holds_if, verdict
+            value, verdict, runs = _by_test(entry, experiments, load)
+            yield {
+                "setting": setting,
+                "value": value,
+                "holds_if": entry.holds_if,
+                "verdict": verdict,
+                "runs": ", ".join(runs),
+            }
     elif entry.in_ledger:
-        part = "" if entry.whole else " (a part of the claim)"
-        holds_if = f"within the ledger's tolerance{part}"
-        rows = rows[rows["claim"] == entry.name]
-        pairs = [*dict.fromkeys(zip(rows["setting"], rows["recording"], strict=True))]
-        for setting, recording in pairs or [("", "")]:
-            of_pair = (rows["setting"] == setting) & (rows["recording"] == recording)
-            value, verdict = by_rows(rows[of_pair], whole=entry.whole)
-            yield setting, recording, value, holds_if, verdict
+        yield from _judgements_of_rows(entry, rows[rows["claim"] == entry.name])
     else:
-        yield "", "", "", "", NOT_JUDGED
+        verdict = f"{WAITS} {entry.waits_for}" if entry.waits_for else UNTESTABLE
+        yield {"value": entry.reason, "holds_if": entry.holds_if, "verdict": verdict}
+
+
+def _judgements_of_rows(entry, rows):
+    """Yield the judgements of a claim by its rows, one for each way of recording."""
+    part = "" if entry.whole else " (a part of the claim)"
+    pairs = [*dict.fromkeys(zip(rows["setting"], rows["recording"], strict=True))]
+    for setting, recording in pairs or [("", "")]:
+        of_pair = (rows["setting"] == setting) & (rows["recording"] == recording)
+        value, verdict = by_rows(rows[of_pair], whole=entry.whole)
+        outside = of_pair & rows["verdict"].str.startswith("outside")
+        reasons = dict.fromkeys(filter(None, rows["why"][outside]))
+        yield {
+            "setting": setting,
+            "recording": recording,
+            "value": value,
+            "holds_if": f"within the ledger's tolerance{part}",
+            "verdict": verdict,
+            "why": "; ".join(reasons),
+        }
 
 
 def table(root=None):
@@ -147,10 +209,12 @@ def table(root=None):
     -------
     pandas.DataFrame
         A row for each claim, and for each setting in which it is judged by itself.
-        Columns id, claim, kind, where, quantity, setting and recording (``""`` where
+        Columns id, claim, kind, where, quantity; setting and recording (``""`` where
         there is one only), value, holds_if, verdict ("supported", "not supported",
-        "undecided", "not run", whose value is the command that runs it, or "not judged
-        yet").
+        "undecided", "waits for EXPERIMENT", whose value says how it is run or what it
+        will show, "cannot be tested here", whose value says why, or "not judged yet"),
+        why (the ledger's measured reason, where its rows are outside their tolerance)
+        and runs (that a test was called on, separated by commas).
 
     Raises
     ------
@@ -161,21 +225,15 @@ def table(root=None):
     rows = ledger.table(root, load=load)
     judged = []
     for name, entry in sorted(REGISTERED.items()):
-        for setting, recording, value, bound, verdict in _judgements(entry, load, rows):
-            judged.append(
-                {
-                    "id": name,
-                    "claim": entry.text,
-                    "kind": entry.kind,
-                    "where": entry.where,
-                    "quantity": entry.quantity,
-                    "setting": setting,
-                    "recording": recording,
-                    "value": value,
-                    "holds_if": bound,
-                    "verdict": verdict,
-                }
-            )
+        said = {
+            "id": name,
+            "claim": entry.text,
+            "kind": entry.kind,
+            "where": entry.where,
+            "quantity": entry.quantity,
+        }
+        empty = dict.fromkeys(_OF_A_JUDGEMENT, "")
+        judged += [said | empty | each for each in _judgements(entry, load, rows)]
     return pd.DataFrame(judged)
 
 
@@ -201,7 +259,8 @@ def as_text(judged):
             if said:
                 lines.append(f"{'':24}{said}")
     kinds = ", ".join(f"{letter} {meaning}" for letter, meaning in KINDS.items())
-    counts = judged["verdict"].value_counts().reindex(VERDICTS, fill_value=0)
+    counts = judged["verdict"].map(outcome).value_counts()
+    counts = counts.reindex(OUTCOMES, fill_value=0)
     sums = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     n_claims = judged["id"].nunique()
     judgements = f", {len(judged)} judgements" if len(judged) > n_claims else ""

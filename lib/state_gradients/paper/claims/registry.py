@@ -1,8 +1,9 @@
 """Every claim of the paper once, with what judges it.
 
 A claim has a name, a kind, our words for it and the quantity that tests it. A function
-judges it (:func:`claim`), or its rows of the ledger (:func:`by_ledger`), or nothing yet
-(:func:`not_judged`); each of the three registers it.
+judges it (:func:`claim`), or its rows of the ledger (:func:`by_ledger`). Where neither
+can, an experiment that is still to come will (:func:`waits_for`), or none of ours could
+(:func:`cannot_be_tested`). Each of these registers it.
 """
 
 import re
@@ -50,6 +51,11 @@ class Claim:
     whole : bool
         Whether these rows say all that the claim says. Rows that cover a part of it can
         refute it, but not support it.
+    waits_for : str
+        The experiment that will judge it, where it is still to come.
+    reason : str
+        What that experiment will show, or, where `waits_for` is empty, why no run of
+        ours could answer.
     """
 
     name: str
@@ -63,6 +69,8 @@ class Claim:
     holds_if: str = ""
     in_ledger: bool = False
     whole: bool = True
+    waits_for: str = ""
+    reason: str = ""
 
     @property
     def runs(self):
@@ -97,6 +105,11 @@ def _register(entry):
                     f"claims: `{field}` of {entry.name} must be a tuple of names, "
                     f"received the text {names!r}; put a comma behind it."
                 )
+    if not (entry.test or entry.in_ledger or entry.reason):
+        raise ValueError(
+            f"claims: {entry.name} must have a test, rows of the ledger or a reason "
+            "why there are none; use one of the functions of `registry`."
+        )
     if entry.test and not (all(entry.runs.values()) and entry.holds_if):
         raise ValueError(
             f"claims: {entry.name} has a test, so that it must say on which "
@@ -164,6 +177,71 @@ def by_ledger(name, kind, text, quantity, *, where, whole=True):
     )
 
 
-def not_judged(name, kind, text, quantity, *, where):
-    """Register a claim that nothing judges yet; see :func:`claim`."""
-    _register(Claim(name=name, kind=kind, text=text, quantity=quantity, where=where))
+def waits_for(
+    name, kind, text, quantity, *, where, experiment, reason, holds_if="not set yet"
+):
+    """Register a claim whose experiment is planned, but not run.
+
+    A claim whose experiment stands in ``params.yaml`` rather gets a test
+    (:func:`claim`) or rows of the ledger: it waits by itself as long as the artifacts
+    are missing, and is judged as soon as they are there.
+
+    Parameters
+    ----------
+    name, kind, text, quantity, where
+        As in :class:`Claim`.
+    experiment : str
+        Its name, such as "grammar-sov": a word without spaces.
+    reason : str
+        What the experiment will show, and why nothing before it can.
+    holds_if : str
+        The bound, in words, where it is set already.
+
+    Raises
+    ------
+    ValueError
+        As :func:`claim`, and if experiment or reason are missing.
+    """
+    if not re.fullmatch(r"[\w.-]+", experiment):
+        raise ValueError(
+            f"claims: `experiment` of {name} must be the name of one experiment, "
+            f"without spaces, received {experiment!r}."
+        )
+    _without_test(
+        name,
+        kind,
+        text,
+        quantity,
+        where=where,
+        reason=reason,
+        waits_for=experiment,
+        holds_if=holds_if,
+    )
+
+
+def cannot_be_tested(name, kind, text, quantity, *, where, reason):
+    """Register a claim that no run of ours could answer.
+
+    Parameters
+    ----------
+    name, kind, text, quantity, where
+        As in :class:`Claim`.
+    reason : str
+        What stands in the way, and could not be had.
+
+    Raises
+    ------
+    ValueError
+        As :func:`claim`, and if the reason is missing.
+    """
+    _without_test(name, kind, text, quantity, where=where, reason=reason)
+
+
+def _without_test(name, kind, text, quantity, *, reason, **rest):
+    if not reason.strip():
+        raise ValueError(
+            f"claims: {name} must say in `reason` why nothing judges it, received "
+            f"{reason!r}."
+        )
+    entry = {"name": name, "kind": kind, "text": text, "quantity": quantity}
+    _register(Claim(**entry, reason=reason, **rest))
