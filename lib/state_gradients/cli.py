@@ -320,14 +320,11 @@ def ledger_(as_json: AsJson = False):
 
 @_command
 def claims_(as_json: AsJson = False):
-    """Print every claim of the paper with its verdict; --json adds what tests it."""
+    """Print each claim of the paper with its verdict; --json adds what tests it."""
     from state_gradients.paper import claims
 
     judged = claims.table()
-    if as_json:
-        _print(judged, as_json)
-    else:
-        typer.echo(claims.as_text(judged))
+    typer.echo(claims.as_json(judged) if as_json else claims.as_text(judged))
 
 
 @_command

@@ -40,7 +40,8 @@ def good():
     fall = np.exp(-DELAYS / 5.0)
     groups = ["all", "new-tokens", "new-tokens, earlier"]
     sums = np.stack([fall, new, new])[:, None] * np.array([0.4, 0.8, 1.0])[:, None]
-    forget = np.where(DELAYS < 32, 1.0, 0.13)
+    sums[1, 0, 33:] /= 2  # of the count less is left
+    forget = np.where(DELAYS < [[32], [31], [0], [32]], 1.0, 0.13)
     none = np.array([2.2, *[0.0] * 15, 1.1])
     counting = none + np.eye(17)[[0, 15, 16]].sum(axis=0)
     return described(
@@ -69,8 +70,7 @@ def good():
             ("label", "axis"),
             np.stack([np.cos(angle), np.sin(angle)], axis=1),
         ),
-        delay_accuracy=(("representation", "delay"), np.tile(forget, (4, 1))),
-        accuracy_falls_at=("representation", [32, 31, 0, 32]),
+        delay_accuracy=(("representation", "delay"), forget),
         sum_singular_values=(("group", "subspace", "delay"), sums),
         predictions_at=("label", n),
         mistakes_at=("label", [9_170, 15, *[0] * 15]),
@@ -102,7 +102,7 @@ def flat(group):
 # One quantity that turns each claim round.
 FLIPS = {
     "C014": changed("perplexity", 1.19),
-    "C015": changed("mistakes_at", 8_000, label="0"),
+    "C015": changed("mistakes_at", 8_500, label="0"),
     "C016": changed("mistakes_at", 500, label="7"),
     "C017": changed("mistakes_at", 2_000, label="1"),
     "C019": changed("unexpected_at_first_repeat", 14),
@@ -114,7 +114,7 @@ FLIPS = {
     "C038": lambda p: p.assign(plane_recall=1 - p["plane_recall"]),
     "C039": changed("delay_accuracy", 0.2, delay=slice(1, 20)),
     "C040": changed("delay_accuracy", 0.5, delay=slice(33, 49)),
-    "C041": changed("accuracy_falls_at", 32, representation="hidden"),
+    "C041": changed("delay_accuracy", 1.0, representation="hidden", delay=31),
     "C042": flat("new-tokens"),
     "C043": flat("all"),
     "C044": flat("new-tokens, earlier"),
@@ -122,7 +122,7 @@ FLIPS = {
     "C046": flat("new-tokens"),
     "C047": flat("new-tokens"),
     "C048": flat("new-tokens"),
-    "C049": changed("ablated_nll_at", 5.0, removed="random"),
+    "C049": changed("ablated_nll_at", 5.0, removed="counting", label="7"),
     "C053": changed("eos_probability", 1 / 6, cycles=5),
 }
 
@@ -166,15 +166,6 @@ def test_the_loop_must_close_once_whatever_its_sense():
     angle = 4 * np.pi * np.arange(17) / 17
     twice["plane_means"].values[:] = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     assert judge("C037", twice)[1] == "not supported"
-
-
-def test_the_bound_of_luck_is_three_standard_errors_above_one_twelfth():
-    n = 10_000
-    for z, expected in ((2.9, "supported"), (3.1, "not supported")):
-        right = 1 / 12 + z * np.sqrt(1 / 12 * 11 / 12 / n)
-        p = good().assign(mistakes_at=good()["mistakes_at"].astype(float))
-        p["mistakes_at"].loc[{"label": "0"}] = n * (1 - right)
-        assert judge("C015", p)[1] == expected
 
 
 @pytest.fixture
@@ -506,9 +497,11 @@ def test_what_waits_and_what_cannot_be_tested_say_why(registered):
     judged = [
         list(judging._judgements(registered[name], None, None)) for name in registered
     ]
+    waits = {"value": "It has both orders.", "holds_if": "not set yet"}
+    cannot = {"value": "The text has no tags.", "holds_if": ""}
     assert judged == [
-        [("", "", "It has both orders.", "not set yet", "waits for grammar-sov")],
-        [("", "", "The text has no tags.", "", "cannot be tested here")],
+        [waits | {"verdict": "waits for grammar-sov"}],
+        [cannot | {"verdict": "cannot be tested here"}],
     ]
     with pytest.raises(ValueError, match=r"C004 must be the name of one experiment"):
         registry.waits_for(

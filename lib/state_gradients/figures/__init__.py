@@ -1,9 +1,11 @@
 """Drawings: each function takes computed, labelled data, draws on an Axes, returns it.
 
 Read `style` (theme, sizes, axes), `lines` (curves from labelled data), `curves`
-(memory, selectivity, coherence, training), then `heatmaps` (one sentence, tables).
+(memory, selectivity, coherence, training), `heatmaps` (one sentence, tables), then
+`bars` (counts).
 """
 
+from state_gradients.figures.bars import plot_counts
 from state_gradients.figures.curves import (
     plot_coherence,
     plot_memory,
@@ -16,6 +18,7 @@ from state_gradients.figures.style import set_theme, stacked_axes
 
 __all__ = [
     "plot_coherence",
+    "plot_counts",
     "plot_heatmap",
     "plot_memory",
     "plot_memory_and_selectivity",

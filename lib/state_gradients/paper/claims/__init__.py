@@ -3,9 +3,9 @@
 Read `registry` (what a claim is), a section, with a function for each claim (`method`
 and `concept`, `synthetic` and `synthetic_delays`, `language_models`, `average_memory`,
 `comparisons` with `cells`, `sizes` and `texts`, `words`, `properties`, `linear`,
-`conclusion`), `judging` (verdicts) and `pages` (what a notebook shows). Of these,
-`curves` compares the curves of runs, and `by_hand` is an LSTM in NumPy. ``table()``
-judges all 196.
+`conclusion`), `judging` (verdicts), `overall` (one verdict a claim) and `pages` (what a
+notebook shows). Of these, `curves` compares the curves of runs, and `by_hand` is an
+LSTM in NumPy. ``table()`` judges all 196.
 """
 
 from state_gradients.paper.claims import (
@@ -25,6 +25,7 @@ from state_gradients.paper.claims import (
     words,
 )
 from state_gradients.paper.claims.judging import as_text, table
+from state_gradients.paper.claims.overall import as_json, by_section, of_each
 from state_gradients.paper.claims.pages import between, counts, of_paper, verdicts
 from state_gradients.paper.claims.registry import KINDS, REGISTERED
 
@@ -48,9 +49,12 @@ __all__ = [
     "KINDS",
     "REGISTERED",
     "SECTIONS",
+    "as_json",
     "as_text",
     "between",
+    "by_section",
     "counts",
+    "of_each",
     "of_paper",
     "table",
     "verdicts",

@@ -20,6 +20,10 @@ WAITS = "waits for"  # and the name of an experiment
 UNTESTABLE = "cannot be tested here"
 OUTCOMES = ("supported", "not supported", "undecided", WAITS, UNTESTABLE, NOT_JUDGED)
 COMMAND = "state-gradients reproduce"
+_OF_A_JUDGEMENT = (
+    *("setting", "recording", "value", "holds_if", "verdict"),
+    *("why", "runs"),
+)
 
 
 class _NotRunError(Exception):
@@ -133,7 +137,12 @@ def _run(entry, experiment, load):
 
 
 def by_test(entry, experiments, load):
-    """Return value and verdict of a claim from its runs, as far as there are any.
+    """Return value and verdict of a claim from its runs, as far as there are any."""
+    return _by_test(entry, experiments, load)[:2]
+
+
+def _by_test(entry, experiments, load):
+    """Return value, verdict and which runs a claim was judged on.
 
     Parameters
     ----------
@@ -144,38 +153,55 @@ def by_test(entry, experiments, load):
     load : callable
         ``load(experiment, kind)`` returns an artifact, or raises MissingArtifactError.
     """
-    found, missing = [], []
+    found, missing = {}, []
     for experiment in experiments:
         try:
-            found.append(_run(entry, experiment, load))
+            found[experiment] = _run(entry, experiment, load)
         except _NotRunError as error:
             missing.append(str(error))
     if not found:
-        return f"{COMMAND} {missing[0]}", f"{WAITS} {missing[0]}"
-    return by_runs(found, len(experiments))
+        return f"{COMMAND} {missing[0]}", f"{WAITS} {missing[0]}", ()
+    return *by_runs([*found.values()], len(experiments)), tuple(found)
 
 
 def _judgements(entry, load, rows):
-    """Yield setting, recording, value, bound and verdict of a claim."""
+    """Yield what differs between the judgements of a claim, a dict each."""
     if entry.test:
         for setting, experiments in entry.runs.items():
-            value, verdict = by_test(entry, experiments, load)
-            yield setting, "", value, entry.holds_if, verdict
+            value, verdict, runs = _by_test(entry, experiments, load)
+            yield {
+                "setting": setting,
+                "value": value,
+                "holds_if": entry.holds_if,
+                "verdict": verdict,
+                "runs": ", ".join(runs),
+            }
     elif entry.in_ledger:
-        part = "" if entry.whole else " (a part of the claim)"
-        holds_if = f"within the ledger's tolerance{part}"
-        rows = rows[rows["claim"] == entry.name]
-        pairs = [*dict.fromkeys(zip(rows["setting"], rows["recording"], strict=True))]
-        for setting, recording in pairs or [("", "")]:
-            of_pair = (rows["setting"] == setting) & (rows["recording"] == recording)
-            value, verdict = by_rows(rows[of_pair], whole=entry.whole)
-            yield setting, recording, value, holds_if, verdict
-    elif entry.waits_for:
-        yield "", "", entry.reason, entry.holds_if, f"{WAITS} {entry.waits_for}"
+        yield from _judgements_of_rows(entry, rows[rows["claim"] == entry.name])
     elif entry.reason:
-        yield "", "", entry.reason, entry.holds_if, UNTESTABLE
+        verdict = f"{WAITS} {entry.waits_for}" if entry.waits_for else UNTESTABLE
+        yield {"value": entry.reason, "holds_if": entry.holds_if, "verdict": verdict}
     else:
-        yield "", "", "", "", NOT_JUDGED
+        yield {"verdict": NOT_JUDGED}
+
+
+def _judgements_of_rows(entry, rows):
+    """Yield the judgements of a claim by its rows, one for each way of recording."""
+    part = "" if entry.whole else " (a part of the claim)"
+    pairs = [*dict.fromkeys(zip(rows["setting"], rows["recording"], strict=True))]
+    for setting, recording in pairs or [("", "")]:
+        of_pair = (rows["setting"] == setting) & (rows["recording"] == recording)
+        value, verdict = by_rows(rows[of_pair], whole=entry.whole)
+        outside = of_pair & rows["verdict"].str.startswith("outside")
+        reasons = dict.fromkeys(filter(None, rows["why"][outside]))
+        yield {
+            "setting": setting,
+            "recording": recording,
+            "value": value,
+            "holds_if": f"within the ledger's tolerance{part}",
+            "verdict": verdict,
+            "why": "; ".join(reasons),
+        }
 
 
 def table(root=None):
@@ -185,10 +211,12 @@ def table(root=None):
     -------
     pandas.DataFrame
         A row for each claim, and for each setting in which it is judged by itself.
-        Columns id, claim, kind, where, quantity, setting and recording (``""`` where
+        Columns id, claim, kind, where, quantity; setting and recording (``""`` where
         there is one only), value, holds_if, verdict ("supported", "not supported",
         "undecided", "waits for EXPERIMENT", whose value says how it is run or what it
-        will show, "cannot be tested here", whose value says why, or "not judged yet").
+        will show, "cannot be tested here", whose value says why, or "not judged yet"),
+        why (the ledger's measured reason, where its rows are outside their tolerance)
+        and runs (that a test was called on, separated by commas).
 
     Raises
     ------
@@ -199,21 +227,15 @@ def table(root=None):
     rows = ledger.table(root, load=load)
     judged = []
     for name, entry in sorted(REGISTERED.items()):
-        for setting, recording, value, bound, verdict in _judgements(entry, load, rows):
-            judged.append(
-                {
-                    "id": name,
-                    "claim": entry.text,
-                    "kind": entry.kind,
-                    "where": entry.where,
-                    "quantity": entry.quantity,
-                    "setting": setting,
-                    "recording": recording,
-                    "value": value,
-                    "holds_if": bound,
-                    "verdict": verdict,
-                }
-            )
+        said = {
+            "id": name,
+            "claim": entry.text,
+            "kind": entry.kind,
+            "where": entry.where,
+            "quantity": entry.quantity,
+        }
+        empty = dict.fromkeys(_OF_A_JUDGEMENT, "")
+        judged += [said | empty | each for each in _judgements(entry, load, rows)]
     return pd.DataFrame(judged)
 
 

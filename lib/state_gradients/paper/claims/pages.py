@@ -8,6 +8,7 @@ from state_gradients.paper.claims.judging import (
     WAITS,
     outcome,
 )
+from state_gradients.paper.claims.overall import listed, of_each, told
 from state_gradients.paper.claims.registry import REGISTERED
 
 MARKS = {  # verdict: symbol
@@ -55,21 +56,46 @@ def of_paper(names, experiments):
 
 
 def counts(names, experiments, judged):
-    """Return how many claims have which verdict, in words; see :func:`verdicts`.
+    """Return what becomes of the claims of a page, in words, for a sentence.
 
-    Verdicts of several settings are counted apart.
+    It says in which settings and on which runs they were judged, and in how many of
+    these settings they hold; see :func:`verdicts`.
+
+    Parameters
+    ----------
+    names, experiments, judged
+        As :func:`verdicts` takes them.
+
+    Returns
+    -------
+    str
+        Without a full stop.
     """
+    names = list(names)
     if not of_paper(names, experiments):
         return "none is judged on this page"
     rows = judged[judged["id"].isin(names)]
-    parts = []
-    for setting in sorted(rows["setting"].unique(), key=lambda name: not name):
-        found = rows["verdict"][rows["setting"] == setting].value_counts()
-        said = ", ".join(f"{n} {verdict}" for verdict, n in found.items())
-        if rows["setting"].any():
-            said = f"{setting or 'whatever the setting'}: {said}"
-        parts.append(said)
-    return "; ".join(parts)
+    settings = [*filter(None, rows["setting"].unique())]
+    if not settings:
+        return told(of_each(rows)["verdict"]) + _on_runs(rows).rstrip(",")
+    each = {k: rows[rows["setting"].isin(["", k])] for k in settings}
+    each = {k: of_each(part).set_index("id")["verdict"] for k, part in each.items()}
+    parts = [
+        f"in the setting “{k}”{_on_runs(rows[rows['setting'] == k])} {told(verdicts)}"
+        for k, verdicts in each.items()
+    ]
+    holds = pd.DataFrame(each).eq("supported")
+    only = holds.loc[holds.sum(axis=1) == 1].sum()
+    everywhere = f"every setting supports {holds.all(axis=1).sum()} of them"
+    alone = [f"“{k}” alone {n}" for k, n in only.items()]
+    return f"{'; '.join(parts)}; {listed([everywhere, *alone])}"
+
+
+def _on_runs(rows):
+    """Return on which runs claims with a test were judged, in words."""
+    runs = ", ".join(filter(None, rows["runs"])).split(", ")
+    runs = sorted({run for run in runs if run})
+    return f", on {listed(runs)}," if runs else ""
 
 
 def verdicts(names, experiments, judged):
@@ -88,8 +114,8 @@ def verdicts(names, experiments, judged):
     -------
     pandas.io.formats.style.Styler or Sentence
         A row for each claim, and where several settings are judged a column for each;
-        a sentence where the page shows other experiments than the paper's claims are
-        about.
+        else with :func:`counts` as its caption; a sentence where the page shows other
+        experiments than the paper's claims are about.
     """
     names, experiments = list(names), list(experiments)
     if not of_paper(names, experiments):
@@ -103,6 +129,9 @@ def verdicts(names, experiments, judged):
     style = shown.style.hide(axis="index").format(escape="html")
     style = style.set_properties(**{"white-space": "pre-line"})  # a line a recording
     style = style.set_uuid(f"claims-{names[0]}")
+    if not rows["setting"].any():
+        said = counts(names, experiments, judged)
+        style = style.set_caption(f"In sum: {said}.")
     return style.set_table_attributes('class="dataframe wide"')
 
 

@@ -20,6 +20,9 @@ COPIES = slice("1", "15")  # labels
 STATES = ("cell", "hidden")
 # The paper's ID subspace: inferred, as data/published.yaml says
 IDENTITY = "cell, means removed"
+# Spearman's correlation of fifteen: t = r sqrt(13 / (1 - r^2)) has 13 degrees of
+# freedom, and exceeds 1.771 with a probability of 5 %
+BEYOND_CHANCE = 0.441
 
 
 def _accuracy_at(probes):
@@ -64,20 +67,26 @@ def near_its_optimum(artifact):
     "loss and accuracy at new tokens",
     where="4.2.1",
     experiments=RUNS,
-    holds_if="accuracy at most three standard errors above 1/12",
+    holds_if="accuracy at most three standard errors above 1/8: a new token is one of "
+    "eight, all equally likely, and whoever always names one is right so often",
 )
 def new_tokens_by_luck(artifact):
-    """Compare the accuracy at new tokens with the ideal predictor's."""
+    """Compare the accuracy at new tokens with that of naming one of eight.
+
+    The ideal predictor of the whole text is right less often, 1/12, for after five
+    cycles it names the end of the line, which is likelier than any token; that it
+    foresees no token better is the claim.
+    """
     probes = artifact("probes")
     new = probes.sel(label="0")
     accuracy = _accuracy_at(probes).sel(label="0")
-    luck = synthetic.FEWEST / (synthetic.FEWEST + synthetic.MOST) * 2 / N_CHOICES
+    luck = 1 / N_CHOICES
     standard_error = np.sqrt(luck * (1 - luck) / new["predictions_at"])
     values = {
         "loss": new["nll_at"],
-        "ideal": new["ideal_nll_at"],
+        "of one in eight": np.log(N_CHOICES),
         "accuracy": accuracy,
-        "ideal accuracy": luck,
+        "luck": luck,
     }
     return values, accuracy <= luck + 3 * standard_error
 
@@ -107,17 +116,21 @@ def copies_are_foreseen(artifact):
     "C017",
     "O",
     "Nearly all mistakes fall on new tokens.",
-    "share of the mistakes",
+    "share of the mistakes at tokens; those at ends of line beside it",
     where="4.2.2",
     experiments=RUNS,
-    holds_if="new ≥ 0.95",
+    holds_if="new ≥ 0.95; an end of line, which nothing announces either, counts "
+    "neither way",
 )
 def mistakes_fall_on_new_tokens(artifact):
-    """Share out the mistakes."""
+    """Share out the mistakes at tokens between new ones and copies."""
     mistakes = artifact("probes")["mistakes_at"]
-    share = mistakes / mistakes.sum()
-    values = {"new": share.sel(label="0"), "EOS": share.sel(label="EOS")}
-    return values, values["new"] >= 0.95
+    at_tokens = mistakes.sel(label=slice("0", "15")).sum()
+    at_ends = mistakes.sel(label="EOS")
+    if not at_tokens:
+        return {"mistakes at ends of line": at_ends}, None
+    new = mistakes.sel(label="0") / at_tokens
+    return {"new": new, "mistakes at ends of line": at_ends}, new >= 0.95
 
 
 by_ledger(
@@ -354,11 +367,12 @@ def count_runs_in_a_loop(artifact):
     "recall of 11-15 minus that of 1-5; rank correlation with the count",
     where="Fig 2",
     experiments=RUNS,
-    holds_if="both > 0",
+    holds_if=f"gain > 0 and rank correlation > {BEYOND_CHANCE}, which one in twenty "
+    "random orders of fifteen exceed",
 )
 def late_counts_stand_apart(artifact):
     """Compare the recalls of late and early counts in the plane."""
     recall = artifact("probes")["plane_recall"].sel(label=COPIES).values
     gain = recall[-5:].mean() - recall[:5].mean()
     rank = spearmanr(range(len(recall)), recall)[0]
-    return {"gain": gain, "rank correlation": rank}, gain > 0 and rank > 0
+    return {"gain": gain, "rank correlation": rank}, gain > 0 and rank > BEYOND_CHANCE
