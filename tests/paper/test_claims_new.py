@@ -311,7 +311,14 @@ def one_direction_twice(made):
     return made | {(BASE, "spectra"): data}
 
 
-SHORT, LONG = {"delay": slice(0, 10)}, {"delay": slice(30, 49)}
+def on_a_line(made):
+    """Let the perplexity of LSTMs on PTB fall with their selectivity."""
+    for name in (BASE, *claims.REGISTERED["C109"].beside):
+        mean = float(RUNS[name][1][:50].mean())
+        made = made | {(name, "training"): training_of(300 - 500 * mean)}
+    return made
+
+
 NOT_RISING = rising(0.02, 0.1)
 CASES = [
     # name, run, what it must be found to be, what is changed
@@ -395,6 +402,7 @@ CASES = [
     ),
     ("C076", GLOVE, True, same),
     ("C076", GLOVE, None, perplexity(GLOVE, 101)),  # both worse, at 200 less so
+    ("C076", GLOVE, None, perplexity(GLOVE, 106)),  # the window does less than a seed
     ("C076", GLOVE, False, perplexity(GLOVE, 110)),
     (
         *("C076", GLOVE, False),
@@ -455,15 +463,8 @@ CASES = [
         run(LARGE, selectivity=OF_256 * np.where(TAU < 3, 2, 0.5)),
     ),
     ("C109", BASE, True, same),
-    (
-        *("C109", BASE, False),
-        several(
-            *(
-                perplexity(name, 300 - 500 * float(RUNS[name][1][:50].mean()) - 3)
-                for name in (*claims.REGISTERED["C109"].beside, BASE)
-            )
-        ),
-    ),
+    ("C109", BASE, False, on_a_line),
+    ("C109", BASE, None, several(on_a_line, perplexity(LARGE, 150))),
     ("C111", GLOVE, True, same),
     ("C111", GLOVE, None, run(GLOVE, memory=power(1.105))),
     ("C111", GLOVE, False, run(GLOVE, memory=power(1.5))),
@@ -492,7 +493,14 @@ CASES = [
     ("C120", WIKI_103, False, same),  # rises to delay 10, and falls later
     ("C120", WIKI_103, False, run(WIKI_103, selectivity=PEAK[::-1])),
     ("C121", WIKI_103, True, same),  # larger from the first, though it falls faster
-    ("C121", WIKI_103, False, run(WIKI_103, memory=power(1.25))),
+    (  # shorter than PTB's, both
+        *("C121", WIKI_103, False),
+        several(
+            run(WIKI_103, memory=0.5 * power(1.1)),
+            run(WIKI_512, memory=0.5 * power(1.1)),
+        ),
+    ),
+    ("C121", WIKI_103, False, run(WIKI_103, memory=5 * power(1.0))),  # size drives it
     (
         *("C121", WIKI_103, False),
         run(WIKI_103, selectivity=0.1 + KEEPS),
@@ -650,7 +658,10 @@ def load_ours(name, root):
     [experiment] = next(iter(entry.runs.values()))
 
     def artifact(kind, *, of=None):
-        return artifacts.load(of or experiment, kind, root=root)
+        try:
+            return artifacts.load(of or experiment, kind, root=root)
+        except artifacts.MissingArtifactError as error:
+            pytest.skip(f"{name} waits: {error}")
 
     return entry.test, artifact
 

@@ -168,7 +168,7 @@ def large_keeps_rising(artifact):
         )
         for name, of in {"512": None, "256": SMALL[WIKI_2]}.items()
     }
-    return slopes, slopes["512"] > 0 and abs(slopes["256"]) < slopes["512"] / 2
+    return slopes, abs(slopes["256"]) < slopes["512"] / 2  # which is above 0, then
 
 
 @claim(
