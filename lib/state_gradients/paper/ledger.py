@@ -49,6 +49,11 @@ from state_gradients.paper import counts, curves, quantities, reasons
 from state_gradients.project import artifacts
 from state_gradients.text import synthetic
 
+NAMED = ("id", "setting", "recording", "claim", "where", "what")  # columns of a row
+JUDGED = (
+    *("kind", "published", "ours", "uncertainty", "difference", "tolerance"),
+    *("verdict", "why"),
+)
 NEAR_1 = 2.0  # a perplexity below it is near 1
 ALIKE = "alike"  # in `select`: recorded as the states of the row are
 TOLERANCES = {  # kind: (largest difference, its unit)
@@ -445,8 +450,7 @@ def table(root=None, *, load=None, only=None):
     for row in (row for listed in wanted for row in by_setting(listed)):
         kind = _kind(row)
         limit, unit = TOLERANCES[kind]
-        named = ("id", "setting", "recording", "claim", "where", "what")
-        found = {key: row.get(key, "") for key in named}
+        found = {key: row.get(key, "") for key in NAMED}
         found |= {"kind": kind, "published": row["published"]}
         if kind == "range":
             found["published"] = "{:g} to {:g}".format(*row["published"])
@@ -464,4 +468,4 @@ def table(root=None, *, load=None, only=None):
                 needs += f"; it will not be comparable: {row['incomparable']}"
             found |= {"verdict": "not run", "why": f"{error}{needs}"}
         rows.append(found)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*NAMED, *JUDGED])

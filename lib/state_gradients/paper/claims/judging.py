@@ -202,8 +202,15 @@ def _judgements_of_rows(entry, rows):
         }
 
 
-def table(root=None):
-    """Return every claim of the paper with its verdicts, in the paper's order.
+def table(root=None, *, names=None):
+    """Return claims of the paper with their verdicts, in the paper's order.
+
+    Parameters
+    ----------
+    root : path-like, optional
+        The project's root; found from the working folder by default.
+    names : iterable of str, optional
+        Which claims; by default all.
 
     Returns
     -------
@@ -221,10 +228,12 @@ def table(root=None):
     artifacts.ArtifactError
         If an artifact is damaged.
     """
-    load = ledger.loader(root)
-    rows = ledger.table(root, load=load)
+    load, names = ledger.loader(root), set(REGISTERED if names is None else names)
+    rows = ledger.table(root, load=load, only=lambda row: row.get("claim") in names)
     judged = []
     for name, entry in sorted(REGISTERED.items()):
+        if name not in names:
+            continue
         said = {
             "id": name,
             "claim": entry.text,

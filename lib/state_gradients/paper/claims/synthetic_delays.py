@@ -241,8 +241,12 @@ def loss_without_counting():
 def counting_lowers_the_loss(artifact):
     """Compare with a predictor that knows the tokens only, and take the count away.
 
-    Random subspaces of the same size are no control: they hold several times the
-    variance of the counting subspace, and a part of the identity.
+    The control was chosen after another had been tried by hand, on one network of each
+    setting: random subspaces of the same size, orthogonal to the identity's readings.
+    Taking them away cost more than the counting subspace without dropout (1.1 to 2.9
+    nats beside 0.30), and about as much with it (0.12 to 0.32 beside 0.25). They hold
+    several times its variance: other directions matter too, which is not to say that
+    the count does not.
     """
     probes = artifact("probes")
     weights = probes["predictions_at"]
