@@ -187,7 +187,14 @@ def test_several_runs_are_drawn_as_their_mean_and_range(project):
         drawn = ends[end].sel(quantity="selectivity")
         np.testing.assert_array_equal(drawn.sel(experiment="all"), bound(*values))
         np.testing.assert_array_equal(drawn.sel(experiment="one"), values[0])
-    assert average_memory.count_runs(members) == "all: 2 of 3, one: 1 of 1"
+    told = average_memory.in_numbers(members | {"none": (runs[2], "hidden")}, (0, 2))
+    assert list(told["runs", ""]) == ["2 of 3", "1 of 1", "0 of 1"]
+    low, high = np.minimum(*values)[2], np.maximum(*values)[2]
+    assert told.loc["all", ("selectivity", "delay 2")] == (
+        f"{(low + high) / 2:.2g} [{low:.2g}, {high:.2g}]"
+    )
+    assert told.loc["one", ("selectivity", "delay 2")] == f"{values[0][2]:.2g}"
+    assert set(told.loc["none"]) == {"0 of 1", DASH}
     assert average_memory.spread({"none": (runs[2], "hidden")}) is None
 
 
