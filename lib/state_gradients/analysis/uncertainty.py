@@ -1,6 +1,6 @@
 """Uncertainty: intervals for what is derived from mean gradients, and a null model.
 
-The text is cut into B blocks of consecutive positions. Block b has the mean G_b of its
+The text is cut into blocks of consecutive positions. Block b has the mean G_b of its
 n_b gradients and the share p_b = n_b / sum n of all:
 
     G(w) = sum_b p_b (1 + w_b - sum_c p_c w_c) G_b,    G(0) = the mean gradient G
