@@ -95,5 +95,5 @@ def test_falls_are_factors_from_the_delay_at_which_a_word_is_read():
         {"memory": ("delay", [1.0, 0.1]), "rms_memory": ("delay", [2.0, 1.0])},
         {"delay": [0, 10]},
     )
-    found = conclusion.narrowing(curves, 10)
+    found = conclusion.falls(curves, 10)
     assert found == pytest.approx({"memory": 10, "rms_memory": 2}, rel=1e-15)

@@ -191,7 +191,7 @@ def plot_fates(data, *, ax=None):
     return ax
 
 
-def narrowing(spectra, delay):
+def falls(spectra, delay):
     """Return how the mean and the root-mean-square memory have fallen at one delay.
 
     Parameters
