@@ -67,6 +67,19 @@ def test_ways_of_table_1_stand_about_the_ring_of_the_published():
     np.testing.assert_allclose([segment[:, 0], other[:, 0]], [[47, 52], [25, 32]])
 
 
+def test_properties_have_a_mark_for_each_control_on_their_rung():
+    names = {"control": ["one", "two"], "property": ["first", "second"]}
+    data = xr.DataArray([[50.0, 3.0], [0.0, np.nan]], names)
+    ax = page_figures.plot_above_chance(data)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["first", "second"]
+    assert legend_names(ax) == ["one", "two"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first row is the highest
+    for number, line in enumerate(ax.lines):
+        x, y = line.get_data()
+        np.testing.assert_array_equal(x, data[number])
+        assert (np.abs(y - [0, 1]) < 0.5).all()
+
+
 def test_ladder_marks_stand_on_their_rungs():
     data = xr.Dataset(
         {

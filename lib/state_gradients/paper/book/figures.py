@@ -122,6 +122,35 @@ def plot_table_1(data, *, ax=None):
     return style.finish(ax, data, x="per cent", y="", xlim=(0, 102), legend="above")
 
 
+def plot_above_chance(data, *, ax=None):
+    """Draw for how many delays each property is above each control, on rungs.
+
+    Parameters
+    ----------
+    data : DataArray of shape (control, property)
+        Of :func:`state_gradients.paper.book.properties.above_chance`.
+    """
+    ax = _rungs(ax, data["property"].values, height=0.4)
+    controls = data["control"].values
+    rungs = np.arange(data.sizes["property"])
+    colours, markers = style.colours(len(controls)), style.markers(len(controls))
+    beside = np.linspace(-0.24, 0.24, len(controls))  # of a rung, from its middle
+    for number, control in enumerate(controls):
+        ax.plot(
+            data.sel(control=control),
+            rungs + beside[number],
+            markers[number],
+            color=colours[number],
+            markersize=5,
+            label=style.plain(control),
+            clip_on=False,
+        )
+    ax.invert_yaxis()
+    ax.set_xlim(left=0)
+    x = "delays above 95 % of chance, from 0 on"
+    return style.finish(ax, data, x=x, y="", legend="above")
+
+
 def _rungs(ax, names, *, height=0.3):
     """Return axes with a named, horizontal rung for each name, so many inches apart."""
     ax = style.axes_or_new(ax, height=1.1 + height * len(names))
