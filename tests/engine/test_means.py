@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from state_gradients.analysis import sentences, whitening
-from state_gradients.engine import jobs, readers, sums, tiles, words
+from state_gradients.engine import jobs, means, readers, sums, tiles, words
 from state_gradients.engine.means import mean_state_gradients
 from state_gradients.engine.network import read_network
 from state_gradients.foundation import backends
@@ -436,6 +436,74 @@ def test_float32_over_many_jobs_agrees_with_one_float64_job(cell, engine, monkey
             found[name], reference[name], rtol=0, atol=6e-6 * scale
         )
     np.testing.assert_array_equal(found.n_samples, reference.n_samples)
+
+
+@pytest.mark.parametrize("engine", jobs.ENGINES)
+def test_a_saturated_network_with_large_weights_does_not_overflow(engine):
+    """Its Jacobians are small where the text has led it, and large at the zero state.
+
+    At the zero state, fifty of them would multiply to 300^50, beyond any float32.
+    """
+    model = keras.Sequential(
+        [keras.layers.Embedding(V, E), keras.layers.SimpleRNN(H, return_sequences=True)]
+    )
+    model.build((1, None))
+    rng = np.random.default_rng(8)
+    kernel, recurrent, bias = model.layers[1].get_weights()
+    signs = np.sign(rng.normal(size=H))  # the state settles where they point
+    recurrent = 300 * np.outer(signs, signs) / H
+    model.layers[1].set_weights([kernel, recurrent, bias])
+    model.layers[0].set_weights([rng.normal(size=(V, E))])
+    ids = rng.integers(V, size=sums.FLUSH + 5)
+    found = mean_state_gradients(model, ids, max_delay=50, engine=engine)
+    assert float(abs(found.state_gradient).max()) < 1e3
+
+
+def vanishing(factor):
+    """Return a network of one unit whose state keeps `factor` of itself a token."""
+    embedding = keras.layers.Embedding(V, 1)
+    rnn = keras.layers.SimpleRNN(1, activation="linear")
+    model = keras.Sequential([embedding, rnn])
+    model.build((1, None))
+    rnn.set_weights([np.ones((1, 1)), np.full((1, 1), factor), np.zeros(1)])
+    return model
+
+
+@double
+@pytest.mark.parametrize("second_moment", [False, True])
+def test_what_vanishes_from_float32_is_computed_in_float64(second_moment):
+    model, ids = vanishing(2.0**-10), np.zeros(30, int)
+    options = {"max_delay": 20, "second_moment": second_moment}
+    found = mean_state_gradients(model, ids, **options)
+    expected = 2.0 ** (-10 * np.arange(21.0))
+    np.testing.assert_allclose(found.state_gradient.squeeze(), expected, rtol=1e-12)
+    if second_moment:
+        moment = found.second_moment.squeeze()
+        np.testing.assert_allclose(moment, expected**2, rtol=1e-12)
+    with pytest.raises(means.VanishingGradientsError, match='pass dtype="float64"'):
+        mean_state_gradients(model, ids, dtype="float32", **options)
+
+
+def test_squares_vanish_before_the_gradients_do():
+    model, ids = vanishing(2.0**-10), np.zeros(30, int)
+    options = {"max_delay": 9, "dtype": "float32"}  # 2^-90, and its square
+    assert mean_state_gradients(model, ids, **options).state_gradient.min() > 0
+    with pytest.raises(means.VanishingGradientsError, match="or their squares"):
+        mean_state_gradients(model, ids, second_moment=True, **options)
+
+
+def test_a_network_that_forgets_all_at_once_does_not_vanish():
+    options = {"max_delay": 9, "dtype": "float32", "second_moment": True}
+    found = mean_state_gradients(vanishing(0.0), np.zeros(30, int), **options)
+    assert (found.state_gradient.squeeze() == [1, *[0] * 9]).all()
+
+
+def test_types_say_where_they_vanish():
+    model, ids = vanishing(2.0**-10), np.zeros(30, int)
+    with pytest.raises(
+        FloatingPointError, match=r"^type_gradients: .* float32 can hold"
+    ):
+        list(words.type_gradients(model, ids, max_delay=12))
 
 
 def test_reruns_are_the_same_to_the_bit():

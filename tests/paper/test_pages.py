@@ -472,6 +472,36 @@ def test_table_2_has_a_row_a_model_and_dashes_for_what_has_not_run(project):
     assert table.loc["A", ("training", "epochs")] == DASH
 
 
+def test_a_control_is_shown_beside_the_baseline_and_a_dash_before_it_has_run(project):
+    for name, test in (("ptb-lstm-256", 100.0), ("ptb-gru-256", 108.25)):
+        made = dataset("training", test_perplexity=test, valid_perplexity_final=90.0)
+        save(project, name, "training", made)
+    names = ["ptb-gru-256", "ptb-lstm-256", "synthetic-seed1"]
+    told = {name: f"what {name} changes" for name in names}
+    table = language_models.controls(told, "ptb-lstm-256")
+    assert list(table.index) == names
+    effect = "test, against the baseline"
+    assert list(table[effect]) == ["+8.2", "+0.0", DASH]
+    assert list(table["validation"]) == ["90.0", "90.0", DASH]
+    assert table.loc["ptb-gru-256", "change"] == "what ptb-gru-256 changes"
+    assert language_models.told_change(names[0], names[1]) == "+8.2"
+    assert "not measured" in language_models.told_change(names[2], names[1])
+
+
+def test_footnote_3_sets_given_embeddings_beside_trained_ones(monkeypatch):
+    known = {"note3-50-pretrained": 111.0, "note3-50-trained": 99.0}
+    ids = [name for pair in language_models.NOTE_3.values() for name in pair]
+    rows = pd.DataFrame({"id": ids, "published": np.arange(6.0)})
+    rows = rows.assign(ours=rows["id"].map(known).astype(object), kind="perplexity")
+    monkeypatch.setattr(language_models.ledger, "table", lambda: rows)
+    table = language_models.note_3()
+    assert list(table.index) == [*language_models.NOTE_3]
+    assert list(table["published", "given over trained"]) == ["-1.0"] * 3
+    assert list(table["ours", "given over trained"]) == [DASH, "+12.0", DASH]
+    assert table.loc["200 steps", ("published", "given")] == "4.0"
+    assert table.loc["200 steps", ("ours", "trained")] == DASH
+
+
 def test_the_ledger_reads_in_words_and_every_row_has_a_section(root):
     rows = ledger_tables.by_section(root)
     assert rows["section"].notna().all()

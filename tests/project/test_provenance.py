@@ -39,3 +39,13 @@ def test_an_absent_a_truncated_and_a_changed_file_are_told_apart(made, tmp_path)
     changed.to_netcdf(path, engine="h5netcdf")
     with pytest.raises(provenance.DamagedFileError, match="differ from the hash"):
         provenance.read(path)
+
+
+def test_the_machine_is_told_with_its_accelerators(made, tmp_path, monkeypatch):
+    from state_gradients.foundation import backends
+
+    monkeypatch.setattr(backends, "accelerators", list)
+    plain = provenance.describe(made)["machine"]
+    assert plain.endswith(" cores")
+    monkeypatch.setattr(backends, "accelerators", lambda: ["NVIDIA H200"])
+    assert provenance.describe(made)["machine"] == f"{plain}, NVIDIA H200"

@@ -191,7 +191,7 @@ def run(jobs, *, executor=None, engine=None):
             f"mean_state_gradients: `engine` must be one of {ENGINES}, and 'tiles' on "
             f"an executor, received {checks.short(engine)}."
         )
-    engine = engine or ("sweep" if backends.has_accelerator() else "tiles")
+    engine = engine or ("sweep" if backends.accelerators() else "tiles")
     if executor is not None:
         yield from _submitted(jobs, executor, _in_one_thread, at_a_time=IN_FLIGHT)
     elif engine == "sweep":

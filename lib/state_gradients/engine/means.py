@@ -20,11 +20,17 @@ from state_gradients.engine import jobs
 from state_gradients.engine.network import read_network
 from state_gradients.engine.texts import WHO, read_texts
 from state_gradients.engine.trust import PRECISIONS
-from state_gradients.foundation import checks
+from state_gradients.foundation import backends, checks
 from state_gradients.foundation.labels import described
 
 if TYPE_CHECKING:
     import keras
+
+VANISHING = 1e-32  # where float32, whose least number is 1e-38, still holds six digits
+
+
+class VanishingGradientsError(FloatingPointError):
+    """The gradients fall below what float32 can hold."""
 
 
 @checks.in_own_name
@@ -82,7 +88,8 @@ def mean_state_gradients(
         Cut the chain at multiples of `window` (the state is carried on), as the
         released code does with 200.
     dtype : "float32" or "float64", optional
-        Of the whole chain; float32 by default.
+        Of the whole chain. By default float32, and all once more in float64 where the
+        gradients, or their squares for the second moment, vanish from it.
     second_moment : bool
         Average G^T G as well.
     blocks : int, optional
@@ -110,7 +117,7 @@ def mean_state_gradients(
         If an argument does not fit the model, or the model is not known to do what is
         read from it: see :mod:`state_gradients.engine.trust`.
     FloatingPointError
-        If a gradient is not finite.
+        If a gradient is not finite, or vanishes from a `dtype` that was asked for.
 
     Examples
     --------
@@ -133,6 +140,49 @@ def mean_state_gradients(
     >>> means["n_samples"].values.tolist()
     [5, 4, 3]
     """
+    options = {
+        "max_delay": max_delay,
+        "state": state,
+        "layer": layer,
+        "wrt": wrt,
+        "groups": groups,
+        "positions": positions,
+        "padding": padding,
+        "window": window,
+        "second_moment": second_moment,
+        "blocks": blocks,
+        "executor": executor,
+        "engine": engine,
+        "progress": progress,
+    }
+    try:
+        return _in_precision(dtype, model, ids, **options)
+    except VanishingGradientsError:
+        if dtype is not None or not backends.supports("float64"):
+            raise
+    return _in_precision("float64", model, ids, **options)
+
+
+def _in_precision(
+    dtype,
+    model,
+    ids,
+    *,
+    max_delay,
+    state,
+    layer,
+    wrt,
+    groups,
+    positions,
+    padding,
+    window,
+    second_moment,
+    blocks,
+    executor,
+    engine,
+    progress,
+):
+    """Return what :func:`mean_state_gradients` does, its chain in one precision."""
     max_delay, window = read_delays(max_delay, window)
     network, kinds, state_indices = read(
         model, state=state, layer=layer, wrt=wrt, dtype=dtype
@@ -169,7 +219,7 @@ def mean_state_gradients(
         for total, part in zip(sums, job_sums, strict=True):
             total[stretch] += part
     bar.close()
-    result = means(sums, counts, kinds, labels)
+    result = means(sums, counts, kinds, labels, dtype=dtype)
     result = result if blocks else result.isel(block=0)
     return result if isinstance(state, tuple) else result.isel(state_kind=0, drop=True)
 
@@ -228,8 +278,14 @@ def read(model, *, state=None, layer=1, wrt=0, dtype=None):
     return network, kinds, state_indices
 
 
-def means(sums, counts, kinds, labels):
-    """Divide sums (block, kind, group, delay, embedding, ..) by counts, and label."""
+def means(sums, counts, kinds, labels, *, dtype=None):
+    """Divide sums (block, kind, group, delay, embedding, ..) by counts, and label.
+
+    Raises
+    ------
+    FloatingPointError
+        If a sum is not finite, or of `dtype` float32, the default, and vanishes.
+    """
     if not all(np.isfinite(total).all() for total in sums):
         raise FloatingPointError(
             "mean_state_gradients: the gradients must be finite; the model's weights "
@@ -239,6 +295,13 @@ def means(sums, counts, kinds, labels):
     with np.errstate(invalid="ignore", divide="ignore"):
         for total in sums:
             total /= n_samples.astype(total.dtype)
+    if dtype != "float64" and any(vanishes(mean, delay=3) for mean in sums):
+        raise VanishingGradientsError(
+            "mean_state_gradients: the gradients must stay within what float32 can "
+            f"hold, but at some delay all are below {VANISHING:g}, or their squares "
+            'are; pass dtype="float64" (on JAX, with JAX_ENABLE_X64=1), or lower '
+            "`max_delay`."
+        )
     dims = ("block", "state_kind", "group", "delay")
     first = xr.DataArray(sums[0], dims=(*dims, "embedding", "state"))
     variables = {
@@ -254,3 +317,19 @@ def means(sums, counts, kinds, labels):
     )
     result["delay"].attrs = {"long_name": "delay", "units": "tokens"}
     return result if labels else result.isel(group=0)
+
+
+def vanishes(values, *, delay):
+    """Return whether at some delay the largest of `values` is near float32's least.
+
+    Zeros do not count: a network may forget all at once. Nor does NaN.
+
+    Parameters
+    ----------
+    values : ndarray
+    delay : int
+        Its axis of delays.
+    """
+    others = tuple(axis for axis in range(values.ndim) if axis != delay)
+    largest = np.fmax.reduce(np.abs(values), axis=others)
+    return bool(((largest > 0) & (largest < VANISHING)).any())

@@ -33,7 +33,8 @@ def job_sums(job):
     for start in range(0, n_tokens, CHUNK):
         rows = slice(start, start + CHUNK)
         trace = [[_padded(a[rows], job.dtype) for a in layer] for layer in job.trace]
-        parts, tangents = sweep(trace, _padded(chosen[rows], job.dtype), tangents)
+        stop = np.int32(min(CHUNK, n_tokens - start))
+        parts, tangents = sweep(trace, _padded(chosen[rows], job.dtype), stop, tangents)
         parts = [ops.convert_to_numpy(part).astype(np.float64) for part in parts]
         if totals is not None:
             parts = [a + b for a, b in zip(totals, parts, strict=True)]
@@ -53,16 +54,16 @@ def _chosen(job, n_tokens):
 
 
 def _padded(values, dtype):
-    """Fill a chunk's last tokens with zeros, which do not count."""
+    """Fill a text's last chunk with zeros, which are not reached."""
     missing = [(0, CHUNK - len(values))] + [(0, 0)] * (values.ndim - 1)
     return np.pad(values.astype(dtype), missing)
 
 
 @lru_cache(maxsize=1)  # a text's jobs share one; the next text may have other cells
 def _compiled(cells, state_indices, second_moment):
-    """Return ``sweep(trace, chosen, tangents) -> sums, tangents`` over one chunk."""
+    """Return ``sweep(trace, chosen, stop, tangents) -> sums, tangents``, of a chunk."""
 
-    def sweep(trace, chosen, tangents):
+    def sweep(trace, chosen, stop, tangents):
         differentials = [
             cell.on_backend(x, states).by_token()
             for cell, (x, *states) in zip(cells, trace, strict=True)
@@ -97,7 +98,7 @@ def _compiled(cells, state_indices, second_moment):
             [ops.zeros((chosen.shape[1], *x.shape), dtype=chosen.dtype) for x in parts]
             for parts in summands(tangents)
         ]
-        tangents, sums = ops.fori_loop(0, CHUNK, one_token, (tangents, zeros))
+        tangents, sums = ops.fori_loop(0, stop, one_token, (tangents, zeros))
         return [ops.stack(parts) for parts in zip(*sums, strict=True)], tangents
 
     return backends.compiled(sweep)

@@ -198,7 +198,8 @@ def _shard_means(whole, texts, types, kinds):
         totals = [total.astype(open_sums.dtype, copy=False) for total in totals]
         totals = [total[None, :, None] for total in totals]
         counts = n_samples[None, k : k + 1]
-        labelled = means.means(totals, counts, kinds, types[k : k + 1])
+        labels = types[k : k + 1]
+        labelled = means.means(totals, counts, kinds, labels, dtype=whole[0].dtype)
         return labelled.isel(block=0)
 
     first = 0  # of the text, counted from the first of all

@@ -110,12 +110,14 @@ def batch_jacobians(function, arguments):
     return [tape.batch_jacobian(y, a, unconnected_gradients=zero) for a in arguments]
 
 
-def has_accelerator():
-    """Return whether the backend computes on something other than the processor."""
+def accelerators():
+    """Return the names of what the backend computes on other than the processor."""
     if keras.backend.backend() == "jax":
         import jax
 
-        return jax.default_backend() != "cpu"
+        return [d.device_kind for d in jax.devices() if d.platform != "cpu"]
     import tensorflow as tf
 
-    return bool(tf.config.list_physical_devices("GPU"))
+    details = tf.config.experimental.get_device_details
+    devices = tf.config.list_physical_devices("GPU")
+    return [details(device).get("device_name", device.name) for device in devices]

@@ -1,15 +1,33 @@
 """The ledger: every published number beside ours, with a verdict.
 
 ``data/published.yaml`` lists them and where ours stand; its head explains the fields.
-Two kinds of row are not judged as they are listed, because their tolerance would let
+Some numbers are not judged by a share of themselves or by points, which would let
 anything pass:
 
 - A perplexity near 1 belongs to a text of which most tokens are certain. It is compared
   in nats a line of the synthetic corpus (121 tokens on average),
   ``121 ln(ours / published)``, which is also the difference of the two excesses over
   the optimum.
-- A rate whose numerator has a row of its own is that count once more, and takes its
-  difference and verdict.
+- A count, k of n, is compared with ours, summed over the runs, by an exact test at 5 %
+  (:mod:`~state_gradients.paper.counts`). It knows the chance of counting, not that of
+  training.
+- A number that a formula gives must be the printed one, rounded or cut: its difference
+  is counted in units of the last printed digit.
+- An accuracy that is, to its last digit, what guessing the commonest class reaches
+  (``guess``) shows nothing, so that ours, above it or not, is not comparable with it.
+
+A row that is outside without a reason of its own has one in its runs where they lie on
+either side of the published value, or some of them meet a bound: the spread between
+seeds, with its numbers.
+
+Two kinds of row judge a sentence of the paper instead of a number:
+
+- An order with ``each: delay`` must hold at every delay that `select` leaves, since a
+  mean over delays is ruled by the first, and one delay says nothing of the others.
+  Runs are averaged on the logarithm, on which the paper draws its curves.
+- A shape has a bound, ``holds``, for a number that :mod:`~state_gradients.paper.curves`
+  finds in a curve, and says ``because`` of what the bound is where it is. Bounds are
+  set before ours is looked at.
 
 Where the paper leaves open how its network was trained or its states were recorded, a
 number is judged in each setting and each way of recording by itself; no value and no
@@ -18,7 +36,7 @@ verdict is taken over two of them.
 
 import functools
 import itertools
-import operator
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -27,30 +45,25 @@ import xarray as xr
 import yaml
 
 from state_gradients.foundation import settings
+from state_gradients.paper import counts, curves, quantities, reasons
 from state_gradients.project import artifacts
 from state_gradients.text import synthetic
 
-COMPARISONS = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">=": operator.ge,
-    ">": operator.gt,
-}
 NEAR_1 = 2.0  # a perplexity below it is near 1
+ALIKE = "alike"  # in `select`: recorded as the states of the row are
 TOLERANCES = {  # kind: (largest difference, its unit)
     "perplexity": (3.0, "%"),
     # 3 % at each choice of a line, 7.5 new tokens and its end: 8.5 ln 1.03 = 0.25
     "perplexity near 1": (0.25, "nats a line"),
     "percent": (3.0, "points"),
-    "rate": (10.0, "% of its count"),
+    "count": (1.96, "standard errors"),  # p = 5 %
+    "printed": (1.0, "of the last digit"),  # rounded or cut
     "other": (10.0, "%"),
     "range": (0.0, "inside"),
+    "interval": (0.0, "in the interval"),
     "order": (0.0, "exact"),
+    "shape": (0.0, "its bound"),
 }
-
-
-class _NotRunError(Exception):
-    """A quantity has no value yet; the message says why."""
 
 
 def read_published(root=None):
@@ -92,114 +105,115 @@ def _of_setting(row, setting, recording):
     """Return a row as it is judged in one setting and one way of recording."""
 
     def chosen(spec):
-        names = spec.get("experiment")
-        return (
-            spec | {"experiment": names[setting]} if isinstance(names, dict) else spec
-        )
+        names, select = spec.get("experiment"), spec.get("select", {})
+        if isinstance(names, dict):
+            spec = spec | {"experiment": names[setting]}
+        if select.get("recording") == ALIKE:
+            spec = spec | {"select": select | {"recording": recording}}
+        return spec
 
     row = chosen(row) | {"setting": setting, "recording": recording}
     if isinstance(row.get("why"), dict):
-        reasons, pair = row["why"], f"{setting}, {recording}"
-        row["why"] = reasons.get(pair, reasons.get(setting, ""))
+        whys, pair = row["why"], f"{setting}, {recording}"
+        row["why"] = whys.get(pair, whys.get(setting, ""))
+    if "measured" in row:
+        row["measured"] = reasons.changed(row["measured"], chosen)
+    if "guess" in row:
+        row["guess"] = chosen(row["guess"])
     if row["kind"] == "order" and row.get("ours"):
         row["ours"] = {name: chosen(member) for name, member in row["ours"].items()}
-    if recording:
+    elif recording:
         select = row["ours"].get("select", {}) | {"recording": recording}
         row["ours"] = row["ours"] | {"select": select}
     return row
 
 
-def _quantity(spec, name, load):
-    """Return one number of one experiment, as `spec` (a row's ``ours``) describes."""
-    if "closed_form" in spec:
-        return (synthetic.published_optimum() | synthetic.ladder())[spec["closed_form"]]
-    data = load(name, spec["artifact"])
-    select = {
-        dim: slice(*wanted) if isinstance(wanted, list) else wanted
-        for dim, wanted in spec.get("select", {}).items()
-    }
-    try:
-        values = _chosen(data[spec["variable"]].sel(select), spec, data)
-        below = data[spec["over"]] if "over" in spec else xr.DataArray(1)
-    except KeyError as error:
-        lacks = f"the {spec['artifact']} of {name} hold no {error.args[0]}"
-        raise _NotRunError(lacks) from error
-    below = below.sel({dim: select[dim] for dim in select if dim in below.dims})
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.mean(np.asarray(values / below.values, np.float64)))
+def _counts(spec, name, load):
+    """Return of one experiment a count and of how many it is."""
+    all_of = spec | {"variable": spec["over"]}
+    return [
+        quantities.quantity({k: v for k, v in each.items() if k != "over"}, name, load)
+        for each in (spec, all_of)
+    ]
 
 
-def _chosen(values, spec, data):
-    """Return the values that `where` leaves, or what `share` or `first` asks of them.
+def _of_count(row, load):
+    """Return of a count what :func:`_compare` needs of a number.
 
-    `sum` names an axis that is summed first.
-    `where` names variables with their least and largest values; `share` and `first` are
-    comparisons such as "< 1": the share of the known values for which it holds, and the
-    first label for which it does, NaN if for none.
+    Returns
+    -------
+    ours : float
+        Of as many as are published, in all runs together.
+    spread : float
+        Of the runs, likewise.
+    difference : float
+        Standard errors; the sign is that of ours - published.
+    remark : str
     """
-    if "sum" in spec:
-        values = values.sum(spec["sum"])
-    for name, (low, high) in spec.get("where", {}).items():
-        among = (data[name] >= low) & (data[name] <= high)
-        values = values[among.values]  # along the one axis of both
-    if "share" in spec:
-        return _holds(values[np.isfinite(values).values], spec["share"])
-    if "first" in spec:
-        labels = values[values.dims[0]].values[_holds(values, spec["first"])]
-        return labels[0] if len(labels) else np.nan
-    return values.values
-
-
-def _holds(values, comparison):
-    """Return where a comparison such as "<= 0.2" holds."""
-    sign, bound = comparison.split()
-    return COMPARISONS[sign](values.values, float(bound))
-
-
-def _over_runs(spec, experiment, load):
-    """Return mean, standard deviation and a remark over the runs there are."""
-    names = experiment if isinstance(experiment, list) else [experiment]
-    found, missing = [], []
-    for name in names:
-        try:
-            found.append(_quantity(spec, name, load))
-        except artifacts.MissingArtifactError:
-            missing.append(f"`state-gradients reproduce {name}`")
-    if not found:
-        raise _NotRunError(f"run {missing[0]}")
-    remark = f"{len(found)} of {len(names)} runs" if missing else ""
-    spread = float(np.std(found, ddof=1)) if len(found) > 1 else np.nan
-    return float(np.mean(found)), spread, remark
+    found, remark = quantities.by_run(_counts, row["ours"], row["experiment"], load)
+    k, n = (int(total) for total in np.sum(found, axis=0))
+    if not n:
+        return np.nan, np.nan, np.nan, remark
+    spread = quantities.deviation([row["of"] * a / b for a, b in found if b])
+    difference = counts.standard_errors(k, n, row["published"], row["of"])
+    return row["of"] * k / n, spread, difference, remark
 
 
 def _order(text, values):
-    """Return whether ``"a > b, c > d"`` holds for a dict of values, and their order."""
+    """Return whether ``"a > b, c > d"`` holds for a dict of values, and their order.
+
+    Of ``"a or b > c"`` the larger of a and b must be above c.
+    """
     falls = ">" in text
     sign = " > " if falls else " < "
-    groups = [[values[m] for m in part.split(", ")] for part in text.split(sign)]
+    groups = [
+        [max(values[m] for m in one.split(" or ")) for one in part.split(", ")]
+        for part in text.split(sign)
+    ]
     pairs = itertools.pairwise(groups if falls else groups[::-1])
     ours = sorted(values, key=values.get, reverse=falls)
     return all(min(above) > max(below) for above, below in pairs), sign.join(ours)
 
 
-def _kind(row, counts):
+def _order_at_each_delay(row, load):
+    """Return the share of the delays at which an order holds, in words, a remark."""
+    members, remarks = {}, []
+    for member, spec in row["ours"].items():
+        found, remark = quantities.by_run(
+            quantities.curve, spec, spec["experiment"], load
+        )
+        members[str(member)] = curves.geometric_mean(
+            xr.concat(found, "run", join="exact"), "run"
+        )
+        remarks.append(remark)
+    middles = xr.concat(
+        [curve.drop_vars(set(curve.coords) - {"delay"}) for curve in members.values()],
+        "member",
+        join="exact",
+    ).assign_coords(member=list(members))
+    if middles.isnull().any():
+        return np.nan, "", ""
+    delays = middles["delay"].values
+    holds = np.array(
+        [
+            _order(row["published"], at.to_series().to_dict())[0]
+            for at in middles.transpose("delay", "member")
+        ]
+    )
+    if holds.all():
+        ours = f"{row['published']} at all {len(delays)} delays"
+    else:
+        fails = curves.in_words(delays[~holds])
+        ours = f"{row['published']} at {holds.sum()} of {len(delays)} delays"
+        ours += f", not at {fails}"
+    return holds.mean(), ours, next(filter(None, remarks), "")
+
+
+def _kind(row):
     """Return the kind that a row is judged as."""
     if row["kind"] == "perplexity" and row["published"] < NEAR_1:
         return "perplexity near 1"
-    return "rate" if _numerator(row) in counts else row["kind"]
-
-
-def _numerator(row):
-    """Return what a rate counts, as a key; None where the row is no rate."""
-    spec = row.get("ours") or {}
-    if "over" not in spec:
-        return None
-    return _key(row | {"ours": {k: v for k, v in spec.items() if k != "over"}})
-
-
-def _key(row):
-    """Return what a row measures, and in which experiments, as a key."""
-    return repr((row.get("experiment"), sorted((row.get("ours") or {}).items())))
+    return row["kind"]
 
 
 def is_within(difference, kind):
@@ -211,32 +225,46 @@ def _compare(row, kind, load):
     """Return ours, its difference, the verdict and the rest of one row."""
     spec, published = row.get("ours"), row["published"]
     if spec is None:
-        raise _NotRunError("no stage computes it yet")
-    if kind == "order":
-        found = {str(k): _over_runs(v, v["experiment"], load) for k, v in spec.items()}
+        raise quantities.NotRunError("no stage computes it yet")
+    if kind == "order" and "each" in row:
+        share, ours, remark = _order_at_each_delay(row, load)
+        within = quantities.is_met(share, row.get("holds", ">= 1"))
+        difference = spread = np.nan
+        undefined = np.isnan(share)
+    elif kind == "order":
+        found = {
+            str(k): quantities.over_runs(v, v["experiment"], load)
+            for k, v in spec.items()
+        }
         values = {member: mean for member, (mean, _, _) in found.items()}
         within, ours = _order(published, values)
         difference = spread = np.nan
         remark = next((remark for _, _, remark in found.values() if remark), "")
         undefined = np.isnan([*values.values()]).any()
-    else:
-        ours, spread, remark = _over_runs(spec, row.get("experiment"), load)
-        if kind in ("percent", "rate"):
-            ours, spread = 100 * ours, 100 * spread
-        difference = _difference(ours, published, kind)
+    elif kind == "count":
+        ours, spread, difference, remark = _of_count(row, load)
         within = is_within(difference, kind)
         undefined = np.isnan(ours)
-    why = row.get("why", "")
-    measured = row.get("measured", [])
-    if measured:
-        try:
-            values = [_over_runs(s, s["experiment"], load)[0] for s in measured]
-            why = why.format(*values)
-        except _NotRunError:
-            why = ""  # a reason must be measured
+    else:
+        ours, spread, remark = quantities.over_runs(spec, row.get("experiment"), load)
+        if kind in ("percent", "interval"):
+            ours, spread = 100 * ours, 100 * spread
+        if kind == "interval":
+            published = _reach(row, load)
+        difference = _difference(ours, published, kind)
+        within = is_within(difference, kind)
+        if kind == "shape":
+            within = quantities.is_met(ours, row["holds"])
+        undefined = np.isnan(ours)
+    why = _why(row, ours, load)
+    if not (within or why):
+        why = _spread_told(row, kind, load)
     verdict = "outside" if why else "outside, unexplained"
-    if undefined or "incomparable" in row:
-        verdict, why = "not comparable", row.get("incomparable", "ours is not defined")
+    if undefined:
+        verdict, why = "not comparable", "ours is not defined"
+    elif "incomparable" in row and _shows_nothing(row, load):
+        why = _why(row | {"why": row["incomparable"]}, ours, load)
+        verdict = "not comparable"
     elif within:
         verdict, why = "within", ""
     return {
@@ -248,15 +276,100 @@ def _compare(row, kind, load):
     }
 
 
+def _reach(row, load):
+    """Return from where to where ours may lie, in %, for the published to be ours.
+
+    That is as far around the published percentage as the ends of the 95 % interval,
+    the variables `ends`, are from ours, and half a unit of the last printed digit more.
+    """
+    spec, half = row["ours"], row["digit"] / 2
+    ours, lower, upper = (
+        100
+        * quantities.over_runs(spec | {"variable": name}, row["experiment"], load)[0]
+        for name in (spec["variable"], *row["ends"])
+    )
+    return [
+        row["published"] - (upper - ours) - half,
+        row["published"] + (ours - lower) + half,
+    ]
+
+
+def _why(row, ours, load):
+    """Return the reason of a row with its numbers, ``""`` if one is not measured."""
+    why, measured = row.get("why", ""), row.get("measured", [])
+    if not measured:
+        return why
+
+    def number(spec):
+        return quantities.over_runs(spec, spec["experiment"], load)[0]
+
+    compared = {"ours": ours, "published": row["published"]}
+    try:
+        return reasons.told(why, measured, number, **compared)
+    except quantities.NotRunError:
+        return ""  # a reason must be measured
+
+
+def _shows_nothing(row, load):
+    """Return whether a row cannot be compared: always, or where guessing gives it."""
+    if "guess" not in row:
+        return True
+    guess = 100 * quantities.over_runs(row["guess"], row["experiment"], load)[0]
+    return is_within(_difference(guess, row["published"], "printed"), "printed")
+
+
+def _spread_told(row, kind, load):
+    """Return how the runs lie about a published value or bound, ``""`` if apart."""
+    if kind in ("order", "interval") or "over_runs" in row["ours"]:
+        return ""
+    if kind == "count":
+        pairs = quantities.by_run(_counts, row["ours"], row["experiment"], load)[0]
+        runs = np.array([row["of"] * k / n for k, n in pairs if n])
+    else:
+        scale = 100 if kind == "percent" else 1
+        runs = scale * np.array(
+            quantities.by_run(
+                quantities.quantity, row["ours"], row.get("experiment"), load
+            )[0]
+        )
+    if len(runs) < 2:
+        return ""
+    reach = f"{runs.min():.4g} to {runs.max():.4g}"
+    if kind == "shape":
+        n_met = sum(quantities.is_met(run, row["holds"]) for run in runs)
+        said = f"{n_met} of {len(runs)} runs meet the bound; they give {reach}"
+        return said if n_met else ""
+    low, high = np.broadcast_to(row["published"], 2)
+    if runs.min() <= high and low <= runs.max():
+        return f"the published value lies between our runs, which give {reach}"
+    return ""
+
+
+def _last_digit(published):
+    """Return the unit of the last digit of a number as it is printed."""
+    return float(Decimal(1).scaleb(Decimal(repr(published)).as_tuple().exponent))
+
+
 def _difference(ours, published, kind):
     """Return how far ours is from the published value, in the tolerance's unit."""
+    if kind == "shape":
+        return np.nan
     if kind == "percent":
         return ours - published
-    if kind == "range":
+    if kind == "printed":
+        return (ours - published) / _last_digit(published)
+    if kind in ("range", "interval"):
         return ours - float(np.clip(ours, *published))
     if kind == "perplexity near 1":
         return synthetic.LINE * float(np.log(ours / published))
     return 100 * (ours / published - 1)
+
+
+def _bound_in_words(row):
+    """Return what a shape, or an order over delays, must meet."""
+    if row["kind"] == "shape":
+        return row["holds"]
+    return f"at {row['holds']} of the delays" if "holds" in row else "at each delay"
 
 
 def difference_in_words(difference, kind):
@@ -326,26 +439,26 @@ def table(root=None, *, load=None):
     """
     load = load or loader(root)
     published = [row for listed in read_published(root) for row in by_setting(listed)]
-    counts = {_key(row): row for row in published if row["kind"] == "other"}
     rows = []
     for row in published:
-        kind = _kind(row, counts)
+        kind = _kind(row)
         limit, unit = TOLERANCES[kind]
         named = ("id", "setting", "recording", "claim", "where", "what")
         found = {key: row.get(key, "") for key in named}
         found |= {"kind": kind, "published": row["published"]}
         if kind == "range":
             found["published"] = "{:g} to {:g}".format(*row["published"])
+        if kind == "count":
+            found["published"] = f"{row['published']} of {row['of']}"
         found |= {"ours": None, "uncertainty": np.nan, "difference": np.nan}
         found |= {"tolerance": f"{limit:g} {unit}" if limit else unit}
+        if "each" in row or kind == "shape":
+            found["tolerance"] = _bound_in_words(row)
         try:
             found |= _compare(row, kind, load)
-            if kind == "rate":
-                count = _compare(counts[_numerator(row)], "other", load)
-                found |= {k: count[k] for k in ("difference", "verdict", "why")}
-        except _NotRunError as error:
+        except quantities.NotRunError as error:
             needs = f"; it needs {row['needs']}" if "needs" in row else ""
-            if "incomparable" in row:
+            if "incomparable" in row and "guess" not in row:
                 needs += f"; it will not be comparable: {row['incomparable']}"
             found |= {"verdict": "not run", "why": f"{error}{needs}"}
         rows.append(found)

@@ -194,12 +194,22 @@ def run_extract(experiment, *, root=None):
     if "group" not in blocks.dims:
         blocks = blocks.expand_dims(group=["all"], axis=1)
     means = summary.pooled(blocks).transpose(*AXES, missing_dims="ignore")
-    save(means.astype(np.float32).assign(n_samples=means["n_samples"]), "gradients")
+    save(_as_kept(means), "gradients")
     if wanted.blocks:
         save(summary.intervals(blocks, encoder["embedding"]), "intervals")
     if wanted.controls:
         seed, table = experiment.training.seed, encoder["embedding"]
         save(_controls(model, ids, blocks, table, seed=seed, **options), "controls")
+
+
+def _as_kept(means):
+    """Return mean gradients in float32, or as they are if they vanish from it."""
+    from state_gradients.engine.means import vanishes
+
+    arrays = means["state_gradient"], means["second_moment"]
+    if any(vanishes(a.values, delay=a.dims.index("delay")) for a in arrays):
+        return means
+    return means.astype(np.float32).assign(n_samples=means["n_samples"])
 
 
 def _controls(model, ids, blocks, embedding, *, seed, **options):

@@ -76,13 +76,21 @@ def describe(dataset, *, root=None):
     attrs = {
         "content": content_hash(dataset),
         "versions": json.dumps(versions()),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": _machine(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if root is not None:
         attrs["git_commit"] = _git(root, "rev-parse", "HEAD").strip()
         attrs["git_dirty"] = int(bool(_git(root, "status", "--porcelain", "-uno")))
     return attrs
+
+
+def _machine():
+    """Return system, processor, cores, and the accelerators of the backend in use."""
+    found = [f"{platform.system()} {platform.machine()}", f"{os.cpu_count()} cores"]
+    if backends := sys.modules.get("state_gradients.foundation.backends"):
+        found += backends.accelerators()
+    return ", ".join(found)
 
 
 def _git(root, *arguments):

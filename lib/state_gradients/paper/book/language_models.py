@@ -2,10 +2,11 @@
 
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from state_gradients.paper import ledger
-from state_gradients.paper.book.effects import measured
+from state_gradients.paper.book.effects import measured, perplexity_effect
 from state_gradients.paper.book.pages import DASH, as_runs
 from state_gradients.project import artifacts
 
@@ -64,6 +65,61 @@ def table_2(rows):
         table["training", title] = _shown(values, "{:,.0f}")
     table["training", "experiment"] = wide["name", "test"]
     return pd.DataFrame(table).rename_axis(None)
+
+
+def controls(told, baseline):
+    """Return a row for each experiment: perplexities, and what it changes.
+
+    Parameters
+    ----------
+    told : dict of str to str
+        What each experiment does otherwise, by name.
+    baseline : str
+    """
+    columns = {"change": told}
+    for split, variable in (
+        ("validation", "valid_perplexity_final"),
+        ("test", "test_perplexity"),
+    ):
+        found = pd.Series({name: measured(name, variable) for name in told})
+        columns[split] = _shown(found)
+    effect = pd.Series({name: perplexity_effect(name, baseline) for name in told})
+    columns["test, against the baseline"] = _shown(effect, "{:+.1f}")
+    columns["made by"] = {name: f"state-gradients reproduce {name}" for name in told}
+    return pd.DataFrame(columns).loc[[*told]]
+
+
+def told_change(name, beside):
+    """Say by how much an experiment's test perplexity lies above another's."""
+    effect = perplexity_effect(name, beside)
+    return "an amount not measured yet" if np.isnan(effect) else f"{effect:+.1f}"
+
+
+NOTE_3 = {  # training: rows of the ledger, of given and of trained embeddings
+    "50 steps, two <eos> a line": ("note3-2018-pretrained", "note3-2018-trained"),
+    "50 steps": ("note3-50-pretrained", "note3-50-trained"),
+    "200 steps": ("table2-cbow-test", "table2-baseline-test"),
+}
+
+
+def note_3():
+    """Return footnote 3's test perplexities, published and ours, and their differences.
+
+    A row is a training; the last column of each says by how much given embeddings lie
+    above trained ones.
+    """
+    rows = ledger.table().set_index("id")
+    table = {}
+    for title in ("published", "ours"):
+        values = pd.to_numeric(rows[title], errors="coerce")
+        given, trained = (
+            pd.Series({training: values[pair[k]] for training, pair in NOTE_3.items()})
+            for k in (0, 1)
+        )
+        table[title, "given"] = _shown(given)
+        table[title, "trained"] = _shown(trained)
+        table[title, "given over trained"] = _shown(given - trained, "{:+.1f}")
+    return pd.DataFrame(table)
 
 
 def lost_words_told(name):

@@ -49,9 +49,16 @@ def _number(value):
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.5g}"
 
 
-def _signed(value, kind):
-    """Format a difference with its unit."""
-    return ledger.difference_in_words(value, kind) or pages.DASH
+def _difference(row):
+    """Return a difference with its unit, or what must hold where there is none."""
+    words = ledger.difference_in_words(row.difference, row.kind)
+    if row.verdict == "not run":
+        return pages.DASH
+    if row.kind == "shape":
+        words = f"must be {row.tolerance}"
+    elif row.kind == "order" and row.tolerance.startswith("at "):
+        words = f"must hold {row.tolerance}"
+    return words or pages.DASH
 
 
 def _tint(verdict):
@@ -75,11 +82,28 @@ def readable(rows):
             "what": rows["where"] + ": " + rows["what"] + _setting(rows),
             "published": rows["published"].map(_number),
             "ours": rows["ours"].map(_number) + spread,
-            "difference": list(map(_signed, rows["difference"], rows["kind"])),
+            "difference": list(map(_difference, rows.itertuples())),
             "verdict": [f"{MARKS[each][0]}{NBSP}{each}" for each in rows["verdict"]],
             "why": rows["why"].str.replace("`|run `state-gradients ", "", regex=True),
         }
     )
+
+
+def bounds(root=None):
+    """Return the bound of every sentence that has one, with its reason, to show."""
+    rows = [row for row in ledger.read_published(root) if "holds" in row]
+    table = pd.DataFrame(
+        {
+            "what": [f"{row['where']}: {row['what']}" for row in rows],
+            "published": [row["published"] for row in rows],
+            "must be": [
+                f"at {row['holds']} of the delays" if "each" in row else row["holds"]
+                for row in rows
+            ],
+            "because": [row["because"].strip() for row in rows],
+        }
+    )
+    return pages.table(table, "ledger-bounds", wide=True)
 
 
 def show(rows, title):

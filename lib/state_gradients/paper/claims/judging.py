@@ -47,7 +47,7 @@ def by_runs(found, n_planned):
 def by_rows(rows, *, whole=True):
     """Return value and verdict of a claim from its rows of the ledger.
 
-    Its numbers judge it, or, where it has none, its orders.
+    Its numbers judge it, or, where it has none, its orders and shapes.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def by_rows(rows, *, whole=True):
     """
     if rows.empty:  # of a project whose published.yaml leaves them out
         return "no row of data/published.yaml", "not run"
-    is_order = rows["kind"] == "order"
-    rows = rows if is_order.all() else rows[~is_order]
+    is_sentence = rows["kind"].isin(["order", "shape"])
+    rows = rows if is_sentence.all() else rows[~is_sentence]
     known = {"within": "supported", "not run": "not run", "not comparable": "undecided"}
     verdicts = [known.get(verdict, "not supported") for verdict in rows["verdict"]]
     parts = []
