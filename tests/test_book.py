@@ -31,10 +31,18 @@ PUBLISHED = {
     "Figure 10b": ("05-2-properties", "name: fig-nouns-cosines"),
     "Figure 11a": ("05-2-properties", "name: fig-verbs-memory"),
     "Figure 11b": ("05-2-properties", "name: fig-verbs-cosines"),
-    "Table 1": ("04-2-synthetic-corpus", "Table 1"),
+    "Table 1": ("04-2-synthetic-corpus", "name: fig-synthetic-table-1"),
     "Table 2": ("04-3-1-language-models", "Table 2"),
 }
 RANDOM = re.compile(r"\bat 0x[0-9a-f]{6,}|[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-")
+# Pages that end in a box of what to take away.
+TAKE_AWAY = [p for p in SOURCES if p.stem[0] == "0" or p.stem == "forgetting"]
+NO_NUMBERS = (  # what may hold digits that are no results
+    r"\{[\w:]+\}`[^`]*`",  # roles: numbers from artifacts, figures
+    r"\[[^]]*\]\([^)]*\)",  # links
+    r"\$[^$]*\$",  # formulas
+    r"(?:Figure|Table) \d+[a-c]?",
+)
 each_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 each_section = pytest.mark.parametrize("path", SECTIONS, ids=lambda path: path.stem)
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
@@ -139,6 +147,22 @@ def test_figures_that_are_named_have_caption_and_alt_text(path):
     cells = [c for c in code_of(read_page(path)) if "mystnb" in c.metadata]
     figures = [c for c in cells if "figure" in c.metadata["mystnb"]]
     assert [c.source for c in figures if not names_a_figure(c)] == []
+
+
+@pytest.mark.parametrize("path", TAKE_AWAY, ids=lambda path: path.stem)
+def test_pages_of_sections_end_in_a_short_box_of_what_to_take_away(path):
+    text = path.read_text()
+    box = re.compile(
+        r"([`:]{3})\{admonition\} What to take away\n:class: tip\n(.*?)\n\1\n",
+        re.DOTALL,
+    )
+    [found] = box.finditer(text)
+    between = text[found.end() : text.index("\n## Exercises")]
+    assert "\n#" not in between, "sections stand between the box and the exercises"
+    said = re.sub("|".join(NO_NUMBERS), "X", found.group(2))
+    assert not re.search(r"\d", said), f"a typed number in: {said}"
+    sentences = [line for line in re.split(r"[.?!](?:\s+|$)", said) if line.strip()]
+    assert 2 <= len(sentences) <= 3, sentences
 
 
 @each_section

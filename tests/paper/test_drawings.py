@@ -139,16 +139,6 @@ def test_rows_are_drawn_by_where_a_stretch_begins():
     assert (ax.get_ylabel(), ax.get_yscale()) == ("perplexity", "log")
 
 
-def test_validation_is_drawn_for_each_run_as_far_as_it_goes():
-    names = {"run": ["one", "two"], "epoch": [1, 2, 3]}
-    values = xr.DataArray([[3.0, 22.0, 1.5], [2.0, 1.9, np.nan]], names)
-    ax = drawn.plot_validation(values)
-    assert_drawn(ax, "one", [1, 2, 3], values.sel(run="one"))
-    line = drawn_lines(ax)[1]
-    np.testing.assert_array_equal(line.get_ydata()[:2], [2.0, 1.9])
-    assert ax.get_yscale() == "log"
-
-
 def test_mistakes_of_the_runs_stand_side_by_side_at_their_label():
     names = {"run": ["one", "two"], "label": ["0", "1", "EOS"]}
     shares = xr.DataArray([[0.9, 0.01, 0.7], [0.8, 0.0, 0.6]], names)

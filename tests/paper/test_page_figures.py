@@ -41,6 +41,45 @@ def test_spaces_and_errors_are_the_data(rng, plot, dim):
     assert_drawn(plot(data), "b", [1, 2, 5, 9], data[1])
 
 
+def test_ways_of_table_1_stand_about_the_ring_of_the_published():
+    values = {
+        "mean": [[50.0, 20.0], [48.0, 30.0], [51.0, 31.0]],
+        "lower": [[50.0, 20.0], [47.0, 25.0], [51.0, 31.0]],
+        "upper": [[50.0, 20.0], [52.0, 32.0], [51.0, 31.0]],
+    }
+    names = {"way": ["published", "b", "a"], "row": ["first", "second"]}
+    data = xr.Dataset({k: (("way", "row"), v) for k, v in values.items()}, names)
+    ax = page_figures.plot_table_1(data)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["first", "second"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first row is the highest
+    assert legend_names(ax) == ["published", "b", "a"]
+    marks = {c.get_label(): c for c in ax.containers}
+    np.testing.assert_array_equal(
+        marks["published"].lines[0].get_data(), [[50, 20], [0, 1]]
+    )
+    assert marks["published"].lines[0].get_fillstyle() == "none"
+    x, y = marks["b"].lines[0].get_data()
+    np.testing.assert_array_equal(x, [48, 30])
+    assert (np.abs(y - [0, 1]) < 0.5).all() and (
+        y != marks["a"].lines[0].get_ydata()
+    ).all()
+    [segment, other] = marks["b"].lines[2][0].get_segments()
+    np.testing.assert_allclose([segment[:, 0], other[:, 0]], [[47, 52], [25, 32]])
+
+
+def test_properties_have_a_mark_for_each_control_on_their_rung():
+    names = {"control": ["one", "two"], "property": ["first", "second"]}
+    data = xr.DataArray([[50.0, 3.0], [0.0, np.nan]], names)
+    ax = page_figures.plot_above_chance(data)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["first", "second"]
+    assert legend_names(ax) == ["one", "two"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first row is the highest
+    for number, line in enumerate(ax.lines):
+        x, y = line.get_data()
+        np.testing.assert_array_equal(x, data[number])
+        assert (np.abs(y - [0, 1]) < 0.5).all()
+
+
 def test_ladder_marks_stand_on_their_rungs():
     data = xr.Dataset(
         {

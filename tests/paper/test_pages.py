@@ -187,7 +187,14 @@ def test_several_runs_are_drawn_as_their_mean_and_range(project):
         drawn = ends[end].sel(quantity="selectivity")
         np.testing.assert_array_equal(drawn.sel(experiment="all"), bound(*values))
         np.testing.assert_array_equal(drawn.sel(experiment="one"), values[0])
-    assert average_memory.count_runs(members) == "all: 2 of 3, one: 1 of 1"
+    told = average_memory.in_numbers(members | {"none": (runs[2], "hidden")}, (0, 2))
+    assert list(told["runs", ""]) == ["2 of 3", "1 of 1", "0 of 1"]
+    low, high = np.minimum(*values)[2], np.maximum(*values)[2]
+    assert told.loc["all", ("selectivity", "delay 2")] == (
+        f"{(low + high) / 2:.2g} [{low:.2g}, {high:.2g}]"
+    )
+    assert told.loc["one", ("selectivity", "delay 2")] == f"{values[0][2]:.2g}"
+    assert set(told.loc["none"]) == {"0 of 1", DASH}
     assert average_memory.spread({"none": (runs[2], "hidden")}) is None
 
 
@@ -363,6 +370,47 @@ def test_predictions_stand_beside_the_published_by_way_of_reading(studies):
             expected = mistakes.sel(split=split, recording=recording)
             told = table.loc[f"unexpected mistakes, {title}", ("b", way)]
             assert told == f"{float(expected):.0f}"
+
+
+def test_table_1_has_the_published_ring_and_mean_and_range_of_each_way(studies):
+    published = published_numbers()
+    ways = {"rows": (["a1", "a2"], RECORDINGS[1]), "stream": (["b1"], RECORDINGS[0])}
+    marks = synthetic.table_1(ways, published)
+    assert list(marks["way"]) == ["published", "rows", "stream"]
+    row = "cell, other 45: count"
+    at = {"representation": "cell, means removed", "target": "count"}
+    a1, a2, b1 = (
+        100 * studies[x]["readings"]["lda_accuracy"].sel(at) for x in ("a1", "a2", "b1")
+    )
+    pair = [float(x.sel(recording=RECORDINGS[1])) for x in (a1, a2)]
+    ours = marks.sel(way="rows", row=row)
+    found = [float(ours[name]) for name in ("mean", "lower", "upper")]
+    np.testing.assert_allclose(found, [np.mean(pair), min(pair), max(pair)], rtol=1e-12)
+    one = marks["mean"].sel(way="stream", row=row)
+    assert float(one) == float(b1.sel(recording=RECORDINGS[0]))
+    assert float(marks["mean"].sel(way="published", row=row)) == 17
+    share = 100 * studies["b1"]["readings"]["count_variance_5"].sel(
+        recording="one stream"
+    )
+    assert float(marks["mean"].sel(way="stream", row="variance in five")) == share
+    # the rows are those of the table in numbers
+    table = synthetic.read({"a": ["a1", "a2"]}, published)
+    assert list(marks["row"].values) == list(table.index)
+
+
+def test_published_numbers_are_counted_by_their_distance_from_the_range():
+    ends = {
+        "mean": [50, 50, 50, 50],
+        "lower": [47, 50, 54, 10],
+        "upper": [49, 50, 55, 90],
+    }
+    marks = xr.Dataset(
+        {name: (("row",), np.array(x, float)) for name, x in ends.items()}
+    )
+    theirs = xr.full_like(marks, 50.0)
+    both = xr.concat([theirs, marks], pd.Index(["published", "ours"], name="way"))
+    counts = [synthetic.n_within(both, "ours", points) for points in (0, 1, 3.9, 4)]
+    assert counts == [2, 3, 3, 4]  # inside twice; 1 above one range, 4 below another
 
 
 def test_new_tokens_are_told_by_measures_that_the_commonest_class_cannot_win(studies):

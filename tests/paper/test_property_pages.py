@@ -140,6 +140,12 @@ def test_the_table_of_what_is_remembered(artifact):
     assert (row["words"], row["noise"]) == ("1,000 + 24", "50 %")
     controls = [row[each] for each in table.columns[3:]]
     assert controls == ["0", "12", "after 49", "3"]
+    above = shown.above_chance(artifact)
+    n_delays = artifact["delay"].sel(delay=slice(0, 49)).size
+    expected = [0, 12, n_delays, 3]
+    np.testing.assert_array_equal(above.sel(property="3rd - non-3rd"), expected)
+    of_genitive = above.sel(property="genitive").values
+    np.testing.assert_array_equal(of_genitive, [n_delays] * 3 + [np.nan])
     assert table.loc["genitive", "like frequencies"] == "\N{EN DASH}"
     assert row["at delay 0"] == shown.within(artifact.sel(third).sel(delay=0))
 

@@ -1,6 +1,6 @@
 """Uncertainty: intervals for what is derived from mean gradients, and a null model.
 
-The text is cut into B blocks of consecutive positions. Block b has the mean G_b of its
+The text is cut into blocks of consecutive positions. Block b has the mean G_b of its
 n_b gradients and the share p_b = n_b / sum n of all:
 
     G(w) = sum_b p_b (1 + w_b - sum_c p_c w_c) G_b,    G(0) = the mean gradient G
@@ -53,8 +53,8 @@ def block_bootstrap(
     twice as much, so that percentiles of the resamples (and BCa intervals) may miss
     the truth every time. Deleting one block adds little noise, and shows the bias::
 
-        estimate   observed - (B - 1) (mean over the B deletions - observed)
-        interval   estimate +- t_{B-1} max(SE of B drawn blocks, SE of the deletions)
+        estimate   observed - (n - 1) (mean over the n deletions - observed)
+        interval   estimate +- t_{n-1} max(SE of n drawn blocks, SE of the deletions)
         norms      the same for their squares, to which noise adds, then the root
 
     Coverage of 95 % intervals, the lowest of three simulations whose truths have full
@@ -176,7 +176,7 @@ def _weights(n_blocks, n_resamples, seed):
     """Return w (replicate, block): observed, resamples, then deletions of one block."""
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), n_resamples)
-    # The variance of B drawn blocks is 1 - 1 / B of what it estimates.
+    # The variance of n drawn blocks is 1 - 1 / n of what it estimates.
     resampled = counts * np.sqrt(n_blocks / (n_blocks - 1))
     deleted = -np.eye(n_blocks) * n_blocks / (n_blocks - 1)
     return np.vstack([np.zeros(n_blocks), resampled, deleted])

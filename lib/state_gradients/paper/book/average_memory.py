@@ -5,10 +5,12 @@ seeds. Then a curve is the mean over the runs there are, and its spread goes fro
 lowest to the highest of them.
 """
 
+import itertools
+
 import pandas as pd
 import xarray as xr
 
-from state_gradients.paper.book.pages import as_runs, has_run
+from state_gradients.paper.book.pages import DASH, as_runs, has_run
 from state_gradients.project import artifacts
 
 PAPER = slice(0, 49)  # the delays that the paper compares
@@ -106,19 +108,38 @@ def spread(members):
     return xr.Dataset({end: data.to_array("quantity") for end, data in ends.items()})
 
 
-def count_runs(members):
-    """Say of each member how many of its runs there are, as text.
+def in_numbers(members, delays=(0, 20, 49)):
+    """Return memory and selectivity of each member at some delays, as text.
+
+    Parameters
+    ----------
+    members : dict of str to (str or tuple of str, str)
+        As :func:`together` takes them.
+    delays : sequence of int
 
     Returns
     -------
-    str
-        For example "LSTM: 3 of 3, GRU: 1 of 3".
+    pandas.DataFrame
+        A row for each member: how many of its runs there are, and the mean over them
+        with the range from the lowest to the highest, where there are several.
     """
-    parts = []
-    for label, (names, _) in members.items():
-        runs = as_runs(names)
-        parts.append(f"{label}: {sum(map(has_run, runs))} of {len(runs)}")
-    return ", ".join(parts)
+    rows = {}
+    for label, (names, state) in members.items():
+        all_runs = as_runs(names)
+        n_runs = sum(map(has_run, all_runs))
+        row = {("runs", ""): f"{n_runs} of {len(all_runs)}"}
+        found = _runs(names, state) if n_runs else None
+        for quantity, delay in itertools.product(("memory", "selectivity"), delays):
+            at = found and found[quantity].sel(delay=delay)
+            row[quantity, f"delay {delay}"] = DASH if at is None else _with_range(at)
+        rows[label] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _with_range(values):
+    """Return the mean over runs with their range, as text: ``0.030 [0.028, 0.032]``."""
+    ends = f" [{values.min():.2g}, {values.max():.2g}]" if values.size > 1 else ""
+    return f"{values.mean():.2g}{ends}"
 
 
 def bands(members):

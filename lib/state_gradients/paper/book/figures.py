@@ -90,9 +90,70 @@ def plot_perplexity_ladder(data, *, ax=None):
     return style.finish(ax, data, x="perplexity", y="", legend="lower right")
 
 
-def _rungs(ax, names):
-    """Return axes with a named, horizontal rung for each name."""
-    ax = style.axes_or_new(ax, height=1.1 + 0.3 * len(names))
+def plot_table_1(data, *, ax=None):
+    """Draw numbers on named rungs, a mark for each way in which they were found.
+
+    Parameters
+    ----------
+    data : Dataset with ``mean``, ``lower`` and ``upper``, all (way, row), in per cent
+        The first row is the highest rung. The first way, which the others are compared
+        with, is drawn as rings; of the others a line goes from lower to upper.
+    """
+    ax = _rungs(ax, data["row"].values, height=0.42)
+    ways = data["way"].values
+    rungs = np.arange(data.sizes["row"])
+    colours, markers = style.colours(len(ways)), style.markers(len(ways))
+    beside = np.linspace(-0.27, 0.27, len(ways) - 1)  # of a rung, from its middle
+    for number, way in enumerate(ways):
+        one = data.sel(way=way)
+        first = number == 0  # what the others are compared with stands in the middle
+        ax.errorbar(
+            one["mean"],
+            rungs + (0 if first else beside[number - 1]),
+            xerr=[one["mean"] - one["lower"], one["upper"] - one["mean"]],
+            fmt=markers[number],
+            color=colours[number],
+            fillstyle="none" if first else "full",
+            markersize=9 if first else 5,
+            elinewidth=0 if first else 1,
+            label=style.plain(way),
+        )
+    ax.invert_yaxis()
+    return style.finish(ax, data, x="per cent", y="", xlim=(0, 102), legend="above")
+
+
+def plot_above_chance(data, *, ax=None):
+    """Draw for how many delays each property is above each control, on rungs.
+
+    Parameters
+    ----------
+    data : DataArray of shape (control, property)
+        Of :func:`state_gradients.paper.book.properties.above_chance`.
+    """
+    ax = _rungs(ax, data["property"].values, height=0.4)
+    controls = data["control"].values
+    rungs = np.arange(data.sizes["property"])
+    colours, markers = style.colours(len(controls)), style.markers(len(controls))
+    beside = np.linspace(-0.24, 0.24, len(controls))  # of a rung, from its middle
+    for number, control in enumerate(controls):
+        ax.plot(
+            data.sel(control=control),
+            rungs + beside[number],
+            markers[number],
+            color=colours[number],
+            markersize=5,
+            label=style.plain(control),
+            clip_on=False,
+        )
+    ax.invert_yaxis()
+    ax.set_xlim(left=0)
+    x = "delays above 95 % of chance, from 0 on"
+    return style.finish(ax, data, x=x, y="", legend="above")
+
+
+def _rungs(ax, names, *, height=0.3):
+    """Return axes with a named, horizontal rung for each name, so many inches apart."""
+    ax = style.axes_or_new(ax, height=1.1 + height * len(names))
     ax.set_yticks(range(len(names)), [*map(style.plain, names)])
     ax.grid(axis="y", linewidth=0.8)
     ax.set_axisbelow(True)

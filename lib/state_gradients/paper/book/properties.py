@@ -27,6 +27,11 @@ SHORT = {  # for legends and tables
     "base - comparative": "comparative",
     "base - superlative": "superlative",
 }
+CONTROLS = {  # what a table calls them: names in the artifact
+    "random directions": "random directions",
+    "random splits": "random splits",
+    "of the same frequencies": "within frequency bins",
+}
 PATTERNS = {  # of words of degree: their rows in the ledger
     "comparative": "share-comparative",
     "comparative, than": "comparative-than",
@@ -216,11 +221,7 @@ def remembered(data, *, measure="m", over="class"):
         every, alike = (one.sel(words=words) for words in ("all", "matched"))
         above = {
             title: _until(every["observed"], every["chance_upper"].sel(null=null))
-            for title, null in (
-                ("random directions", "random directions"),
-                ("random splits", "random splits"),
-                ("of the same frequencies", "within frequency bins"),
-            )
+            for title, null in CONTROLS.items()
         }
         splits = alike["chance_upper"].sel(null="random splits")
         is_known = bool(np.isfinite(splits).all())
@@ -232,6 +233,37 @@ def remembered(data, *, measure="m", over="class"):
             "like frequencies": _until(alike["observed"], splits) if is_known else DASH,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def above_chance(data, *, measure="m", over="class"):
+    """Return for how many delays, from 0 on, a property is above 95 % of each control.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        The artifact ``properties``.
+
+    Returns
+    -------
+    xarray.DataArray of shape (control, property)
+        0 where it is not even above at delay 0. The last control are random splits of
+        words that are alike in frequency; NaN where there are none.
+    """
+    data = data.sel(over=over, measure=measure, delay=PAPER)
+    every, alike = (data.sel(words=words) for words in ("all", "matched"))
+    upper = {
+        title: (every["observed"], every["chance_upper"].sel(null=null))
+        for title, null in CONTROLS.items()
+    }
+    splits = alike["chance_upper"].sel(null="random splits")
+    upper["splits of like frequencies"] = alike["observed"], splits
+    counts = []
+    for observed, chance in upper.values():
+        above = (observed > chance).astype(int).cumprod("delay").sum("delay")
+        counts.append(above.where(np.isfinite(chance).all("delay")))
+    bare = [count.reset_coords(drop=True) for count in counts]
+    found = xr.concat(bare, pd.Index(upper, name="control"))
+    return found.assign_coords(property=[SHORT[n] for n in found["property"].values])
 
 
 def frequency(data, *, delay=0):

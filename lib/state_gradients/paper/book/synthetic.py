@@ -150,6 +150,67 @@ def read(settings, published):
     return _beside(settings, rows, ours)
 
 
+def table_1(ways, published):
+    """Return what LDA reads, published and ours by how it was found, in %.
+
+    Parameters
+    ----------
+    ways : dict of str to (sequence of str, str)
+        What a way is called; its experiments, all of which have been run, and how
+        their states were recorded.
+    published : dict of str to float
+        By the id of a row of the ledger.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``mean``, ``lower`` and ``upper`` of the runs, all (way, row): the published
+        way first, the rows as :func:`read` calls them.
+    """
+    theirs = [
+        published[f"table1-{part}-{target}"]
+        for _, part in PARTS.values()
+        for target in TARGETS
+    ]
+    theirs = xr.DataArray([[*theirs, published["count-variance"]]], dims=("run", "row"))
+    of_ways = {"published": theirs.astype(float)}
+    for way, (names, recording) in ways.items():
+        at = 100 * runs(names, "readings").sel(recording=recording)
+        accuracy = at["lda_accuracy"].sel(representation=[*PARTS], target=[*TARGETS])
+        accuracy = accuracy.stack(row=("representation", "target")).reset_index("row")
+        rows = [accuracy, at["count_variance_5"].expand_dims("row")]
+        bare = [one.reset_coords(drop=True).drop_attrs() for one in rows]
+        of_ways[way] = xr.concat(bare, "row").transpose("run", "row")
+    parts = [
+        f"{part}: {title}" for part, _ in PARTS.values() for title in TARGETS.values()
+    ]
+    ends = {"mean": "mean", "lower": "min", "upper": "max"}
+    found = {
+        name: xr.concat(
+            [getattr(values, end)("run") for values in of_ways.values()],
+            pd.Index(of_ways, name="way"),
+        )
+        for name, end in ends.items()
+    }
+    return xr.Dataset(found).assign_coords(row=[*parts, "variance in five"])
+
+
+def n_within(marks, way, points):
+    """Return how many published numbers lie within so many points of a way's runs.
+
+    Parameters
+    ----------
+    marks : xarray.Dataset
+        Of :func:`table_1`.
+    way : str
+    points : float
+        The largest distance from the range of the runs, in percentage points.
+    """
+    theirs, ours = marks["mean"].sel(way="published"), marks.sel(way=way)
+    outside = np.maximum(ours["lower"] - theirs, theirs - ours["upper"])
+    return int((outside <= points).sum())
+
+
 def _beside(settings, published, ours):
     """Return published texts, and ours of each setting there is, side by side.
 

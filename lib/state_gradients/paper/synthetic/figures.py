@@ -178,26 +178,6 @@ def plot_along_rows(data, *, y, yscale="linear", ax=None):
     return style.finish(ax, data, x=x, y=y, yscale=yscale, legend="above")
 
 
-def plot_validation(data, *, ax=None):
-    """Draw the validation perplexity after each epoch, a line for each run.
-
-    Parameters
-    ----------
-    data : DataArray of shape (run, epoch)
-        A run may end early: NaN from there on.
-    ax : matplotlib.axes.Axes, optional
-        Drawn on; those of a new figure by default.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-    """
-    ax = draw_lines(style.axes_or_new(ax), data, "epoch", "plot_validation")
-    style.whole_numbers(ax.xaxis)
-    x, y = "epoch", "validation perplexity"
-    return style.finish(ax, data, x=x, y=y, yscale="log", legend="above")
-
-
 def _mark_cycles(ax):
     for delay in CYCLE:
         ax.axvline(delay, color="0.85", linewidth=0.8, zorder=0)

@@ -64,11 +64,12 @@ def majority_rate(train_labels, test_labels):
 def split_space(probe, n, *, by="readings"):
     """Return orthonormal bases of an n-dimensional span and of its complement.
 
-    LDA reads a state x through w^T x. With ``by="readings"`` Q spans w_1..w_n: their
-    readings survive whole in Q^T x and vanish from C^T x. The class means may still
-    differ in C: they differ along B w, which is not w unless W is a multiple of I.
-    With ``by="means"`` Q spans B w_1..B w_n, so that what the means differ by is gone
-    from C.
+    LDA reads a state s through w^T s. With ``by="readings"`` the span is that of
+    w_1..w_n: their readings survive whole in it, and vanish from the complement. There
+    the class means may still differ: with cov_b their covariance they differ along
+    cov_b w, which is not w unless that within classes, cov_w, is a multiple of I.
+    With ``by="means"`` the span is that of cov_b w_1..cov_b w_n, so that what the means
+    differ by is gone from the complement.
 
     Returns
     -------

@@ -9,10 +9,11 @@ Four questions about one trained network.
    an LDA for each token that is being copied.
 3. *Of what does LDA read a token?* The text is edited: another token stands at the
    first occurrence of a new token, or in its copies, and LDA names one of the two.
-4. *Which are the other 45 directions?* With W the covariance within classes and B that
-   of their means, LDA's own are W-orthogonal to the first five: v^T W w_i = 0. Since
-   B w = lambda W w, they are the complement of the span of B w_1..B w_5, in which the
-   class means no longer differ as they did along w_1..w_5: "means removed".
+4. *Which are the other 45 directions?* With cov_w the covariance within classes and
+   cov_b that of their means, LDA's own are the v with v^T cov_w w_i = 0 for the first
+   five w_i. Since cov_b w = lambda cov_w w, they are the complement of the span of
+   cov_b w_1..cov_b w_5, in which the class means no longer differ as they did along
+   w_1..w_5: "means removed".
 """
 
 import numpy as np
