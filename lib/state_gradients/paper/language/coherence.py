@@ -5,14 +5,14 @@ it does at every position of the text,
 
     r_t = G_{t,tau} D v_1,   |E r| = sigma_1(E[G] D),
 
-split into lengths and directions (:mod:`state_gradients.analysis.responses`). An
+split into lengths and directions (:mod:`state_gradients.analysis.agreement`). An
 experiment with controls has the same of its text in random order, at the same steps.
 """
 
 import numpy as np
 import xarray as xr
 
-from state_gradients.analysis import responses, uncertainty
+from state_gradients.analysis import agreement, uncertainty
 from state_gradients.analysis.whitening import fit_whitening
 from state_gradients.foundation.labels import about
 from state_gradients.foundation.loading import load_keras
@@ -64,13 +64,11 @@ def study(subject):
     """
     load_keras()
     wanted, ids = subject.experiment.gradients, subject.ids
-    n_blocks = _checked_blocks(wanted, len(ids))
+    n_blocks = count_blocks(wanted, len(ids))
     whitening = fit_whitening(subject.encoder["embedding"])
     best = subject.load("spectra")["vt"].sel(normalization="whitened", drop=True)
     best = best.isel(group=0, direction=0, drop=True)
-    best = best.sel(
-        delay=sorted({d for d in DELAYS if d <= wanted.max_delay} | {wanted.max_delay})
-    )
+    best = best.sel(delay=kept_delays(wanted.max_delay))
     texts = {IN_ORDER: ids}
     if wanted.controls:
         seed = subject.experiment.training.seed
@@ -88,8 +86,24 @@ def study(subject):
     return {"coherence": found}
 
 
-def _checked_blocks(wanted, n_tokens):
-    """Return into how many blocks a text is cut, or refuse what is asked of it."""
+def kept_delays(longest):
+    """Return the delays that are measured: `DELAYS` up to the longest, and that one."""
+    return sorted({delay for delay in DELAYS if delay < longest} | {longest})
+
+
+def count_blocks(wanted, n_tokens):
+    """Return into how many blocks a text is cut: `BLOCKS`, or fewer if it is short.
+
+    Parameters
+    ----------
+    wanted : state_gradients.foundation.settings.Gradients
+    n_tokens : int
+
+    Raises
+    ------
+    ValueError
+        If it is too short for two, or the means are not of all positions.
+    """
     if wanted.groups != "all":
         raise ValueError(
             "coherence: the mean gradients must be of all positions, received "
@@ -121,7 +135,7 @@ def _of_text(subject, ids, best, whitening, n_blocks):
         progress=True,
     )
     found["response"].attrs["units"] = _SIZE
-    split = responses.factor_intervals(found, seed=subject.experiment.training.seed)
+    split = agreement.factor_intervals(found, seed=subject.experiment.training.seed)
     quantiles = found["length"].astype(float).quantile([*QUANTILES], "input")
     return split.assign_coords(quantity=split["quantity"].astype(str)).assign(
         length=quantiles.astype(np.float32),

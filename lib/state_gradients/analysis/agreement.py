@@ -32,7 +32,8 @@ QUANTITIES = {
     "coherence": ("share left by both", "1", "|E r| / sqrt(E |r|^2)"),
 }
 SHARES = "directions", "lengths", "coherence"  # at most 1
-BY_NOISE = {*QUANTITIES} - {"lengths"}  # no sign can cancel them: noise adds to squares
+# No sign can cancel these, and noise adds to their squares.
+NORMS = "mean_response", "mean_length", "rms_length", "directions", "coherence"
 TOP_SHARE = "top_share"
 
 
@@ -56,7 +57,7 @@ def factors(response: xr.DataArray, moments: xr.DataArray) -> xr.Dataset:
     Of four equally long responses three agree, and one points the other way:
 
     >>> import xarray as xr
-    >>> from state_gradients.analysis.responses import factors
+    >>> from state_gradients.analysis.agreement import factors
     >>> response = xr.DataArray([1.0, 0.0], dims="state")  # (3 - 1) / 4 of length 2
     >>> moments = xr.DataArray([2.0, 4.0], dims="moment")
     >>> found = factors(response, moments)
@@ -126,7 +127,7 @@ def factor_intervals(responses: xr.Dataset, *, seed: int) -> xr.Dataset:
         seed=seed,
         variables=("response", "moments"),
         level=LEVEL,
-        norms=BY_NOISE,
+        norms=NORMS,
     )[["observed", "estimate", "lower", "upper"]]
     most = xr.where(found["quantity"].isin(SHARES), 1.0, np.inf)
     found = found.map(lambda ends: np.minimum(ends, most), keep_attrs=True)
@@ -162,7 +163,7 @@ def top_share(squares: np.ndarray, *, top: float = TOP) -> float:
     Examples
     --------
     >>> import numpy as np
-    >>> from state_gradients.analysis.responses import top_share
+    >>> from state_gradients.analysis.agreement import top_share
     >>> top_share(np.array([6.0, 2.0, 1.0, 1.0]), top=0.25)
     0.6
     >>> top_share(np.array([6.0, 2.0, 1.0, 1.0]), top=0.375)  # and half of the second
