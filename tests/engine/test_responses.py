@@ -59,7 +59,7 @@ def responses_by_autodiff(model, ids, delays, steps):
         model.get_layer("embedding").get_weights()[0],
         model.get_layer("recurrent_1"),
     )
-    embedded = tf.constant(table[ids][:, None])  # (time, 1, embedding)
+    embedded = [tf.constant(table[token][None]) for token in ids]
     states = layer.cell.get_initial_state(batch_size=1)
     found = np.full((len(states), len(ids), len(delays), UNITS), np.nan)
     for source in range(len(ids)):

@@ -69,7 +69,10 @@ def test_the_factors_multiply_to_the_memory_of_the_mean_gradient(project):
     assert (found["lower"] <= found["upper"]).all()
     share = found["share_of_block"].sum("block")
     np.testing.assert_allclose(share, 1, rtol=1e-6)
-    assert found["n_samples"].values.tolist() == [200, 199, 198, 197, 196]
+    assert found["n_samples"].values.tolist() == [
+        [200, 199, 198, 197, 196],
+        [100, 99, 98, 97, 96],
+    ]
 
 
 def test_the_shuffled_text_takes_the_steps_of_the_text_in_order(project):
@@ -78,7 +81,7 @@ def test_the_shuffled_text_takes_the_steps_of_the_text_in_order(project):
     whitening = fit_whitening(subject.encoder["embedding"])
     expected = step_responses(
         subject.model,
-        uncertainty.shuffled(subject.ids, seed=2),
+        uncertainty.shuffled(subject.ids, seed=2)[:100],
         delays=range(5),
         steps=found["step"].sel(state_kind="cell").values @ whitening.D.T,
     )
@@ -96,7 +99,8 @@ def test_the_shuffled_text_takes_the_steps_of_the_text_in_order(project):
 def test_windows_are_those_of_the_mean_gradients(project):
     found = made("mine-window")
     gradients = artifacts.load("mine-window", "gradients")
-    np.testing.assert_array_equal(found["n_samples"], gradients["n_samples"][0])
+    n_samples = gradients["n_samples"][0]
+    np.testing.assert_array_equal(found["n_samples"].sel(text="in order"), n_samples)
     assert found["text"].values.tolist() == [coherence.IN_ORDER]
     assert found["state_kind"].values.tolist() == ["hidden"]
 
@@ -114,7 +118,7 @@ def test_a_delay_that_is_the_longest_is_kept_though_it_is_none_of_the_list():
             "mine-short",
             "coherence: intervals need a text of 310 tokens .* received 200",
         ),
-        ("mine-one-hot", "singular"),
+        ("mine-one-hot", "must have full rank"),
     ],
 )
 def test_what_has_no_intervals_or_no_whitening_is_refused(project, name, message):

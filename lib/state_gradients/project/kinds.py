@@ -246,7 +246,7 @@ KINDS = {
             "length": (_OF_TEXT[0], "quantile", *_OF_TEXT[1:]),
             "share_of_block": (*_OF_TEXT, "block"),
             "step": (*_OF_TEXT[1:], "embedding"),
-            "n_samples": ("delay",),
+            "n_samples": ("text", "delay"),
         },
     ),
 }

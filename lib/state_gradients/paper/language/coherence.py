@@ -6,7 +6,8 @@ it does at every position of the text,
     r_t = G_{t,tau} D v_1,   |E r| = sigma_1(E[G] D),
 
 split into lengths and directions (:mod:`state_gradients.analysis.agreement`). An
-experiment with controls has the same of its text in random order, at the same steps.
+experiment with controls has the same of half its text in random order, of which any
+half is as good as another, at the same steps.
 """
 
 import numpy as np
@@ -63,22 +64,20 @@ def study(subject):
         whitened, or the text is too short for two blocks.
     """
     load_keras()
-    wanted, ids = subject.experiment.gradients, subject.ids
-    n_blocks = count_blocks(wanted, len(ids))
+    wanted, texts = subject.experiment.gradients, {IN_ORDER: subject.ids}
+    if wanted.controls:
+        seed, half = subject.experiment.training.seed, len(subject.ids) // 2
+        texts[SHUFFLED] = uncertainty.shuffled(subject.ids, seed=seed)[:half]
+    n_blocks = count_blocks(wanted, min(map(len, texts.values())))
     whitening = fit_whitening(subject.encoder["embedding"])
     best = subject.load("spectra")["vt"].sel(normalization="whitened", drop=True)
     best = best.isel(group=0, direction=0, drop=True)
     best = best.sel(delay=kept_delays(wanted.max_delay))
-    texts = {IN_ORDER: ids}
-    if wanted.controls:
-        seed = subject.experiment.training.seed
-        texts[SHUFFLED] = uncertainty.shuffled(ids, seed=seed)
     parts = [
         _of_text(subject, text, best, whitening, n_blocks) for text in texts.values()
     ]
     found = xr.concat(parts, xr.Variable("text", [*texts]), combine_attrs="override")
-    found = found.assign(n_samples=found["n_samples"].isel(text=0), step=best)
-    found = found.transpose(*AXES)
+    found = found.assign(step=best).transpose(*AXES)
     for name in MEANING:
         found[name].attrs = about(name, meaning=MEANING)
         if name in MISSING:
@@ -114,8 +113,9 @@ def count_blocks(wanted, n_tokens):
         least = 2 * uncertainty.BLOCK_LENGTH * (wanted.max_delay + 1)
         raise ValueError(
             f"coherence: intervals need a text of {least} tokens for `max_delay` = "
-            f"{wanted.max_delay}, received {n_tokens}; lower gradients.max_delay, or "
-            "set gradients.split to a longer text."
+            f"{wanted.max_delay}, received {n_tokens}; lower gradients.max_delay, set "
+            "gradients.split to a longer text, or do without gradients.controls, for "
+            "which half the text is shuffled."
         )
     return n_blocks
 
