@@ -289,7 +289,7 @@ def plot_orders(both, *, axes=None):
     style.finish(upper, both, x="", y="mean length", yscale="log", legend="above")
     style.whole_numbers(lower.xaxis)
     x, y = "delay (tokens)", "directions"
-    style.finish(lower, xr.Dataset(), x=x, y=y, ylim=(0, 1.02))
+    style.finish(lower, xr.Dataset(), x=x, y=y, ylim=(0, None))
     return upper, lower
 
 
