@@ -287,6 +287,12 @@ def positions(name: Name):
 
 
 @_command
+def coherence(name: Name):
+    """Split what averaging does to an experiment's gradients."""
+    _run_stage("coherence", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

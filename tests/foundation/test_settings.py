@@ -267,7 +267,10 @@ def test_the_baseline_in_full_is_what_the_defaults_say(root):
     baseline = settings.load_experiment("ptb-lstm-256", root=root)
     alone = settings.Gradients(controls=True)  # measured on the baseline only
     asked = settings.Language(
-        studies=("types", "classes", "properties", "linear", "positions")
+        studies=(
+            *("types", "classes", "properties", "linear", "positions"),
+            "coherence",
+        )
     )
     assert baseline == settings.Experiment(
         name="ptb-lstm-256", gradients=alone, language=asked

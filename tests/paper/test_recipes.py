@@ -59,6 +59,8 @@ experiments:
   gru-window: {{model: {{cell: gru}}, gradients: {{window: 8}}}}
   rnn-layers: {{model: {{cell: rnn, layers: 2}}}}
   positions: {{language: {{studies: [positions]}}}}
+  coherence: {{gradients: {{max_delay: 2, controls: true}},
+              language: {{studies: [coherence]}}}}
   new-tokens:
     corpus: {{name: synthetic, vocabulary_size: null, train: null, valid: null,
              test: null}}
@@ -81,6 +83,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "classes": 1e-4,  # as the intervals, of which it holds some
     "types": 1e-4,  # float32 chains, and fits, whose errors are several times theirs
     "positions": 1e-4,  # float32 norms and losses, whose ranks may change places
+    "coherence": 1e-4,  # float32 chains; of the intervals, widths
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
     "properties": 1e-4,  # differences of float32 states: 1e-7 over steps of 1/16
@@ -366,6 +369,15 @@ def replaced(name):
     return {"positions": artifacts.load(name, "positions")}
 
 
+def split(name):
+    """What the best steps of imposed mean gradients do over a text, and shuffled."""
+    decomposed(name)
+    stages.RUN["coherence"](settings.load_experiment(name))
+    found = artifacts.load(name, "coherence")
+    widths = {end: found[end] - found["estimate"] for end in ("lower", "upper")}
+    return {"coherence": found.assign(widths)}
+
+
 def two_classes(tokens):
     """Tag every other type as a noun, the rest as verbs."""
     is_noun = np.arange(len(tokens)) % 2 == 0
@@ -399,6 +411,7 @@ CASES = {
     ("types", "studied"): of_types,
     ("properties", "words"): of_properties,
     ("positions", "positions"): replaced,
+    ("coherence", "coherence"): split,
 }
 
 

@@ -48,6 +48,7 @@ class Job:
     sources: np.ndarray  # tokens whose inputs are carried, increasing, (source,)
     ends: np.ndarray  # the last token each source is carried to, (source,)
     members: list | None  # groups of each source, tuples of int; None: all, in one
+    n_steps: int | None = None  # None: one along each component of the embedding
 
     @property
     def dtype(self):
@@ -56,8 +57,8 @@ class Job:
 
     @property
     def n_inputs(self):
-        """Tangents that each source sends: the embedding's size."""
-        return self.trace[0][0].shape[1]
+        """Tangents that each source sends: one a step of its input."""
+        return self.n_steps or self.trace[0][0].shape[1]
 
 
 class _ForwardPass:

@@ -128,7 +128,7 @@ def position_memory(
 
     cut = jobs.cut(network, texts.ids, texts.stretches, None, request)
     bar = tqdm(total=texts.n_tokens, unit="token", disable=not progress)
-    for _, job, tables in jobs.in_threads(_numbered(cut), tables_of):
+    for _, job, tables in jobs.in_threads(numbered(cut), tables_of):
         bar.update(len(job.sources))
         tables.move_into(norm, largest)
     bar.close()
@@ -171,11 +171,14 @@ def _counted_in_units(network, factor):
             f"{WHO}: `factor` must have shape (embedding, embedding) = {(size, size)}, "
             f"received {factor.shape}."
         )
-    return _InUnits(network.cells[0], factor.astype(network.table.dtype))
+    return InUnits(network.cells[0], factor.astype(network.table.dtype))
 
 
-class _InUnits:
-    """A cell whose input is x = D g + constant: tangents begin as D^T B."""
+class InUnits:
+    """A cell whose input is x = D g + constant: tangents begin as D^T B.
+
+    `factor` D may have any number of columns, the steps whose tangents are carried.
+    """
 
     def __init__(self, cell, factor):
         self._cell = cell
@@ -185,6 +188,7 @@ class _InUnits:
         self.output = cell.output
 
     def differentials(self, x, states):
+        """Return a function a token that makes its differential."""
         makers = self._cell.differentials(x, states)
         return [partial(self._differential, make) for make in makers]
 
@@ -250,8 +254,11 @@ def _tables_of(job, sampled):
     return tables
 
 
-def _numbered(cut):
-    """Yield each job with the place of its first input; each input is its own group."""
+def numbered(cut):
+    """Yield ``(first, Job)``, the place of a job's first input in the text.
+
+    Each input is a group of its own, whose number is its place.
+    """
     first = 0
     for _, job in cut:
         n = len(job.sources)

@@ -130,7 +130,7 @@ class Gradients:
     controls: bool = False  # also the text cut at 200 tokens, and shuffled
 
 
-Study = Literal["types", "classes", "properties", "linear", "positions"]
+Study = Literal["types", "classes", "properties", "linear", "positions", "coherence"]
 
 
 @_checked

@@ -23,7 +23,14 @@ from state_gradients.foundation import settings
 from state_gradients.foundation.labels import described
 from state_gradients.foundation.loading import load_keras
 from state_gradients.paper import lost_words
-from state_gradients.paper.language import classes, linear, positions, properties, types
+from state_gradients.paper.language import (
+    classes,
+    coherence,
+    linear,
+    positions,
+    properties,
+    types,
+)
 from state_gradients.paper.language.subject import Subject, build_model
 from state_gradients.project import artifacts, kinds, locks
 from state_gradients.text import corpora, synthetic
@@ -339,6 +346,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "properties": properties.study,
     "linear": linear.study,
     "positions": positions.study,
+    "coherence": coherence.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN["explain"] = run_explain

@@ -10,6 +10,7 @@ and of experiments that ask for them (`language.studies`), each by a stage of it
 types, positions, linear                         (from encoder, weights)
 classes     ->  class_gradients, classes         (from encoder)
 properties                                       (from class_gradients, weights)
+coherence                                        (from encoder, spectra)
 """
 
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ STAGES = {
     "properties": Stage(recipe=1, groups=("corpus", "gradients")),
     "linear": Stage(recipe=1, groups=("corpus",)),
     "positions": Stage(recipe=1, groups=("corpus", "gradients")),
+    "coherence": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
 
@@ -54,6 +56,7 @@ _MEMORIES = ("memory", "total", "selectivity", "selectivity_5")
 _MEASURED = ("property", "words", "over", "delay", "measure")
 _BY_CHANCE = (*_MEASURED[:4], "null", "measure")
 _OF_POSITIONS = ("state_kind", "memory_of")
+_OF_TEXT = ("text", "state_kind", "delay")
 _ENCODER = {
     "embedding": ("vocabulary", "embedding"),
     "vocabulary": ("vocabulary",),  # the tokens
@@ -231,6 +234,19 @@ KINDS = {
             **dict.fromkeys(("late_kl", "late_cost"), ("delay", "place")),
             "quadratic": ("delay", "place"),
             "prediction": ("delay", "predictor", "scale"),
+        },
+    ),
+    "coherence": Kind(
+        stage="coherence",
+        upstream=("encoder", "spectra"),
+        schema={
+            **dict.fromkeys(
+                ("observed", "estimate", "lower", "upper"), ("quantity", *_OF_TEXT)
+            ),
+            "length": (_OF_TEXT[0], "quantile", *_OF_TEXT[1:]),
+            "share_of_block": (*_OF_TEXT, "block"),
+            "step": (*_OF_TEXT[1:], "embedding"),
+            "n_samples": ("text", "delay"),
         },
     ),
 }

@@ -5,5 +5,6 @@ Read `subject` (what a study reads) and `tags` (parts of speech), then the studi
 `classes` (parts of speech),
 `properties` (plural, tense, .., with `swaps`),
 `linear` (Table 3),
-`positions` (are errors seen in the gradients, with `surprisal` and `replacements`).
+`positions` (are errors seen in the gradients, with `surprisal` and `replacements`),
+`coherence` (do responses shorten, or cease to agree).
 """
