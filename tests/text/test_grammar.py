@@ -449,8 +449,11 @@ def test_a_corpus_that_is_written_out_in_parts_is_one_text(monkeypatch):
     text = truth.generate(20_000, seed=6)
     verbs = verbs_of(text)
     shown = verbs[text.number[verbs] > 0]
-    assert (text.distance[shown] < 100).all()  # things of one part are not another's
     assert (text.number[shown] == text.number[text.controller[shown]]).all()
+    # things of one part are not another's: no sentence is so long
+    assert (text.distance[shown] < 100).all()
+    later = np.flatnonzero(text.tense_controller >= 0)
+    assert (later - text.tense_controller[later] < 100).all()
 
 
 def test_bad_settings_are_refused():

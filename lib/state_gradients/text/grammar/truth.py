@@ -280,20 +280,21 @@ def fingerprint(corpus):
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
 
 
-def other_number():
-    """Return the id of each type's form of the other number, NONE without one.
+def number_pairs():
+    """Return the ids of each verb's singular and plural form, int (pair, 2).
 
-    Returns
-    -------
-    ndarray of int, shape (vocabulary,)
-        Verbs in the present, *is* and *are*, *was* and *were*, *has* and *have*.
+    Verbs in the present, *is* and *are*, *was* and *were*, *has* and *have*.
     """
     pairs = [("is", "are"), ("was", "were"), ("has", "have")]
     for name in rules.FEATURES["class"]:
         forms = (rules.LEXICON[f"{name}.{tag}"] for tag in ("VBZ", "VBP"))
         pairs += zip(*forms, strict=True)
-    index, other = vocabulary().index, np.full(len(vocabulary()), NONE)
-    for pair in pairs:
-        one, two = (index[word] for word in pair)
-        other[one], other[two] = two, one
+    index = vocabulary().index
+    return np.array([[index[word] for word in pair] for pair in pairs])
+
+
+def other_number():
+    """Return the id of each type's form of the other number, (vocabulary,), or NONE."""
+    pairs, other = number_pairs(), np.full(len(vocabulary()), NONE)
+    other[pairs] = pairs[:, ::-1]
     return other
