@@ -207,6 +207,40 @@ def test_number_memory_refuses_distances_without_subjects(text):
         agreement.number_memory(model_of(), text, distances=[1, 70], max_delay=3)
 
 
+def test_a_swapped_number_stays_in_a_latch_until_the_next_noun(latch, text):
+    max_delay = 8
+    found = agreement.number_swaps(
+        latch, text, distances=[2, 5, 90], max_delay=max_delay, n=10_000, seed=1
+    )
+    positions, distance = agreement.subjects(text)
+    for wanted in (2, 5):
+        chosen = positions[distance == wanted]
+        chosen = chosen[chosen < len(text.ids) - max_delay - 1]
+        assert found["n_subjects"].sel(distance=wanted) == len(chosen)
+        held = np.zeros(max_delay + 1)
+        for t in chosen:  # +1 and -1, up to 1 - tanh(4), until a noun says it anew
+            for delay in range(max_delay + 1):
+                between = text.tag[t + 1 : t + delay + 1]
+                held[delay] += 2 * (not np.isin(between, truth.NOMINAL).any())
+        change = found["change"].sel(distance=wanted)
+        np.testing.assert_allclose(
+            change.sel(swap="number"), held / len(chosen), atol=3e-3
+        )
+        np.testing.assert_array_equal(change.sel(swap="another noun"), 0)
+    assert found["n_subjects"].sel(distance=90) == 0
+    assert found["change"].sel(distance=90).isnull().all()
+
+
+def test_a_noun_is_swapped_for_its_other_number_and_for_another_of_its_own(rng):
+    index, tokens = truth.vocabulary().index, truth.vocabulary().tokens
+    drawn = [agreement._instead(index["child"], rng) for _ in range(300)]
+    assert {tokens[other] for other, _ in drawn} == {"children"}
+    assert {tokens[k] for _, k in drawn} == {*rules.LEXICON["noun.NN"]} - {"child"}
+    other, another = agreement._instead(index["wolves"], rng)
+    assert tokens[other] == "wolf"
+    assert tokens[another] in rules.LEXICON["noun.NNS"]
+
+
 def test_curves_are_aligned_at_the_verb():
     delay = np.arange(6)
     found = xr.Dataset(

@@ -30,6 +30,7 @@ from state_gradients.foundation.labels import about
 from state_gradients.text.grammar import rules, truth
 
 VERBS = ("VBZ", "VBP", "VBD")
+NOUNS = ("NN", "NNS")
 LEVEL = 0.95  # of intervals
 LEAST = 20  # subjects that a mean gradient is over; of fewer it is noise
 MEANING = {
@@ -60,6 +61,11 @@ MEANING = {
         "sqrt(sum sigma^2 / size) / sigma_1",
     ),
     "n_subjects": ("subjects averaged over", "1", "count"),
+    "change": (
+        "change of the state when the noun is swapped",
+        "state unit",
+        "|s' - s|",
+    ),
 }
 
 
@@ -93,7 +99,7 @@ def subjects(text):
     dependent = np.flatnonzero(text.controller != truth.NONE)
     n = np.bincount(text.controller[dependent], minlength=len(text.ids))
     until = text.needed_until
-    is_noun = np.isin(text.tag, ("NN", "NNS"))
+    is_noun = np.isin(text.tag, NOUNS)
     found = np.flatnonzero(is_noun & (n == 1) & np.isin(text.tag[until], VERBS))
     return found, until[found] - found
 
@@ -203,8 +209,7 @@ def number_direction(embedding):
     """
     index, table = truth.vocabulary().index, np.asarray(embedding)
     halves = [
-        table[[index[word] for word in rules.LEXICON[f"noun.{tag}"]]]
-        for tag in ("NN", "NNS")
+        table[[index[word] for word in rules.LEXICON[f"noun.{tag}"]]] for tag in NOUNS
     ]
     return spectra.property_direction(*halves, fit_whitening(table))
 
@@ -267,6 +272,87 @@ def number_memory(model, text, *, distances, max_delay, **options):
         }
     )
     return _described(result)
+
+
+def number_swaps(model, text, *, distances, max_delay, n, seed):
+    """Measure what the state really holds of a subject's number: swap it, and run on.
+
+    The noun is set in its other number, and the words after it stay as they are. A
+    gradient says what an infinitesimal step does: of a bit that is held firmly, in
+    units that are saturated, it sees next to nothing.
+
+    Parameters
+    ----------
+    model, text, distances, max_delay
+        As :func:`number_memory` takes them.
+    n : int
+        How many subjects at most at each distance.
+    seed : int
+        Which ones, and what other noun each is swapped for as a control.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``change`` (swap, distance, delay), the mean of ||s' - s|| where the noun is
+        swapped for its other ``number``, and for ``another noun`` of its own number;
+        ``n_subjects`` (distance).
+    """
+    from state_gradients.engine import means
+
+    rng = np.random.default_rng(seed)
+    network, _, [state_index] = means.read(model)
+    trace, _ = network.run(text.ids, network.zero_states())
+    _, *before = trace[0]
+    positions, distance = subjects(text)
+    inside = positions < len(text.ids) - max_delay - 1
+    change = np.full((2, len(distances), max_delay + 1), np.nan)
+    n_subjects = []
+    for k, wanted in enumerate(distances):
+        chosen = rng.permutation(positions[inside & (distance == wanted)])[:n]
+        n_subjects.append(len(chosen))
+        rows = [
+            _changes(network, state_index, text.ids, t, before, max_delay, rng)
+            for t in chosen
+        ]
+        change[:, k] = np.mean(rows, axis=0) if rows else np.nan
+    result = xr.Dataset(
+        {
+            "change": (("swap", "distance", "delay"), change),
+            "n_subjects": ("distance", n_subjects),
+        },
+        coords={
+            "swap": ["number", "another noun"],
+            "distance": [*distances],
+            "delay": np.arange(max_delay + 1),
+        },
+    )
+    return _described(result)
+
+
+def _changes(network, state_index, ids, position, before, max_delay, rng):
+    """Return ||s' - s|| by delay for both swaps of one noun, (swap, delay)."""
+    first = [tuple(state[position] for state in before)]
+    # the states before a token are those after the one before it: one token more
+    following = ids[position : position + max_delay + 2]
+
+    def states(noun):
+        trace, _ = network.run(np.concatenate([[noun], following[1:]]), first)
+        return trace[0][1 + state_index][1:]
+
+    own = states(following[0])
+    instead = _instead(following[0], rng)
+    return [np.linalg.norm(states(noun) - own, axis=1) for noun in instead]
+
+
+def _instead(noun, rng):
+    """Return a noun's other number, and another noun of its own number, as ids."""
+    index = truth.vocabulary().index
+    pairs = np.array(
+        [[index[word] for word in rules.LEXICON[f"noun.{tag}"]] for tag in NOUNS]
+    )
+    [[number], [lemma]] = np.nonzero(pairs == noun)
+    others = np.delete(pairs[number], lemma)
+    return pairs[1 - number, lemma], rng.choice(others)
 
 
 def around_the_verb(found, *, before, after):
