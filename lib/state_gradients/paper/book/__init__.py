@@ -3,5 +3,5 @@
 Read `rendering` (jupytext, papermill, what makes a page be run again), `pages` (texts
 for the prose, tables, twins, what has not been run), then what single pages show:
 `average_memory`, `synthetic`, `language_models`, `word_classes`, `types`, `properties`,
-`forgetting`, `linear`, `effects`, `ledger_tables`, `records` and `figures`.
+`forgetting`, `linear`, `grammar`, `effects`, `ledger_tables`, `records` and `figures`.
 """

@@ -8,7 +8,6 @@ from state_gradients.paper.language import tags
 from state_gradients.paper.language.subject import Subject
 from state_gradients.text.grammar import rules, truth
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 N_TYPES = len(truth.vocabulary())
 
 
