@@ -16,7 +16,7 @@ from plural to singular nouns in whitened space,
     m(distance, delay) = ||mean G_delay D n|| / sigma_1(mean G_delay D)       (Eq. 20)
 
 the state at delay = distance - 1 predicts the verb, that at delay = distance has read
-it. That is of infinitesimal steps: of a number that is held firmly they may tell little,
+it. That is of infinitesimal steps: of a number that is held firmly they tell little,
 and so `number_swaps` sets the noun in its other number, and takes ||s' - s||.
 """
 
