@@ -15,6 +15,8 @@ coherence                                        (from encoder, spectra)
 
 from dataclasses import dataclass, field
 
+from state_gradients.text import corpora
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
@@ -258,12 +260,12 @@ def expected(experiment):
     """Return ``{kind: kept}``: what the stages make, and whether git keeps it.
 
     The mean gradients of most experiments are too large to be kept; full weights are
-    made where a result needs them: for the baseline, on the synthetic corpus, and for
+    made where a result needs them: for the baseline, on generated corpora, and for
     studies of what is predicted.
     """
     synthetic = experiment.corpus.name == "synthetic"
     studies = experiment.language.studies
-    full = synthetic or experiment.name == BASELINE
+    full = experiment.corpus.name in corpora.GENERATED or experiment.name == BASELINE
     weights = full or not NEED_WEIGHTS.isdisjoint(studies)
     made = ["training", "encoder"]
     if weights:

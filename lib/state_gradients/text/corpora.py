@@ -25,6 +25,7 @@ import numpy as np
 
 from state_gradients.foundation import settings
 from state_gradients.text import synthetic, tagged
+from state_gradients.text.grammar import rules, truth
 from state_gradients.text.vocabulary import (
     Text,
     Vocabulary,
@@ -170,10 +171,13 @@ REGISTRY = {
     ),
 }
 
+# Who makes the corpora that no file holds; each has `load` and `fingerprint`.
+GENERATED = {"synthetic": synthetic} | dict.fromkeys(rules.VARIANTS, truth)
+
 
 def _registered(corpus):
     """Return the Source of `corpus`, or None for a reader's own files."""
-    own, known = [getattr(corpus, split) for split in SPLITS], [*REGISTRY, "synthetic"]
+    own, known = [getattr(corpus, split) for split in SPLITS], [*REGISTRY, *GENERATED]
     if any(own) and not (all(own) and corpus.name not in known):
         raise ValueError(
             "corpora: a text of your own needs all of `train`, `valid`, `test` and a "
@@ -293,7 +297,7 @@ def load(corpus):
     Parameters
     ----------
     corpus : settings.Corpus
-        A name in `REGISTRY`, ``synthetic``, or a reader's own name and three files.
+        A name in `REGISTRY` or `GENERATED`, or a reader's own name and three files.
 
     Returns
     -------
@@ -310,9 +314,8 @@ def load(corpus):
         settings contradict each other, or a file changes while it is read.
     """
     source = _registered(corpus)
-    if corpus.name == "synthetic":
-        text = synthetic.load(corpus)
-        return replace(text, fingerprint=synthetic.fingerprint(corpus))
+    if maker := GENERATED.get(corpus.name):
+        return replace(maker.load(corpus), fingerprint=maker.fingerprint(corpus))
     read = fingerprint(corpus)
     # Every file is found and checked before the first is read.
     texts = _texts(source, corpus)
@@ -348,7 +351,7 @@ def fingerprint(corpus):
     """Return a SHA-256 (hex) of what decides the ids that :func:`load` gives.
 
     Registered corpora are known by the registry's hashes, so that no file is needed; a
-    reader's own by their content, the synthetic one by its seed and sizes.
+    reader's own by their content, generated ones by their rules, seed and sizes.
 
     Raises
     ------
@@ -356,8 +359,8 @@ def fingerprint(corpus):
         As :func:`load`, for a reader's own files and for unknown names.
     """
     source = _registered(corpus)
-    if corpus.name == "synthetic":
-        return synthetic.fingerprint(corpus)
+    if maker := GENERATED.get(corpus.name):
+        return maker.fingerprint(corpus)
     if source:
         files, shared = source.hashes, source.vocabulary_of
     else:

@@ -8,6 +8,7 @@ from state_gradients.foundation import settings
 from state_gradients.foundation.loading import load_keras
 from state_gradients.project import artifacts
 from state_gradients.text import corpora
+from state_gradients.text.grammar import rules
 
 
 def build_model(experiment, weights):
@@ -71,7 +72,13 @@ class Subject:
 
     @functools.cached_property
     def tags(self):
-        """Return how often each type was seen with each tag: `tags.read_tags`."""
+        """Return how often each type was seen with each tag: `tags.read_tags`.
+
+        A generated language knows its own.
+        """
+        from state_gradients.paper.grammar import gold
         from state_gradients.paper.language import tags
 
+        if self.experiment.corpus.name in rules.VARIANTS:
+            return gold.read_tags(self.experiment.corpus)
         return tags.read_tags(self.text.vocabulary.tokens)
