@@ -107,7 +107,7 @@ def test_the_summary_groups_the_central_claims(few):
     }
     assert found == {
         "It holds": ["#C035"],
-        "It holds only under a setting that the paper does not state": ["#C042"],
+        "It holds in some of our settings only": ["#C042"],
         "It waits for an experiment": ["#C003"],
         "It cannot be tested here": ["#C112"],
     }

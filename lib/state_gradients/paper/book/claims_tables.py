@@ -45,9 +45,9 @@ PAGES = {  # the page of a claim: the first whose last claim is not before it
 }
 GROUPS = {  # outcome: what the summary calls it
     "supported": "It holds",
-    overall.DEPENDS: "It holds only under a setting that the paper does not state",
+    overall.DEPENDS: "It holds in some of our settings only",
     "not supported": "It does not hold",
-    "undecided": "It is undecided: runs, readings or parts of it disagree",
+    "undecided": "It is undecided: runs disagree, or a part of it is not tested",
     WAITS: "It waits for an experiment",
     UNTESTABLE: "It cannot be tested here",
     NOT_JUDGED: "It is not judged yet",

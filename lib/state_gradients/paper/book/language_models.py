@@ -56,10 +56,10 @@ def table_2(rows):
         spread = pd.to_numeric(wide["uncertainty", split])
         spread = spread.map(" ± {:.1f}".format).where(spread.notna(), "")
         table[title, "ours"] = _shown(wide["ours", split]) + spread
+        table[title, "verdict"] = wide["verdict", split]
     differences = pd.to_numeric(wide["difference", "test"])
     in_words = partial(ledger.difference_in_words, kind="perplexity")
     table["test", "difference"] = differences.map(in_words).replace("", DASH)
-    table["test", "verdict"] = wide["verdict", "test"]
     trained = {"epochs": "epochs_run", "parameters": "n_parameters"}
     for title, variable in trained.items():
         values = wide["name", "test"].map(partial(measured, variable=variable))
@@ -78,10 +78,7 @@ def controls(told, baseline):
     baseline : str
     """
     columns = {"change": told}
-    for split, variable in (
-        ("validation", "valid_perplexity_final"),
-        ("test", "test_perplexity"),
-    ):
+    for split, variable in zip(("validation", "test"), SPLITS.values(), strict=True):
         found = pd.Series({name: measured(name, variable) for name in told})
         columns[split] = _shown(found)
     effect = pd.Series({name: perplexity_effect(name, baseline) for name in told})
@@ -90,12 +87,19 @@ def controls(told, baseline):
     return pd.DataFrame(columns).loc[[*told]]
 
 
+def over_runs(names, variable):
+    """Return mean and standard deviation of a number of several trainings, as text."""
+    values = pd.Series([measured(name, variable) for name in names])
+    return f"{values.mean():.1f} ± {values.std():.1f}"
+
+
 def told_change(name, beside):
     """Say by how much an experiment's test perplexity lies above another's."""
     effect = perplexity_effect(name, beside)
     return "an amount not measured yet" if np.isnan(effect) else f"{effect:+.1f}"
 
 
+SPLITS = {"valid": "valid_perplexity_final", "test": "test_perplexity"}
 NOTE_3 = {  # training: rows of the ledger, of given and of trained embeddings
     "50 steps, two <eos> a line": ("note3-2018-pretrained", "note3-2018-trained"),
     "50 steps": ("note3-50-pretrained", "note3-50-trained"),

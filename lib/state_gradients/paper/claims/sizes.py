@@ -87,7 +87,7 @@ def no_line_through_selectivity(artifact):
 @claim(
     "C111",
     "O",
-    "With pre-trained embeddings memory decays more slowly.",
+    "With pre-trained embeddings (here GloVe) memory decays more slowly.",
     "memory at delay 40 over that at 0: GloVe (in the place of embeddings of the Wall "
     "Street Journal), and its ratio to trained embeddings of 50 components",
     where="Fig 6b",
