@@ -88,12 +88,3 @@ def test_every_claim_has_the_mark_of_its_fate_on_its_rung():
         ("C3", (0, 1)),
     }
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
-
-
-def test_falls_are_factors_from_the_delay_at_which_a_word_is_read():
-    curves = xr.Dataset(
-        {"memory": ("delay", [1.0, 0.1]), "rms_memory": ("delay", [2.0, 1.0])},
-        {"delay": [0, 10]},
-    )
-    found = conclusion.falls(curves, 10)
-    assert found == pytest.approx({"memory": 10, "rms_memory": 2}, rel=1e-15)

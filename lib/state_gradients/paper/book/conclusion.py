@@ -191,24 +191,6 @@ def plot_fates(data, *, ax=None):
     return ax
 
 
-def falls(spectra, delay):
-    """Return how the mean and the root-mean-square memory have fallen at one delay.
-
-    Parameters
-    ----------
-    spectra : Dataset with ``memory`` and ``rms_memory``, both (delay,)
-    delay : int
-
-    Returns
-    -------
-    dict of str to float
-        By what factor each is smaller than at delay 0.
-    """
-    curves = spectra[["memory", "rms_memory"]]
-    fall = curves.sel(delay=0) / curves.sel(delay=delay)
-    return {name: float(fall[name]) for name in fall}
-
-
 def perplexities(names):
     """Return test perplexities of experiments, a dash where one has not been trained.
 
