@@ -53,7 +53,7 @@ TAGS = {
         "td",
         "tfoot",
     ),
-    *("th", "thead", "tr", "ul"),
+    *("caption", "th", "thead", "tr", "ul"),
 }
 
 

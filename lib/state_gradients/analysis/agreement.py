@@ -2,16 +2,18 @@
 
 The responses r = G v of all positions to one step v have a mean as long as
 
-    |E r|  =  sqrt(E |r|^2)  x  E|r| / sqrt(E |r|^2)  x  |E r| / E|r|
-              root mean square  lengths                  directions
+    norm(E r)  =  rms(r)  x  E norm(r) / rms(r)  x  norm(E r) / E norm(r),
+                             lengths               directions
+
+    rms(r)^2  =  E norm(r)^2.
 
 Both factors are at most 1 (Jensen). Lengths: 1 where all responses are equally long.
 Directions: 1 where all point the same way, and 0 where they cancel; it is the mean
 cosine of a response with the mean response, each weighted by its length,
 
-    |E r| / E|r|  =  E[|r| cos(r, E r)] / E|r|,
+    norm(E r) / E norm(r)  =  E[norm(r) cos(r, E r)] / E norm(r),
 
-since |E r| = E[r . E r] / |E r|.
+since norm(E r) = E[r . E r] / norm(E r).
 """
 
 import numpy as np
@@ -45,7 +47,7 @@ def factors(response: xr.DataArray, moments: xr.DataArray) -> xr.Dataset:
     response : DataArray of shape (..., state)
         The mean response E r.
     moments : DataArray of shape (..., moment)
-        E|r| and E|r|^2 over the same positions.
+        ``E|r|`` and ``E|r|^2`` over the same positions.
 
     Returns
     -------

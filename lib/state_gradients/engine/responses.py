@@ -2,8 +2,8 @@
 
     r_{t,tau} = G_{t,tau} d_tau,   G_{t,tau} = ds_t / de_{t-tau}
 
-for a step d_tau of each of some delays: the lengths |r| of all positions, and the mean
-of r over each stretch of the text. The chain is that of
+for a step d_tau of each of some delays: the lengths norm(r) of all positions, and the
+mean of r over each stretch of the text. The chain is that of
 :mod:`state_gradients.engine.tiles`, but begins with d^T B instead of B, so that an
 input sends one tangent a step, and not one a component of the embedding.
 """

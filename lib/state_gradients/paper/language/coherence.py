@@ -3,7 +3,7 @@
 At some delays the step v_1 that the mean gradient remembers best, whitened, and what
 it does at every position of the text,
 
-    r_t = G_{t,tau} D v_1,   |E r| = sigma_1(E[G] D),
+    r_t = G_{t,tau} D v_1,   norm(E r) = sigma_1(E[G] D),
 
 split into lengths and directions (:mod:`state_gradients.analysis.agreement`). An
 experiment with controls has the same of half its text in random order, of which any

@@ -15,13 +15,13 @@ of its subject, however many words stand between them; nothing that follows the 
 it. That is the point of this language: one knows what must be remembered, and until
 when.
 
-number    a noun's, until the last verb that agrees with it: determiners say nothing of
-          it, and pronouns refer to names only
-gender    a name's, until the last pronoun that refers to it, at times in the next
-          sentence
-tense     a verb's, until the clauses that depend on it have theirs
-degree    an adjective's, until its *than* or *of*
-genitive  until the noun that it stands before
+- number: a noun's, until the last verb that agrees with it: determiners say nothing of
+  it, and pronouns refer to names only
+- gender: a name's, until the last pronoun that refers to it, at times in the next
+  sentence
+- tense: a verb's, until the clauses that depend on it have theirs
+- degree: an adjective's, until its *than* or *of*
+- genitive: until the noun that it stands before
 """
 
 import re
