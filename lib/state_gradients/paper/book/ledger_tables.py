@@ -8,8 +8,8 @@ from state_gradients.paper.book import pages
 NBSP = "\N{NO-BREAK SPACE}"
 MARKS = {  # verdict: symbol, and a tint that also differs in grey
     "within": ("●", "rgba(0, 114, 178, 0.18)"),
-    "outside": ("▲", "rgba(230, 159, 0, 0.35)"),
-    "outside, unexplained": ("▲▲", "rgba(213, 94, 0, 0.42)"),
+    "outside": ("▲", "rgba(230, 159, 0, 0.25)"),
+    "outside, unexplained": ("▲▲", "rgba(213, 94, 0, 0.38)"),
     "not comparable": ("≠", "rgba(128, 128, 128, 0.30)"),
     "not run": ("○", "transparent"),
 }
