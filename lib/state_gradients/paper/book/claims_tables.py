@@ -22,10 +22,8 @@ from state_gradients.paper.claims.pages import MARKS
 from state_gradients.paper.claims.registry import KINDS
 
 # What the paper is cited for: its abstract and Section 6
-CENTRAL = (
-    *("C003", "C035", "C042", "C081", "C085", "C096", "C102", "C105", "C109", "C112"),
-    *("C121", "C125", "C136", "C158", "C194", "C195"),
-)
+_CITED = 3, 35, 42, 81, 85, 96, 102, 105, 109, 112, 121, 125, 136, 158, 194, 195
+CENTRAL = tuple(f"C{number:03}" for number in _CITED)
 PAGES = {  # the page of a claim: the first whose last claim is not before it
     "C003": ("03-state-gradients", "Section 3"),
     "C008": ("04-1-whitening", "Section 4.1"),
