@@ -101,7 +101,7 @@ LISTED := import tomllib; \
   print(*extras["jax"], *extras["scale"], sep="\n")
 
 lock: ## pin requirements.lock and requirements-extras.lock from pyproject.toml
-	$(PIN) pyproject.toml --extra tensorflow --extra render --extra tags \
+	$(PIN) pyproject.toml --extra tensorflow --extra render --extra tags --extra torch \
 	  --group book --group dev --group build \
 	  --output-file requirements.lock
 	$(PYTHON) -c '$(LISTED)' | $(PIN) - --constraint requirements.lock \
