@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 BUILD := TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/jupyter-book build . -W -n --keep-going -q --all
 
 .DEFAULT_GOAL := help
-.PHONY: help book test extras test-backends lint lab bench reproduce lock clean
+.PHONY: help book pdf check-links test extras test-backends lint lab bench reproduce lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,14 @@ book: $(READY) ## run the notebooks, build the book: _build/html/index.html
 	  $(if $(EXPERIMENT),--experiment $(EXPERIMENT))
 	$(BUILD)
 	@echo "The book: _build/html/index.html"
+
+pdf: book ## the whole book as one PDF, through Chromium: _build/pdf
+	$(BIN)/python -m state_gradients.paper.book.printing
+
+# Links within the book are tests (tests/test_browser.py); these need a network.
+check-links: $(READY) ## ask every address outside of the book whether it answers
+	$(BIN)/state-gradients render
+	$(subst build .,build . --builder linkcheck,$(BUILD))
 
 # What reads the executed pages, or makes the book again from them
 OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py)

@@ -1,6 +1,7 @@
 import contextlib
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ os.environ["MPLBACKEND"] = "Agg"  # no window; set before anything imports pyplo
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter
 
 ROOT = Path(__file__).resolve().parents[1]
+# A reader without a browser leaves its tests out; .ci/run installs one and may not.
+NEEDS_BROWSER = "STATE_GRADIENTS_NEEDS_BROWSER" in os.environ
 
 # The same examples on every run; a slow shared machine is no failure.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -73,3 +76,22 @@ def closed_figures():
     with mpl.rc_context():
         yield
     plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """An open Chromium; the test is skipped where none is installed."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    executable = next(filter(None, map(shutil.which, names)), None)
+    if executable is None:
+        reason = f"no browser: none of {', '.join(names)} is installed"
+        pytest.fail(reason) if NEEDS_BROWSER else pytest.skip(reason)
+    # Chromium has no sandbox for root, as which containers run.
+    options = {"executable_path": executable, "args": ["--no-sandbox"]}
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(**options) as browser,
+    ):
+        yield browser

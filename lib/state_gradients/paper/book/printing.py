@@ -1,16 +1,19 @@
 """The whole book as one PDF: the built pages, bound into one and printed by Chromium.
 
-The pages of ``_build/html`` are read in the order of ``_toc.yml`` and laid behind a title
-page and a table of contents. Links between them become links within the PDF. It is
-printed twice: the first copy says on which page each chapter begins, the second has these
-numbers in its contents. What only a screen can do is left out: code that is folded away,
-solutions, and scripts; ``book/_static/print.css`` says how the rest looks.
+The pages of ``_build/html`` are read in the order of ``_toc.yml`` and laid behind a
+title page and a table of contents. Links between them become links within the PDF. It
+is printed twice: the first copy says on which page each chapter begins, the second has
+these numbers in its contents. What only a screen can do is left out: code that is
+folded away, solutions, fields and scripts; ``book/_static/print.css`` says how the rest
+looks.
 """
 
 import json
 import os
 import posixpath
 import shutil
+import sys
+import time
 from html import escape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -18,13 +21,15 @@ from urllib.parse import unquote, urlsplit
 import yaml
 from bs4 import BeautifulSoup
 
+from state_gradients.foundation import settings
 from state_gradients.foundation.atomic import replacing
 from state_gradients.paper.book.publishing import commit_of
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 COLUMN = 658  # CSS pixels: A4 less the margins of print.css, 174 mm
 LEFT_OUT = (
-    "script, style, details.above-input, .headerlink, .solution, .claims-filter, "
+    "script, style, form, button, [hidden], .headerlink, .solution, "
+    "details.above-input, "
     ".admonition.dropdown:has(> .admonition-title:-soup-contains('Solution'))"
 )
 NOT_YET = "000"  # stands in the contents while the page is not known
@@ -38,6 +43,12 @@ FIT = """async column => {
       "td, li, dd, .admonition, section, article").clientWidth);
     const width = Math.max(element.scrollWidth, element.getBoundingClientRect().width);
     if (room > 0 && width > room + 1) element.style.zoom = room / width;
+  }
+}"""
+PAPER = {"prefer_css_page_size": True, "print_background": True, "tagged": True}
+NUMBER = """pages => {
+  for (const number of document.querySelectorAll(".printed-contents .number")) {
+    number.textContent = pages[number.dataset.anchor];
   }
 }"""
 
@@ -101,16 +112,21 @@ def _turned(address, page, pages, home):
     url = urlsplit(address)
     if url.scheme or url.netloc:
         return address
-    path = posixpath.normpath(posixpath.join(posixpath.dirname(page), unquote(url.path)))
+    path = posixpath.join(posixpath.dirname(page), unquote(url.path))
+    path = posixpath.normpath(path)
     target = path.removesuffix(".html") if url.path else page
     if target in pages:
         return f"#{_anchor(target, unquote(url.fragment))}"
     return f"{home}{address if not url.path else path}" if home else None
 
 
+def _read(html, page):
+    return BeautifulSoup((html / f"{page}.html").read_text(), "html.parser")
+
+
 def _article(html, page, pages, home):
     """Return a page's text, ready to stand between others."""
-    article = BeautifulSoup((html / f"{page}.html").read_text(), "html.parser").find("article")
+    article = _read(html, page).find("article")
     for element in article.select(LEFT_OUT):
         element.decompose()
     for element in article.select("[id]"):
@@ -122,30 +138,28 @@ def _article(html, page, pages, home):
             del link["href"]
         else:
             link["href"] = address
-    for image in article.select("img[src]"):
+    for image in article.select("img[src]:not([src^='data:'])"):
         source = posixpath.join(posixpath.dirname(page), image["src"])
         image["src"] = posixpath.normpath(posixpath.join("../html", source))
-    for details in article.select("details"):
-        details["open"] = ""
+    for details in article.select("details"):  # on paper all is unfolded
         details.summary.decompose()
+        details.name = "div"
     article["id"] = _anchor(page)
     article["class"] = ["bd-article", "chapter"]
     return article
 
 
-def _head(html, first):
-    """Return the styles of a built page and its formulas' script, for the bound book."""
-    page = BeautifulSoup((html / f"{first}.html").read_text(), "html.parser")
-    folder = posixpath.join("../html", posixpath.dirname(first))
-    kept = []
-    for element in page.head.select("link[rel=stylesheet], script"):
-        address = element.get("href") or element.get("src") or ""
-        if element.name == "script" and "MathJax" not in element.text + address.replace("mathjax", "MathJax"):
-            continue
-        for key in ("href", "src"):
-            if element.get(key):
-                element[key] = posixpath.normpath(posixpath.join(folder, element[key]))
-        kept.append(str(element))
+def _head(html, page):
+    """Return a built page's styles and what sets its formulas, for the bound book."""
+    folder, kept = posixpath.join("../html", posixpath.dirname(page)), []
+    head = _read(html, page).head
+    for element in head.select("link[rel=stylesheet], script"):
+        asked = element.get("href") or element.get("src")
+        if asked:
+            key = "href" if element.get("href") else "src"
+            element[key] = posixpath.normpath(posixpath.join(folder, asked))
+        if element.name == "link" or "mathjax" in f"{asked}{element.text}".lower():
+            kept.append(str(element))
     return "\n".join(kept)
 
 
@@ -196,9 +210,8 @@ def bind(root):
             title, anchor = _title_of(article), article["id"]
             name = f"page-{len(running)}"
             article["style"] = f"page: {name}"
-            running.append(
-                f"@page {name} {{ @top-right {{ content: {json.dumps(title)} }} }}"
-            )
+            head = json.dumps(title, ensure_ascii=False)
+            running.append(f"@page {name} {{ @top-right {{ content: {head} }} }}")
             listed.append(
                 f'<p class="depth-{depth}"><a href="#{anchor}">{escape(title)}</a>'
                 f'<span class="number" data-anchor="{anchor}">{NOT_YET}</span></p>'
@@ -220,7 +233,7 @@ def bind(root):
 <header class="title-page"><h1>{escape(config["title"])}</h1>
 <p>{escape(config["author"])}</p>
 <footer>{made_from}<p>© {escape(config["copyright"])}</p></footer></header>
-<nav class="contents"><h1>Contents</h1>{"".join(listed)}{targets}</nav>
+<nav class="printed-contents"><h1>Contents</h1>{"".join(listed)}{targets}</nav>
 <main class="bd-content">{"".join(map(str, articles.values()))}</main>
 </body></html>"""
     return document, outline
@@ -228,26 +241,16 @@ def bind(root):
 
 def _pages_of(pdf, anchors):
     """Return the page, from 0, and the height at which each anchor stands in a PDF."""
-    named = pdf.named_destinations
-    missing = [anchor for anchor in anchors if f"/{anchor}" not in named and anchor not in named]
-    if missing:
-        raise RuntimeError(
-            f"pdf: Chromium must name all that the contents link to, but {missing[0]} "
-            "is missing; is it on its page?"
-        )
-    found = {}
+    named, found = pdf.named_destinations, {}
     for anchor in anchors:
-        destination = named.get(anchor) or named[f"/{anchor}"]
+        destination = named.get(anchor) or named.get(f"/{anchor}")
+        if destination is None:
+            raise RuntimeError(
+                "pdf: Chromium must name all that the contents link to, but received "
+                f"no {anchor}; is it on its page?"
+            )
         found[anchor] = (pdf.get_destination_page_number(destination), destination.top)
     return found
-
-
-def _numbered(document, pages):
-    """Return the document with the pages' numbers in its contents."""
-    for anchor, (page, _) in pages.items():
-        mark = f'data-anchor="{anchor}">'
-        document = document.replace(f"{mark}{NOT_YET}<", f"{mark}{page + 1}<")
-    return document
 
 
 def print_book(root, target=None):
@@ -281,26 +284,25 @@ def print_book(root, target=None):
     folder = root / "_build" / "pdf"
     target = Path(target) if target else folder / "state-gradients.pdf"
     folder.mkdir(parents=True, exist_ok=True)
-    bound, anchors = folder / "book.html", [anchor for _, _, anchor in outline]
-    copy = folder / "copy.pdf"
+    bound, copy = folder / "book.html", folder / "copy.pdf"
+    bound.write_text(document)
+    anchors = [anchor for _, _, anchor in outline]
     # Chromium has no sandbox for root, as which containers run.
     options = ["--no-sandbox"] if os.geteuid() == 0 else []
     with (
         sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=executable, args=options) as chromium,
+        playwright.chromium.launch(executable_path=executable, args=options) as opened,
     ):
-        pages = {}
+        page = opened.new_page(viewport={"width": COLUMN, "height": 960})
+        page.context.set_offline(True)
+        page.set_default_timeout(600_000)  # ms, for a busy machine
+        page.emulate_media(media="print", color_scheme="light")
+        page.goto(bound.as_uri())
+        page.evaluate(FIT, COLUMN)
         for _ in range(2):
-            bound.write_text(_numbered(document, pages))
-            page = chromium.new_page(viewport={"width": COLUMN, "height": 960})
-            page.context.set_offline(True)
-            page.set_default_timeout(600_000)  # ms, for a busy machine
-            page.emulate_media(media="print", color_scheme="light")
-            page.goto(bound.as_uri())
-            page.evaluate(FIT, COLUMN)
-            page.pdf(path=copy, prefer_css_page_size=True, print_background=True, tagged=True)
-            page.close()
+            page.pdf(path=copy, **PAPER)
             pages = _pages_of(PdfReader(copy), anchors)
+            page.evaluate(NUMBER, {name: at + 1 for name, (at, _) in pages.items()})
     writer = PdfWriter(clone_from=copy)
     above = []
     for depth, title, anchor in outline:
@@ -314,3 +316,15 @@ def print_book(root, target=None):
         writer.write(temporary)
     copy.unlink()
     return target, len(writer.pages)
+
+
+if __name__ == "__main__":
+    begun = time.monotonic()
+    try:
+        made, count = print_book(settings.project_root())
+    except (RuntimeError, FileNotFoundError) as error:
+        sys.exit(f"error: {error}")
+    size, seconds = made.stat().st_size / 1e6, time.monotonic() - begun
+    sys.stdout.write(
+        f"The book on paper: {made} ({count} pages, {size:.0f} MB, {seconds:.0f} s)\n"
+    )

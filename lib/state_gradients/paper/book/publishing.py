@@ -12,9 +12,11 @@ executed page is its notebook.
 
 import socket
 import subprocess
+import textwrap
 from html import escape
 from urllib.parse import quote, urlencode, urlsplit
 
+from docutils import nodes
 from sphinx.errors import ExtensionError
 
 SECTIONS = "book/sections/"  # executed pages, which git does not know
@@ -88,11 +90,34 @@ def report_address(repository, page, commit):
         f"Page: {page}\nSource: {source_of(page)}\nCommit: {commit or 'not known'}\n\n"
     )
     if "gitlab" in urlsplit(repository).netloc:
-        path, fields = "-/issues/new", ("issue[title]", "issue[description]")
+        path, fields = (
+            "-/issues/new",
+            {"issue[title]": title, "issue[description]": body},
+        )
     else:
-        path, fields = "issues/new", ("title", "body")
-    filled = urlencode(dict(zip(fields, (title, body), strict=True)), quote_via=quote, safe="")
+        path, fields = "issues/new", {"title": title, "body": body}
+    filled = urlencode(fields, quote_via=quote, safe="")
     return f"{repository.rstrip('/')}/{path}?{filled}"
+
+
+def summary_of(doctree):
+    """Return how a page begins: its first paragraph without formulas, shortened.
+
+    Parameters
+    ----------
+    doctree : docutils.nodes.document
+
+    Returns
+    -------
+    str
+        At most 200 characters, empty for a page without such a paragraph.
+    """
+    formulas = (nodes.math, nodes.math_block)
+    for paragraph in doctree.findall(nodes.paragraph):
+        in_text = isinstance(paragraph.parent, nodes.section)
+        if in_text and not any(isinstance(n, formulas) for n in paragraph.findall()):
+            return textwrap.shorten(paragraph.astext(), 200, placeholder=" …")
+    return ""
 
 
 def _address_of_the_book(config):
@@ -101,7 +126,7 @@ def _address_of_the_book(config):
     return f"{address.rstrip('/')}/" if address else ""
 
 
-def _public_settings(address):
+def _public_settings(address, title):
     """Return the settings of what needs the book's own address."""
     prefix = urlsplit(address).path
     return {
@@ -111,6 +136,13 @@ def _public_settings(address):
         "sitemap_show_lastmod": True,
         "sitemap_indent": 1,
         "ogp_site_url": address,
+        "ogp_site_name": title,
+        "ogp_description_length": 0,  # it would hold formulas as TeX: see summary_of
+        "ogp_social_cards": {
+            "font": "DejaVu Sans",  # Matplotlib brings it
+            "image_mini": "book/_static/memory.png",
+            "line_color": "#0072b2",
+        },
         "notfound_urls_prefix": prefix,
         "notfound_context": {
             "title": "No such page",
@@ -167,6 +199,17 @@ def _remember_commit(app):
     app.book_commit = commit_of(app.srcdir)
 
 
+def _describe(app, pagename, templatename, context, doctree):
+    """Say in a page's head what it is about, for searches and shared links."""
+    if doctree is None or not (summary := summary_of(doctree)):
+        return
+    tag = f'<meta name="description" content="{escape(summary)}" />\n'
+    context["metatags"] += tag
+    card = f"{app.config.html_title}: {doctree.next_node(nodes.title).astext()}"
+    own = {"og:description": escape(summary), "og:image:alt": escape(card)}
+    context["meta"] = (context["meta"] or {}) | own
+
+
 def _tell(app, pagename, templatename, context, doctree):
     """Write the foot of a page, and turn its launch button to the notebook's source."""
     repository = app.config.html_theme_options.get("repository_url")
@@ -190,7 +233,8 @@ def setup(app):
     app.setup_extension("sphinx_last_updated_by_git")
     address = _address_of_the_book(app.config)
     if address:
-        app.config.overrides.update(_public_settings(address))
+        title = app.config.overrides["html_title"]
+        app.config.overrides.update(_public_settings(address, title))
         for extension in PUBLIC:
             app.setup_extension(extension)
     app.connect("config-inited", _without_dead_buttons)
@@ -198,5 +242,6 @@ def setup(app):
     app.connect("builder-inited", _remember_commit)
     app.connect("source-read", _note_source)
     app.connect("env-updated", _keep_sources_without_git, priority=900)
+    app.connect("html-page-context", _describe, priority=400)
     app.connect("html-page-context", _tell, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
