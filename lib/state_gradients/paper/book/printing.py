@@ -308,7 +308,9 @@ def print_book(root, target=None):
     for depth, title, anchor in outline:
         number, top = pages[anchor]
         parent = above[depth - 1] if depth else None
-        item = writer.add_outline_item(title, number, parent, fit=Fit.xyz(0, top))
+        item = writer.add_outline_item(
+            title=title, page_number=number, parent=parent, fit=Fit.xyz(0, top)
+        )
         above[depth:] = [item]
     config = yaml.safe_load((root / "_config.yml").read_text())
     writer.add_metadata({"/Title": config["title"], "/Author": config["author"]})
