@@ -294,6 +294,8 @@ def test_a_lost_reader_finds_a_page_that_works(visit, published):
 def test_a_lost_reader_can_search(visit):
     page = visit(LOST)
     page.locator("article a", has_text="search").click()
+    page.wait_for_url(f"{BOOK}/search.html")
+    page.wait_for_load_state()
     field = page.locator("main input[type=search]").first
     field.fill("paragraph")
     field.press("Enter")
