@@ -9,6 +9,7 @@ looks.
 """
 
 import json
+import logging
 import os
 import posixpath
 import shutil
@@ -279,6 +280,7 @@ def print_book(root, target=None):
     from pypdf import PdfReader, PdfWriter
     from pypdf.generic import Fit
 
+    logging.getLogger("pypdf").setLevel(logging.ERROR)  # it counts Chromium's objects
     root, executable = Path(root).resolve(), browser()
     document, outline = bind(root)
     folder = root / "_build" / "pdf"
