@@ -170,7 +170,8 @@ def test_binder_opens_the_source_of_a_notebook(published, sources):
     assert url.path == "/v2/gh/owner/name/main"
     [path] = parse_qs(url.query)["urlpath"]
     assert path.startswith("lab/tree/")
-    assert (sources / unquote(path.removeprefix("lab/tree/"))).is_file()
+    notebook = unquote(path.removeprefix("lab/tree/"))
+    assert small_book.git(sources, "ls-files", notebook) == notebook
     assert "never tried" in link.get_text()
 
 
