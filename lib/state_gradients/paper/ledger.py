@@ -10,7 +10,8 @@ anything pass:
   the optimum.
 - A count, k of n, is compared with ours, summed over the runs, by an exact test at 5 %
   (:mod:`~state_gradients.paper.counts`). It knows the chance of counting, not that of
-  training.
+  training: where runs differ by more than counting and a further one would lie as far
+  off as the published one in more than 5 % of cases, that is the reason of the row.
 - A number that a formula gives must be the printed one, rounded or cut: its difference
   is counted in units of the last printed digit.
 - An accuracy that is, to its last digit, what guessing the commonest class reaches
@@ -55,6 +56,7 @@ JUDGED = (
     *("verdict", "why"),
 )
 NEAR_1 = 2.0  # a perplexity below it is near 1
+CHANCE = 0.05  # what comes up less often by chance is not chance
 ALIKE = "alike"  # in `select`: recorded as the states of the row are
 TOLERANCES = {  # kind: (largest difference, its unit)
     "perplexity": (3.0, "%"),
@@ -329,7 +331,8 @@ def _spread_told(row, kind, load):
         return ""
     if kind == "count":
         pairs = quantities.by_run(_counts, row["ours"], row["experiment"], load)[0]
-        runs = np.array([row["of"] * k / n for k, n in pairs if n])
+        pairs = [(k, n) for k, n in pairs if n]
+        runs = np.array([row["of"] * k / n for k, n in pairs])
     else:
         scale = 100 if kind == "percent" else 1
         runs = scale * np.array(
@@ -347,7 +350,24 @@ def _spread_told(row, kind, load):
     low, high = np.broadcast_to(row["published"], 2)
     if runs.min() <= high and low <= runs.max():
         return f"the published value lies between our runs, which give {reach}"
-    return ""
+    return _unlike_told(pairs, row) if kind == "count" else ""
+
+
+def _unlike_told(pairs, row):
+    """Return how unlike the counts of runs are, if a further one may lie as far off."""
+    if not any(k for k, _ in pairs) or counts.chance_between_runs(pairs) > CHANCE:
+        return ""
+    runs = np.array([row["of"] * k / n for k, n in pairs])
+    as_far = counts.chance_of_a_further_run(runs, row["published"])
+    if not as_far > CHANCE:
+        return ""
+    by_counting = np.mean([row["of"] * np.sqrt(k) / n for k, n in pairs])
+    return (
+        f"runs differ by more than counting does: they give {runs.min():.4g} to "
+        f"{runs.max():.4g}, with a standard deviation of {runs.std(ddof=1):.2g} where "
+        f"counting makes {by_counting:.2g}; a further run would lie as far off as the "
+        f"published one in {as_far:.0%} of cases"
+    )
 
 
 def _last_digit(published):
