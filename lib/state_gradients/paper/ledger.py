@@ -52,7 +52,7 @@ from state_gradients.text import synthetic
 
 NAMED = ("id", "setting", "recording", "claim", "where", "what")  # columns of a row
 JUDGED = (
-    *("kind", "published", "ours", "uncertainty", "difference", "tolerance"),
+    *("kind", "published", "ours", "chance", "uncertainty", "difference", "tolerance"),
     *("verdict", "why"),
 )
 NEAR_1 = 2.0  # a perplexity below it is near 1
@@ -276,11 +276,20 @@ def _compare(row, kind, load):
         verdict, why = "within", ""
     return {
         "ours": ours,
+        "chance": _by_chance(row, kind, load),
         "uncertainty": spread,
         "difference": difference,
         "verdict": verdict,
         "why": "; ".join(filter(None, (why, remark))),
     }
+
+
+def _by_chance(row, kind, load):
+    """Return what guessing, or a random direction, reaches, NaN where nobody asks."""
+    if "chance" not in row:
+        return np.nan
+    value = quantities.over_runs(row["chance"], row["experiment"], load)[0]
+    return 100 * value if kind == "percent" else value
 
 
 def _reach(row, load):
@@ -459,6 +468,7 @@ def table(root=None, *, load=None, only=None):
         Columns id (of the published number), setting and recording (in which ours was
         found, ``""`` where there is one only), claim, where, what, kind (the one that
         the row is judged as, of `TOLERANCES`), published, ours (percentages in %),
+        chance (what guessing the commonest class, or 95 % of random directions, reach),
         uncertainty (standard deviation over the runs, NaN for one), difference (in the
         tolerance's unit; from a range the distance; NaN for an order), tolerance,
         verdict ("within", "outside", "outside, unexplained", "not comparable", "not
@@ -476,7 +486,8 @@ def table(root=None, *, load=None, only=None):
             found["published"] = "{:g} to {:g}".format(*row["published"])
         if kind == "count":
             found["published"] = f"{row['published']} of {row['of']}"
-        found |= {"ours": None, "uncertainty": np.nan, "difference": np.nan}
+        found |= dict.fromkeys(("chance", "uncertainty", "difference"), np.nan)
+        found["ours"] = None
         found |= {"tolerance": f"{limit:g} {unit}" if limit else unit}
         if "each" in row or kind == "shape":
             found["tolerance"] = _bound_in_words(row)
