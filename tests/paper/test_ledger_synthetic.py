@@ -430,6 +430,15 @@ def test_each_sentence_on_reading_can_fail(published, cell, hidden, unmet):
     assert {name for name, holds in met.items() if not holds} == unmet
 
 
+def test_what_guessing_reaches_stands_beside_ours():
+    row = {"kind": "percent", "published": 80.0, "experiment": "one"}
+    row |= {"ours": {"artifact": "any", "variable": "found"}}
+    data = scalars(found=0.81, guessed=0.79)
+    assert np.isnan(judged(row, data)["chance"])
+    row |= {"chance": {"artifact": "any", "variable": "guessed"}}
+    assert judged(row, data)["chance"] == pytest.approx(79)
+
+
 # Reasons
 
 

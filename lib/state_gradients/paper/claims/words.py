@@ -11,9 +11,9 @@ N_LISTED = 20  # types of lowest and highest memory
 LEAST = 10  # occurrences of a type that is listed as one of the highest
 READINGS = ("every tag", "usual tags")  # which types are of a class
 LAST = 49  # the longest delay of Figure 8a
-# Three times what 200 resamples leave uncertain of an interval's end: with p = 2.5 % and
-# the normal density 0.058 there, sqrt(p (1 - p) / 200) / 0.058 = 0.19 standard errors of
-# a correlation, each 0.06 for the 300 types of the sample.
+# Three times what 200 resamples leave uncertain of an interval's end: with p = 2.5 %
+# and the normal density 0.058 there, sqrt(p (1 - p) / 200) / 0.058 = 0.19 standard
+# errors of a correlation, each 0.06 for the 300 types of the sample.
 CLEAR = 0.03
 N_NEAR_0 = 2_000  # resamples where an end lies within that of 0
 
