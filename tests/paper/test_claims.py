@@ -277,6 +277,38 @@ def test_what_has_not_run_waits_and_hides_no_failure():
     assert judging.by_rows(fails) == (f"1; {WAITING}", "not supported")
 
 
+@pytest.mark.parametrize("stand_in", ["", "a stand-in"])
+def test_what_is_tested_on_a_stand_in_is_shown_and_decides_nothing(stand_in):
+    entry = registry.Claim(
+        name="C111",
+        kind="O",
+        text="",
+        quantity="",
+        where="",
+        test=lambda artifact: ({"ratio": 2.0}, True),
+        experiments=("ptb-lstm-256-glove",),
+        holds_if="> 1",
+        stand_in=stand_in,
+    )
+    [found] = judging._judgements(entry, None, None)
+    if stand_in:
+        assert found["verdict"] == "cannot be tested here"
+        assert found["value"] == "ratio 2; a stand-in"
+    else:
+        assert (found["verdict"], found["value"]) == ("supported", "ratio 2")
+
+
+def test_a_part_of_a_claim_that_holds_is_said_to_be_a_part():
+    rows = pd.DataFrame(
+        [{"claim": "C104", "setting": "", "recording": "", "kind": "order"}]
+    ).assign(what="memory", ours="256 > 128", verdict="within", why="")
+    [found] = judging._judgements(claims.REGISTERED["C104"], None, rows)
+    assert (found["verdict"], found["why"]) == ("undecided", judging.PART_HOLDS)
+    rows = rows.assign(verdict="outside", why="seeds")
+    [found] = judging._judgements(claims.REGISTERED["C104"], None, rows)
+    assert (found["verdict"], found["why"]) == ("not supported", "seeds")
+
+
 def test_a_stand_in_cannot_test_a_claim_whether_it_ran_or_not():
     ran = two_rows("within", "not comparable", why="vectors of another text")
     assert judging.by_rows(ran)[1] == "cannot be tested here"

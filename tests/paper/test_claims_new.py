@@ -453,6 +453,12 @@ CASES = [
     ("C102", "ptb-rnn-256", True, same),
     ("C102", "ptb-rnn-256", None, run("ptb-rnn-256", memory=power(1.3))),
     ("C102", "ptb-rnn-256", False, run("ptb-rnn-256", memory=power(0.5))),
+    ("C105", "ptb-lstm-128", True, run("ptb-lstm-128", selectivity=2 * OF_256)),
+    ("C105", "ptb-lstm-128", None, run("ptb-lstm-128", selectivity=OF_256)),
+    (  # more selective on the average, and less than every seed at the first delays
+        *("C105", "ptb-lstm-128", False),
+        run("ptb-lstm-128", selectivity=OF_256 * np.where(TAU < 2, 0.5, 2)),
+    ),
     ("C106", LARGE, True, same),
     ("C106", LARGE, None, run(LARGE, selectivity=OF_256)),
     ("C106", LARGE, False, run(LARGE, selectivity=2 * OF_256)),

@@ -90,12 +90,22 @@ def test_the_sections_hold_each_claim_once():
     assert [n for first, last in ends for n in names if first <= n <= last] == names
 
 
+def _supported(judged):
+    """Return the one claim of some that holds."""
+    each = overall.of_each(judged)
+    [name] = each.loc[each["verdict"] == "supported", "id"]
+    return name
+
+
 def test_numbers_of_the_prose_are_those_of_the_claims(few):
     found = claims_tables.numbers(few)
     assert found["n_claims"] == "5"
     outcomes = ("holds", "depends", "undecided", "fails", "waits", "untestable")
     assert [found[f"n_{x}"] for x in outcomes] == ["1", "1", "0", "1", "1", "1"]
     assert found["n_unjudged"] == "0"
+    assert found["n_holds_once"] == "1"
+    again = few.assign(id=few["id"].replace(_supported(few), "C047"))
+    assert claims_tables.numbers(again)["n_holds_once"] == "0"
     assert found["by_kind"] == "a published number 0 of 1 and an order or a sign 1 of 4"
     assert (found["of_numbers"], found["of_sentences"]) == ("0 of 1", "1 of 4")
 

@@ -21,12 +21,8 @@ LSTM, RANDOM, GRU = "ptb-lstm-256", "ptb-lstm-256-untrained", "ptb-gru-256"
 # What none of our measurements explains; a row that leaves this list needs a reason.
 UNEXPLAINED = {
     "fig5b-axis-rnn-lowest",
-    "fig8b-rare",
     "fig8b-frequent",
     "fig9a-the",
-    "fig9b-rare",
-    "fig10a-first-rise",
-    "fig10a-lowest",
     "table3-v-adj-valid",
     "table3-v-adj-test",
 }
@@ -393,6 +389,7 @@ def test_reasons_type_no_number_that_an_artifact_holds(language):
     # what may stand in a sentence: bounds of the paper and of its figures, and "95 %"
     typed = {"0.2", "10,000", "95", "5", "10", "16", "29", "30", "49", "0", "50", "200"}
     typed |= {"256", "512", "3", "1"}  # units, a bin of Fig. 8b, "n + 1"
+    typed |= {"2.5", "0.5", "0.25"}  # where bins begin whose middles are 3, 1 and 0.3
     for row in language:
         why = re.sub(r"\{.*?\}", "", row.get("why", ""))
         numbers = set(re.findall(r"\d[\d,.]*\d|\d", why))
@@ -410,3 +407,7 @@ def test_every_row_outside_has_its_reason(language, root):
     assert not outside["why"].str.contains("[{}]").any()
     unexplained = set(rows.loc[rows["verdict"] == "outside, unexplained", "id"])
     assert unexplained <= UNEXPLAINED
+
+
+def test_at_most_five_rows_of_all_are_unexplained(root):
+    assert (ledger.table(root)["verdict"] == "outside, unexplained").sum() <= 5

@@ -8,7 +8,7 @@ from string import Formatter
 import numpy as np
 import pytest
 import xarray as xr
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, chi2, norm
 
 from state_gradients.paper import counts, ledger, reasons
 from state_gradients.text import synthetic
@@ -143,6 +143,38 @@ def test_fifteen_of_so_many_are_judged_as_a_count(runs, verdict):
     total = sum(k for k, _ in runs) / sum(n for _, n in runs)
     assert found["ours"] == pytest.approx(161_345 * total)
     assert found["difference"] * (found["ours"] - 15) >= 0
+
+
+@pytest.mark.parametrize(
+    ("runs", "reason"),
+    [
+        ((24, 62, 46), "21% of cases"),  # ours without dropout
+        ((40, 41, 42), ""),  # as alike as counting makes them
+        ((2_868, 1_500, 4_000), ""),  # unlike, and yet all of them far away
+        ((20, 22, 150), "53% of cases"),
+    ],
+)
+def test_runs_less_alike_than_counting_makes_them_are_a_reason(runs, reason):
+    found = count(15, 161_345, *[(k, N) for k in runs])
+    assert found["verdict"] == ("outside" if reason else "outside, unexplained")
+    assert found["why"].endswith(reason) and bool(found["why"]) == bool(reason)
+
+
+def test_a_further_run_lies_as_far_off_as_the_t_distribution_says():
+    # two runs, e and e^3: mean 2, deviation sqrt 2, times sqrt(1 + 1/2): sqrt 3; with
+    # one degree of freedom (Cauchy) half of all lie beyond 1
+    runs = np.exp([1.0, 3.0])
+    as_far = counts.chance_of_a_further_run(runs, np.exp(2 + np.sqrt(3)))
+    assert as_far == pytest.approx(0.5)
+    assert np.isnan(counts.chance_of_a_further_run([5, 5], 7))
+    assert np.isnan(counts.chance_of_a_further_run([0, 5], 7))
+
+
+def test_counts_of_runs_are_as_unlike_as_the_chi_square_of_their_table():
+    # 2 x 2: (n (ad - bc)^2) / product of the margins = 200 (10 * 70 - ...)^2 / ...
+    statistic = 200 * (10 * 70 - 30 * 90) ** 2 / (40 * 160 * 100 * 100)
+    found = counts.chance_between_runs([(10, 100), (30, 100)])
+    assert found == pytest.approx(chi2.sf(statistic, 1))
 
 
 def test_more_runs_tell_finer_differences():
@@ -396,6 +428,15 @@ def test_the_sentences_on_reading_hold_for_a_curve_that_they_describe(published)
 def test_each_sentence_on_reading_can_fail(published, cell, hidden, unmet):
     met = verdicts(published, cell, hidden)
     assert {name for name, holds in met.items() if not holds} == unmet
+
+
+def test_what_guessing_reaches_stands_beside_ours():
+    row = {"kind": "percent", "published": 80.0, "experiment": "one"}
+    row |= {"ours": {"artifact": "any", "variable": "found"}}
+    data = scalars(found=0.81, guessed=0.79)
+    assert np.isnan(judged(row, data)["chance"])
+    row |= {"chance": {"artifact": "any", "variable": "guessed"}}
+    assert judged(row, data)["chance"] == pytest.approx(79)
 
 
 # Reasons

@@ -10,7 +10,8 @@ anything pass:
   the optimum.
 - A count, k of n, is compared with ours, summed over the runs, by an exact test at 5 %
   (:mod:`~state_gradients.paper.counts`). It knows the chance of counting, not that of
-  training.
+  training: where runs differ by more than counting and a further one would lie as far
+  off as the published one in more than 5 % of cases, that is the reason of the row.
 - A number that a formula gives must be the printed one, rounded or cut: its difference
   is counted in units of the last printed digit.
 - An accuracy that is, to its last digit, what guessing the commonest class reaches
@@ -51,10 +52,11 @@ from state_gradients.text import synthetic
 
 NAMED = ("id", "setting", "recording", "claim", "where", "what")  # columns of a row
 JUDGED = (
-    *("kind", "published", "ours", "uncertainty", "difference", "tolerance"),
+    *("kind", "published", "ours", "chance", "uncertainty", "difference", "tolerance"),
     *("verdict", "why"),
 )
 NEAR_1 = 2.0  # a perplexity below it is near 1
+CHANCE = 0.05  # what comes up less often by chance is not chance
 ALIKE = "alike"  # in `select`: recorded as the states of the row are
 TOLERANCES = {  # kind: (largest difference, its unit)
     "perplexity": (3.0, "%"),
@@ -274,11 +276,20 @@ def _compare(row, kind, load):
         verdict, why = "within", ""
     return {
         "ours": ours,
+        "chance": _by_chance(row, kind, load),
         "uncertainty": spread,
         "difference": difference,
         "verdict": verdict,
         "why": "; ".join(filter(None, (why, remark))),
     }
+
+
+def _by_chance(row, kind, load):
+    """Return what guessing, or a random direction, reaches, NaN where nobody asks."""
+    if "chance" not in row:
+        return np.nan
+    value = quantities.over_runs(row["chance"], row["experiment"], load)[0]
+    return 100 * value if kind == "percent" else value
 
 
 def _reach(row, load):
@@ -329,7 +340,8 @@ def _spread_told(row, kind, load):
         return ""
     if kind == "count":
         pairs = quantities.by_run(_counts, row["ours"], row["experiment"], load)[0]
-        runs = np.array([row["of"] * k / n for k, n in pairs if n])
+        pairs = [(k, n) for k, n in pairs if n]
+        runs = np.array([row["of"] * k / n for k, n in pairs])
     else:
         scale = 100 if kind == "percent" else 1
         runs = scale * np.array(
@@ -347,7 +359,24 @@ def _spread_told(row, kind, load):
     low, high = np.broadcast_to(row["published"], 2)
     if runs.min() <= high and low <= runs.max():
         return f"the published value lies between our runs, which give {reach}"
-    return ""
+    return _unlike_told(pairs, row) if kind == "count" else ""
+
+
+def _unlike_told(pairs, row):
+    """Return how unlike the counts of runs are, if a further one may lie as far off."""
+    if not any(k for k, _ in pairs) or counts.chance_between_runs(pairs) > CHANCE:
+        return ""
+    runs = np.array([row["of"] * k / n for k, n in pairs])
+    as_far = counts.chance_of_a_further_run(runs, row["published"])
+    if not as_far > CHANCE:
+        return ""
+    by_counting = np.mean([row["of"] * np.sqrt(k) / n for k, n in pairs])
+    return (
+        f"runs differ by more than counting does: they give {runs.min():.4g} to "
+        f"{runs.max():.4g}, with a standard deviation of {runs.std(ddof=1):.2g} where "
+        f"counting makes {by_counting:.2g}; a further run would lie as far off as the "
+        f"published one in {as_far:.0%} of cases"
+    )
 
 
 def _last_digit(published):
@@ -439,6 +468,7 @@ def table(root=None, *, load=None, only=None):
         Columns id (of the published number), setting and recording (in which ours was
         found, ``""`` where there is one only), claim, where, what, kind (the one that
         the row is judged as, of `TOLERANCES`), published, ours (percentages in %),
+        chance (what guessing the commonest class, or 95 % of random directions, reach),
         uncertainty (standard deviation over the runs, NaN for one), difference (in the
         tolerance's unit; from a range the distance; NaN for an order), tolerance,
         verdict ("within", "outside", "outside, unexplained", "not comparable", "not
@@ -456,7 +486,8 @@ def table(root=None, *, load=None, only=None):
             found["published"] = "{:g} to {:g}".format(*row["published"])
         if kind == "count":
             found["published"] = f"{row['published']} of {row['of']}"
-        found |= {"ours": None, "uncertainty": np.nan, "difference": np.nan}
+        found |= dict.fromkeys(("chance", "uncertainty", "difference"), np.nan)
+        found["ours"] = None
         found |= {"tolerance": f"{limit:g} {unit}" if limit else unit}
         if "each" in row or kind == "shape":
             found["tolerance"] = _bound_in_words(row)

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
 
-from state_gradients.paper import curves, reasons
+from state_gradients.paper import curves, reasons, steps
 from state_gradients.project import artifacts
 from state_gradients.text import corpora, synthetic
 
@@ -54,6 +54,8 @@ def quantity(spec, name, load):
         return reasons.value(form, {}, lambda part: quantity(part, name, load))
     if "corpus" in spec:
         return corpora.REGISTRY[spec["corpus"]].tokens[spec["split"]]
+    if "step" in spec:
+        return _of_step(spec, name, load)
     if "curve" in spec:
         return curves.ask(spec["curve"], curve(spec, name, load))
     data = load(name, spec["artifact"])
@@ -67,6 +69,17 @@ def quantity(spec, name, load):
     below = below.sel({dim: select[dim] for dim in select if dim in below.dims})
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.mean(np.asarray(values / below.values, np.float64)))
+
+
+def _of_step(spec, name, load):
+    """Return m of a step, or at which share of the delays it is below another's."""
+    known = [load(name, kind) for kind in ("encoder", "gradients", "types")]
+    select = _selection(spec)
+    m, *others = (
+        steps.relative_memory(one, *known).sel(select)
+        for one in (spec["step"], *filter(None, [spec.get("below")]))
+    )
+    return float((m < others[0]).mean() if others else m.mean())
 
 
 def _selection(spec):

@@ -41,6 +41,8 @@ PAGES = {  # the page of a claim: the first whose last claim is not before it
     "C195": ("04-3-4-word-types", "Section 4.3.4"),
     "C196": ("04-3-3-word-classes", "Section 4.3.3"),
 }
+# Claims that another one measures already: C042 turned over, and sums of earlier ones
+REPEATED = ("C047", "C194", "C195", "C196")
 GROUPS = {  # outcome: what the summary calls it
     "supported": "It holds",
     overall.DEPENDS: "It holds in some of our settings only",
@@ -75,6 +77,7 @@ def numbers(judged):
     ``n_claims``, the number of each outcome (``n_holds``, ``n_depends``, ``n_fails``,
     ``n_undecided``, ``n_waits``, ``n_untestable``, ``n_unjudged``), and how many of
     which kind hold: ``by_kind``, ``of_numbers`` and ``of_sentences``, all but numbers.
+    ``n_holds_once`` counts none of `REPEATED`.
     """
     claims = overall.of_each(judged)
     outcomes = claims["verdict"].map(outcome)
@@ -92,8 +95,10 @@ def numbers(judged):
     ]
     sentences = holds.drop("N", errors="ignore").sum()
     numbers = holds.sum() - sentences
+    once = outcomes[~claims["id"].isin(REPEATED)]
     return found | {
         "n_claims": str(len(claims)),
+        "n_holds_once": str((once == "supported").sum()),
         "by_kind": overall.listed(of_kind),
         "of_numbers": f"{numbers['sum']} of {numbers['size']}",
         "of_sentences": f"{sentences['sum']} of {sentences['size']}",

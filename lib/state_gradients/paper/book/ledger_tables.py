@@ -73,6 +73,12 @@ def _setting(rows):
     return pd.Series([f" ({words})" if words else "" for words in said], rows.index)
 
 
+def _chance(rows):
+    """Return what chance reaches, in brackets, where a row says so."""
+    said = ["" if pd.isna(x) else f" (by chance {x:.3g})" for x in rows["chance"]]
+    return pd.Series(said, rows.index)
+
+
 def readable(rows):
     """Return rows of the ledger as texts: claim, what, published, ours, verdict, ..."""
     spread = ["" if pd.isna(x) else f" ± {x:.2g}" for x in rows["uncertainty"]]
@@ -81,7 +87,7 @@ def readable(rows):
             "claim": rows["claim"],
             "what": rows["where"] + ": " + rows["what"] + _setting(rows),
             "published": rows["published"].map(_number),
-            "ours": rows["ours"].map(_number) + spread,
+            "ours": rows["ours"].map(_number) + spread + _chance(rows),
             "difference": list(map(_difference, rows.itertuples())),
             "verdict": [f"{MARKS[each][0]}{NBSP}{each}" for each in rows["verdict"]],
             "why": rows["why"].str.replace("`|run `state-gradients ", "", regex=True),

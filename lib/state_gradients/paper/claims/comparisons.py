@@ -45,14 +45,6 @@ by_ledger(
     whole=False,
 )
 by_ledger(
-    "C105",
-    "O",
-    "With 128 units memory is more selective; 256 make it much less so.",
-    "sigma_1/sum difference",
-    where="Fig 6a, 6",
-    whole=False,
-)
-by_ledger(
     "C107",
     "S",
     "With 512 units memory is more selective at long delays and still rising, where "

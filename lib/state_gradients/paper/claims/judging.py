@@ -4,7 +4,7 @@ A claim with a test is *supported* if it holds in every run, *not supported* if 
 else *undecided*. A claim in the ledger is as good as its worst row. Where networks are
 trained, or states recorded, in several ways, each is judged by itself. What has no run
 yet *waits for* its experiment; what no run of ours could answer *cannot be tested
-here*.
+here*, which holds of what could be run with a stand-in only, too.
 """
 
 import re
@@ -19,6 +19,7 @@ NOT_JUDGED = "not judged yet"
 WAITS = "waits for"  # and the name of an experiment
 UNTESTABLE = "cannot be tested here"
 OUTCOMES = ("supported", "not supported", "undecided", WAITS, UNTESTABLE, NOT_JUDGED)
+PART_HOLDS = "what was tested of it holds; a part of it was not"
 COMMAND = "state-gradients reproduce"
 _OF_A_JUDGEMENT = (
     *("setting", "recording", "value", "holds_if", "verdict"),
@@ -115,6 +116,8 @@ def _value_of_row(row, verdict):
     if pd.isna(row.ours):
         return row.why  # why there is no such number, or not yet
     value = f"{row.ours:{',.0f' if abs(row.ours) >= 1e5 else '.5g'}}"
+    if pd.notna(getattr(row, "chance", None)):
+        value += f" (by chance {row.chance:.3g})"
     return f"{value}: {row.why}" if verdict == UNTESTABLE else value
 
 
@@ -169,6 +172,8 @@ def _judgements(entry, load, rows):
     if entry.test:
         for setting, experiments in entry.runs.items():
             value, verdict, runs = _by_test(entry, experiments, load)
+            if entry.stand_in and runs:
+                value, verdict = f"{value}; {entry.stand_in}", UNTESTABLE
             yield {
                 "setting": setting,
                 "value": value,
@@ -192,6 +197,8 @@ def _judgements_of_rows(entry, rows):
         value, verdict = by_rows(rows[of_pair], whole=entry.whole)
         outside = of_pair & rows["verdict"].str.startswith("outside")
         reasons = dict.fromkeys(filter(None, rows["why"][outside]))
+        if verdict == "undecided" and not entry.whole:
+            reasons[PART_HOLDS] = None
         yield {
             "setting": setting,
             "recording": recording,

@@ -51,6 +51,9 @@ class Claim:
     whole : bool
         Whether these rows say all that the claim says. Rows that cover a part of it can
         refute it, but not support it.
+    stand_in : str
+        What stands in the test for something that is not ours to have: what the test
+        finds is shown, and decides nothing.
     waits_for : str
         The experiment that will judge it, where it is still to come.
     reason : str
@@ -69,6 +72,7 @@ class Claim:
     holds_if: str = ""
     in_ledger: bool = False
     whole: bool = True
+    stand_in: str = ""
     waits_for: str = ""
     reason: str = ""
 
@@ -119,12 +123,23 @@ def _register(entry):
     REGISTERED[entry.name] = entry
 
 
-def claim(name, kind, text, quantity, *, where, experiments, holds_if, beside=()):
+def claim(
+    name,
+    kind,
+    text,
+    quantity,
+    *,
+    where,
+    experiments,
+    holds_if,
+    beside=(),
+    stand_in="",
+):
     """Register a function as the test of a claim; the function stays what it is.
 
     Parameters
     ----------
-    name, kind, text, quantity, where, experiments, holds_if, beside
+    name, kind, text, quantity, where, experiments, holds_if, beside, stand_in
         As in :class:`Claim`.
 
     Raises
@@ -146,6 +161,7 @@ def claim(name, kind, text, quantity, *, where, experiments, holds_if, beside=()
                 experiments=experiments,
                 beside=beside,
                 holds_if=holds_if,
+                stand_in=stand_in,
             )
         )
         return test
