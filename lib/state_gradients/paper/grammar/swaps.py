@@ -16,10 +16,9 @@ that stands firmly, no small push does anything.
 
 import numpy as np
 import xarray as xr
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 
 from state_gradients.foundation.labels import about
-from state_gradients.paper.claims import by_hand
 from state_gradients.paper.grammar.number import NOUNS, subjects
 from state_gradients.text.grammar import rules, truth
 
@@ -295,21 +294,31 @@ def carriers(sample, weights):
     xarray.Dataset
         ``share_of_unit``, ``forget_before``, ``forget_at`` (unit).
     """
-    lstm, distance = by_hand.lstm_of(weights), sample.distance
+    distance = sample.distance
     _, cell = sample.moved(sample.steps[SWAPS.index("number")])
     square = (sample.at(distance - 1, cell - sample.cell) ** 2).sum(axis=0)
-    later = by_hand.step(
-        lstm, sample.embedded[1:], sample.hidden[:-1], sample.cell[:-1]
-    )
-    delay = np.arange(1, len(later.f) + 1)[:, None]
+    forget = _forget_gates(weights, sample.embedded[1:], sample.hidden[:-1])
+    delay = np.arange(1, len(forget) + 1)[:, None]
     result = xr.Dataset(
         {
             "share_of_unit": ("unit", square / square.sum()),
-            "forget_before": ("unit", later.f[delay < distance].mean(axis=0)),
-            "forget_at": ("unit", later.f[delay == distance].mean(axis=0)),
+            "forget_before": ("unit", forget[delay < distance].mean(axis=0)),
+            "forget_at": ("unit", forget[delay == distance].mean(axis=0)),
         }
     )
     return _described(result)
+
+
+def _forget_gates(weights, x, hidden):
+    """Return sigmoid(x W_f + h' R_f + beta_f), (time, place, unit)."""
+    of_f = [  # the gates stand in Keras's order i, f, c, o
+        np.split(weights[f"recurrent_1.{name}"].values.astype(np.float64), 4, axis=-1)[
+            1
+        ]
+        for name in ("kernel", "recurrent_kernel", "bias")
+    ]
+    kernel, recurrent_kernel, bias = of_f
+    return expit(x @ kernel + hidden @ recurrent_kernel + bias)
 
 
 def odds_gradient(sample, whitening):
