@@ -607,7 +607,7 @@ def test_the_pages_table_has_a_verdict_a_claim(project):
     ]
     for setting, first in (("without dropout", SEEDS[0]), ("dropout 0.5", SEEDS[3])):
         column = list(table[setting])
-        assert column[0].startswith("□ waits for grammar-lstm-64: a grammar")
+        assert column[0].startswith("□ waits for grammar-lstm-64: state-gradients")
         command = f"state-gradients reproduce {first}"
         assert column[1] == column[5] == f"□ waits for {first}: {command}"
         assert [said[:11] for said in column[2:5]] == ["● supported"] * 3
