@@ -14,11 +14,13 @@ from state_gradients.paper.book import pages
 from state_gradients.paper.grammar import bounds
 from state_gradients.paper.grammar.agreement import with_intervals
 from state_gradients.paper.grammar.number import around_the_verb
+from state_gradients.paper.grammar.swaps import AFTER as AFTER_VERB
 from state_gradients.project import artifacts
 
 AGREES, CONTROL = "verbs agree", "control"
 NUMBER, ANOTHER = "number", "another noun"
 BEFORE, AFTER = 6, 5  # words around the verb that are drawn
+MOST_OF_IT = 0.9  # of the squared change
 FAR = slice(7, None)  # distances of the verb with so many words before it
 
 
@@ -383,3 +385,29 @@ def needs_table(families, delays):
             " / ".join(f"{x:.2f}" for x in row) for row in m.sel(delay=[*delays]).values
         ]
     return table
+
+
+def said(family):
+    """Return the numbers of the page's prose, as texts: means over the seeds."""
+    found = [one for one, _ in family.values()]
+
+    def percent(name):
+        values = [one[name].sel(swap=NUMBER, end="estimate") for one in found]
+        return f"{np.mean(values):.0%}".replace("%", " %")
+
+    shares = [np.sort(one["share_of_unit"].values)[::-1].cumsum() for one in found]
+    carriers = [int((share < MOST_OF_IT).sum()) + 1 for share in shares]
+    weighted = [
+        float((one["forget_before"] * one["share_of_unit"]).sum()) for one in found
+    ]
+    return {
+        "held": percent("held"),
+        "left": percent("left"),
+        "after": AFTER_VERB,
+        "seen": percent("seen"),
+        "seen-odds": percent("seen_in_odds"),
+        "n-carriers": f"{np.mean(carriers):.0f}",
+        "n-units": found[0].sizes["unit"],
+        "forget-carriers": f"{np.mean(weighted):.2f}",
+        "forget-all": f"{np.mean([one['forget_before'].mean() for one in found]):.2f}",
+    }
