@@ -214,47 +214,68 @@ def plot_held(data, *, ax=None):
     return style.finish(ax, data, **names, legend="above", ylim=(0, None))
 
 
-def relative_memories(families):
-    """Return the relative memory of number over chance, with the verb at 0.
+def gradients_around_the_verb(families):
+    """Return what gradients say of number around the verb, by seed, and of the control.
+
+    Parameters
+    ----------
+    families : dict of str to dict
+        The seeds of the first are lines of their own; of the others the mean is.
 
     Returns
     -------
     xarray.Dataset of shape (line, offset)
-        Of mean gradients for each family, and for the first of root mean squares, too,
-        over the same chance.
+        ``over_chance``, relative memory over that of a random direction, and
+        ``response``; distant verbs only.
     """
 
-    def pick(name):
-        def of_seed(found):
-            both = found[[name, "chance"]].sel(distance=FAR)
-            aligned = around_the_verb(both, before=BEFORE, after=AFTER)
-            return (aligned[name] / aligned["chance"]).mean("distance")
+    def of_seed(found):
+        wanted = found[["relative_memory", "chance", "response"]].sel(distance=FAR)
+        aligned = around_the_verb(wanted, before=BEFORE, after=AFTER)
+        ratio = aligned["relative_memory"] / aligned["chance"]
+        both = {"over_chance": ratio, "response": aligned["response"]}
+        return xr.Dataset(both).mean("distance")
 
-        return of_seed
-
+    first, *others = families
     lines = {
-        f"mean, {name}": over_seeds(family, pick("relative_memory"))
-        for name, family in families.items()
+        f"{first}, seed {found.attrs['seed']}": of_seed(found)
+        for found, _ in families[first].values()
     }
-    first = next(iter(families))
-    rms = over_seeds(families[first], pick("rms_relative_memory"))
-    return joined(lines | {f"root mean square, {first}": rms})
+    for name in others:
+        each = [of_seed(found) for found, _ in families[name].values()]
+        lines[f"{name}, mean of {len(each)} seeds"] = xr.concat(each, "seed").mean(
+            "seed"
+        )
+    return joined(lines)
 
 
-def plot_relative_memory(data, *, ax=None):
-    """Draw relative memory over chance against the words to the verb, which is at 0.
+def plot_gradients(data, *, axes=None):
+    """Draw relative memory and response around the verb, one below the other.
 
     Parameters
     ----------
     data : Dataset of shape (line, offset)
+        Of :func:`gradients_around_the_verb`.
     """
-    ax = style.axes_or_new(ax)
-    ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
-    ax.axhline(1, color=style.MUTED, linewidth=0.8, zorder=0)
-    draw_lines(ax, data["mean"], "offset", "plot_relative_memory", band=data)
-    style.whole_numbers(ax.xaxis)
-    names = {"x": "tokens behind the verb", "y": "relative memory over chance"}
-    return style.finish(ax, data, **names, legend="above", ylim=(0, None))
+    axes = style.stacked_axes() if axes is None else axes
+    above, below = axes
+    for ax, name in ((above, "over_chance"), (below, "response")):
+        style.axes_or_new(ax)
+        ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+        draw_lines(ax, data[name], "offset", "plot_gradients", named=ax is above)
+        style.whole_numbers(ax.xaxis)
+    above.axhline(1, color=style.MUTED, linewidth=0.8, zorder=0)
+    style.finish(
+        above,
+        data,
+        x="",
+        y="relative memory\nover chance",
+        legend="above",
+        ylim=(0, None),
+    )
+    y = r"response $\|G D n\|$"
+    style.finish(below, data, x="tokens behind the verb", y=y, yscale="log")
+    return axes
 
 
 def steps(families):
@@ -387,9 +408,10 @@ def needs_table(families, delays):
     return table
 
 
-def said(family):
+def said(families):
     """Return the numbers of the page's prose, as texts: means over the seeds."""
-    found = [one for one, _ in family.values()]
+    found = [one for one, _ in families[AGREES].values()]
+    control = [one for one, _ in families[CONTROL].values()]
 
     def percent(name):
         values = [one[name].sel(swap=NUMBER, end="estimate") for one in found]
@@ -397,17 +419,43 @@ def said(family):
 
     shares = [np.sort(one["share_of_unit"].values)[::-1].cumsum() for one in found]
     carriers = [int((share < MOST_OF_IT).sum()) + 1 for share in shares]
-    weighted = [
-        float((one["forget_before"] * one["share_of_unit"]).sum()) for one in found
-    ]
+    first = [int(one["share_of_unit"].argmax()) for one in found]
+    m, response = (
+        [getattr(_before_the_verb(one), name) for one in found]
+        for name in ("over_chance", "response")
+    )
+    of_control = [_before_the_verb(one) for one in control]
     return {
         "held": percent("held"),
         "left": percent("left"),
         "after": AFTER_VERB,
         "seen": percent("seen"),
         "seen-odds": percent("seen_in_odds"),
-        "n-carriers": f"{np.mean(carriers):.0f}",
+        "carriers": _listed(carriers, "{}"),
         "n-units": found[0].sizes["unit"],
-        "forget-carriers": f"{np.mean(weighted):.2f}",
+        "share-first": _listed(
+            [one["share_of_unit"][k] for one, k in zip(found, first, strict=True)],
+            "{:.0%}",
+        ).replace("%", " %"),
+        "forget-first": _listed(
+            [one["forget_before"][k] for one, k in zip(found, first, strict=True)],
+            "{:.2f}",
+        ),
         "forget-all": f"{np.mean([one['forget_before'].mean() for one in found]):.2f}",
+        "m": _listed(m, "{:.1f}"),
+        "m-control": f"{np.mean([one.over_chance for one in of_control]):.1f}",
+        "response": _listed(response, "{:.3f}"),
+        "response-control": f"{np.mean([one.response for one in of_control]):.3f}",
     }
+
+
+def _before_the_verb(found):
+    """Return what gradients say of number before the verb, mean over distant verbs."""
+    one = gradients_around_the_verb({AGREES: {"": (found, None)}})
+    return one.sel(offset=-1).isel(line=0)
+
+
+def _listed(values, form):
+    """Return numbers as a list in words."""
+    *texts, last = (form.format(float(x)) if ":" in form else str(x) for x in values)
+    return f"{', '.join(texts)} and {last}"
