@@ -419,7 +419,7 @@ def said(families):
 
     shares = [np.sort(one["share_of_unit"].values)[::-1].cumsum() for one in found]
     carriers = [int((share < MOST_OF_IT).sum()) + 1 for share in shares]
-    first = [int(one["share_of_unit"].argmax()) for one in found]
+    first = [int(one["share_of_unit"].values.argmax()) for one in found]
     m, response = (
         [getattr(_before_the_verb(one), name) for one in found]
         for name in ("over_chance", "response")
