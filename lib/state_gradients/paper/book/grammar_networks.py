@@ -25,10 +25,23 @@ FAR = slice(7, None)  # distances of the verb with so many words before it
 
 
 def networks(name):
-    """Return the artifacts of every seed of a family, {name: (grammar, training)}."""
+    """Return the artifacts of the seeds of a family that were run.
+
+    Parameters
+    ----------
+    name : str
+        The experiment, whose own must be there.
+
+    Returns
+    -------
+    dict of str to (xarray.Dataset, xarray.Dataset)
+        ``grammar`` and ``training`` of each.
+    """
+    first, *others = pages.runs_of(name)
+    runs = [first, *(run for run in others if pages.has_run(run, "grammar"))]
     return {
         run: tuple(artifacts.load(run, kind) for kind in ("grammar", "training"))
-        for run in pages.runs_of(name)
+        for run in runs
     }
 
 
