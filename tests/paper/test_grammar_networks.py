@@ -163,6 +163,13 @@ def test_perplexities_stand_beside_the_lowest(families):
     assert table["lowest"].tolist() == ["15.57"]
 
 
+def test_degrees_are_counted_over_seeds(families, found):
+    right = sum(int(one["degrees_right"].sum()) for one in found)
+    n = sum(int(one["degrees"].sum()) for one in found)
+    assert 0 < right <= n
+    assert of.degrees_right(families[of.AGREES]) == f"{right} of {n}"
+
+
 def test_what_the_prose_says_is_of_the_seeds(families, found):
     said = of.said(families)
     seen = [float(one["seen"].sel(swap="number", end="estimate")) for one in found]

@@ -72,17 +72,20 @@ def lstm_states(weights, x):
     return [np.stack(each, axis=1) for each in zip(*states, strict=True)]
 
 
-def mean_gradient(named, ids, positions, steps, max_delay):
-    """Mean over positions of ds_{t+tau}/dg_t by central differences, g = D^-1 e."""
+def gradients(named, ids, positions, steps, max_delay):
+    """ds_{t+tau}/dg_t of each position by central differences, g = D^-1 e."""
     size, context = 1e-4, 30  # after so many tokens the state has forgotten: f < 0.6
-    inputs, sums = named["embedding"].astype(np.float64)[ids], 0
+    inputs = named["embedding"].astype(np.float64)[ids]
     for t in positions:
         begin = max(t - context, 0)
         moved = inputs[None, begin : t + max_delay + 1].repeat(2 * len(steps), axis=0)
         moved[:, t - begin] += size * np.concatenate([steps, -steps])
         forward, back = np.split(lstm_states(named, moved)[1][:, t - begin :], 2)
-        sums += (forward - back).transpose(1, 2, 0) / (2 * size)
-    return sums / len(positions)  # (delay, state, direction)
+        yield (forward - back).transpose(1, 2, 0) / (2 * size)
+
+
+def mean_gradient(*of):
+    return np.mean([*gradients(*of)], axis=0)  # (delay, state, direction)
 
 
 def test_number_memory_equals_central_differences_of_each_subject():
@@ -99,8 +102,12 @@ def test_number_memory_equals_central_differences_of_each_subject():
     positions, distance = number.subjects(text)
     for wanted in (1, 4):
         chosen, measured = positions[distance == wanted], found.sel(distance=wanted)
-        gradient = mean_gradient(named, text.ids, chosen, whitening.D.T, max_delay)
-        s = np.linalg.svd(gradient, compute_uv=False)
+        each = gradients(named, text.ids, chosen, whitening.D.T, max_delay)
+        each = np.array([*each])  # (subject, delay, state, embedding)
+        gradient = each.mean(axis=0)
+        _, s, vt = np.linalg.svd(gradient)
+        moment = (each.swapaxes(-1, -2) @ each).mean(axis=0)
+        squares = direction @ moment @ direction / np.linalg.eigvalsh(moment)[:, -1]
         response = np.linalg.norm(gradient @ direction, axis=1)
         # What stood before the context moves the state by 0.6^30 = 2e-7; truncation is
         # of order size^2 = 1e-8
@@ -109,6 +116,8 @@ def test_number_memory_equals_central_differences_of_each_subject():
             "memory": s[:, 0],
             "relative_memory": response / s[:, 0],
             "chance": np.sqrt((s**2).sum(axis=1) / 4) / s[:, 0],
+            "rms_relative_memory": np.sqrt(squares),
+            "v1_cosine": np.abs(vt[:, 0] @ direction),
         }.items():
             np.testing.assert_allclose(measured[name], expected, rtol=1e-4)
         assert measured["n_subjects"] == len(chosen)

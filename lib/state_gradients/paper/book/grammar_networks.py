@@ -123,7 +123,7 @@ def plot_accuracy(data, *, ax=None):
     draw_lines(ax, data["mean"], "words_between", "plot_accuracy", band=data)
     style.whole_numbers(ax.xaxis)
     names = {"x": "tokens from the subject to its verb", "y": "verbs right"}
-    return style.finish(ax, data, **names, ylim=(0, 1.05), legend="center right")
+    return style.finish(ax, data, **names, ylim=(0, 1.05), legend="lower right")
 
 
 def accuracy_table(data):
@@ -460,6 +460,15 @@ def said(families):
         "response": _listed(response, "{:.3f}"),
         "response-control": f"{np.mean([one.response for one in of_control]):.3f}",
     }
+
+
+def degrees_right(family):
+    """Return the share of *than* and *of* that are right, of all seeds, as a text."""
+    right, n = (
+        sum(int(found[name].sum()) for found, _ in family.values())
+        for name in ("degrees_right", "degrees")
+    )
+    return f"{right} of {n}"
 
 
 def _before_the_verb(found):
