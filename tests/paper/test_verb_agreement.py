@@ -132,6 +132,7 @@ def test_counts_cap_and_sum_what_accuracy_shares():
     lower = each["lower"].sel(number="plural")
     np.testing.assert_allclose(lower, [0.5 - half, np.nan, 0.5 - half], rtol=1e-6)
     np.testing.assert_allclose(each["upper"].sel(number="singular")[1], 1)
+    assert each["accuracy"].sel(number="singular")[1] == 1  # one of one
 
 
 def test_degrees_call_for_than_and_of():

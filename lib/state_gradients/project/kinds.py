@@ -49,7 +49,7 @@ STAGES = {
     "linear": Stage(recipe=1, groups=("corpus",)),
     "positions": Stage(recipe=1, groups=("corpus", "gradients")),
     "coherence": Stage(recipe=1, groups=("corpus", "gradients")),
-    "grammar": Stage(recipe=1, groups=("corpus", "gradients")),
+    "grammar": Stage(recipe=1, groups=("corpus",)),
 }
 BASELINE = "ptb-lstm-256"
 EMBEDDED = "grammar-lstm-64"  # what needs neither network nor licence: kept whole

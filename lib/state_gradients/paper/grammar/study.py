@@ -1,6 +1,6 @@
 """The study of a generated language: what a network remembers, held against the truth.
 
-On the text that gradients are averaged over: how often verbs get the number of their
+On the validation text: how often verbs get the number of their
 subjects, and *than* and *of* the degree of theirs (`agreement`); how long the number of
 a subject is held, by mean gradients (`number`) and by whole swaps (`swaps`); and how
 well properties are remembered, beside until when they are needed (`needs`).
@@ -52,7 +52,7 @@ def study(subject):
     from state_gradients.engine.network import read_network
 
     experiment, model = subject.experiment, subject.predictor
-    text = truth.labels(experiment.corpus, experiment.gradients.split)
+    text = truth.labels(experiment.corpus, "valid")
     seed = experiment.training.seed
     distances = enough(text)
     weights = subject.load("weights")
@@ -106,8 +106,8 @@ def enough(text):
     if not distances:
         raise ValueError(
             f"grammar: at one distance of {DISTANCES} at least the text must have "
-            f"{number.LEAST} subjects with one verb, received {n}; set gradients.split "
-            "to a longer text."
+            f"{number.LEAST} subjects with one verb, received {n}; raise the "
+            "corpus's `SIZES`."
         )
     return distances
 
