@@ -114,12 +114,20 @@ FLIPS = {
     ],
     "C163": [
         (
-            changed("property_memory", 0.3, property="3rd - non-3rd", delay=2)(good()),
-            None,
+            changed("property_memory", 0.3, property=grammar.THIRD, delay=2)(good()),
+            good(),
         ),
         (
-            changed("property_memory", 0.1, property="present - past", delay=7)(good()),
-            None,
+            changed("property_memory", 0.1, property=grammar.TENSE, delay=7)(good()),
+            good(),
+        ),
+        (
+            good(),
+            changed("property_memory", 0.3, property=grammar.THIRD, delay=2)(good()),
+        ),
+        (
+            good(),
+            changed("property_memory", 0.1, property=grammar.TENSE, delay=7)(good()),
         ),
     ],
     "C169": [
@@ -131,7 +139,7 @@ FLIPS = {
 BASES = {
     "C003": (good(), CONTROL),
     "C151": (good(), None),
-    "C163": (good(), None),
+    "C163": (good(), good()),
     "C169": (FEW, MANY),
 }
 
@@ -208,7 +216,8 @@ def test_relative_memory_is_read_next_to_the_noun_and_at_the_verb():
 
 def test_accuracy_is_balanced_over_numbers():
     found = good()
-    found["verbs_right"][0], found["verbs_right"][1] = 0, 1_000
+    found["verbs_right"][0] = 0
+    found["verbs_right"][1] = found["verbs"][1] = 3_000  # weighs no more for that
     estimate, lower, upper = bounds.balanced_accuracy(found, attractors=[1])
     assert estimate == 0.5
     assert lower < 0.5 < upper
