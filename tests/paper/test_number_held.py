@@ -4,7 +4,7 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from state_gradients.foundation import settings
-from state_gradients.paper.grammar import needs, number, swaps
+from state_gradients.paper.grammar import needs, number, study, swaps
 from state_gradients.paper.language import tags
 from state_gradients.text.grammar import rules, truth
 
@@ -321,6 +321,17 @@ def test_ratios_of_sums_have_the_spread_of_subjects(rng):
     np.testing.assert_allclose(
         [lower, upper], estimate + error * np.array([-1.96, 1.96]), atol=0.2 * error
     )
+
+
+def test_distances_of_too_few_subjects_are_left_out_and_none_refused(text):
+    _, far = number.subjects(text)
+    expected = [d for d in study.DISTANCES if (far == d).sum() >= number.LEAST]
+    assert study.enough(text) == expected
+    assert expected and len(expected) < len(study.DISTANCES)
+    with pytest.raises(
+        ValueError, match="must have 20 subjects with one verb, received"
+    ):
+        study.enough(truth.generate(300, seed=1))
 
 
 def test_needs_are_those_of_the_truth(text):
