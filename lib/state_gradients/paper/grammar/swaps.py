@@ -311,13 +311,10 @@ def carriers(sample, weights):
 
 def _forget_gates(weights, x, hidden):
     """Return sigmoid(x W_f + h' R_f + beta_f), (time, place, unit)."""
-    of_f = [  # the gates stand in Keras's order i, f, c, o
-        np.split(weights[f"recurrent_1.{name}"].values.astype(np.float64), 4, axis=-1)[
-            1
-        ]
-        for name in ("kernel", "recurrent_kernel", "bias")
-    ]
-    kernel, recurrent_kernel, bias = of_f
+    named = (weights[f"recurrent_1.{k}"] for k in ("kernel", "recurrent_kernel", "bias"))
+    of_gates = (np.split(each.values.astype(np.float64), 4, axis=-1) for each in named)
+    # the gates stand in Keras's order i, f, c, o
+    kernel, recurrent_kernel, bias = (of_f for _, of_f, _, _ in of_gates)
     return expit(x @ kernel + hidden @ recurrent_kernel + bias)
 
 
