@@ -311,7 +311,9 @@ def carriers(sample, weights):
 
 def _forget_gates(weights, x, hidden):
     """Return sigmoid(x W_f + h' R_f + beta_f), (time, place, unit)."""
-    named = (weights[f"recurrent_1.{k}"] for k in ("kernel", "recurrent_kernel", "bias"))
+    named = (
+        weights[f"recurrent_1.{k}"] for k in ("kernel", "recurrent_kernel", "bias")
+    )
     of_gates = (np.split(each.values.astype(np.float64), 4, axis=-1) for each in named)
     # the gates stand in Keras's order i, f, c, o
     kernel, recurrent_kernel, bias = (of_f for _, of_f, _, _ in of_gates)
