@@ -293,6 +293,12 @@ def coherence(name: Name):
 
 
 @_command
+def grammar(name: Name):
+    """Hold a network on the generated language against its truth."""
+    _run_stage("grammar", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

@@ -105,6 +105,16 @@ FILES = {  # a params file, and what is said of it
         PARAMS + "{language: {studies: [properties]}}",
         r"new\.language\.studies must hold 'classes' beside 'properties'",
     ),
+    "the study of the grammar on another text": (
+        PARAMS + "{corpus: {name: ptb}, language: {studies: [grammar]}}",
+        "new.language.studies may hold 'grammar' for one LSTM layer on a corpus gram"
+        ".* received 1 of lstm on ptb",
+    ),
+    "the study of the grammar of two layers": (
+        PARAMS + "{corpus: {name: grammar-sov, vocabulary_size: null}, "
+        "model: {layers: 2}, language: {studies: [grammar]}}",
+        "new.language.studies may hold 'grammar' .* received 2 of lstm on grammar-sov",
+    ),
     "an unknown study": (
         PARAMS + "{language: {studies: [verbs]}}",
         r"new\.language\.studies must be 'types', 'classes'",

@@ -34,6 +34,7 @@ from state_gradients.paper.language import classes, linear, swaps, tags
 from state_gradients.paper.synthetic import readings, study
 from state_gradients.project import artifacts, kinds
 from state_gradients.text import corpora, synthetic
+from state_gradients.text.grammar import truth
 
 GOLDEN = Path(__file__).with_name("golden.json")
 N_PROJECTIONS = 4  # a change of ten tolerances hides from all with probability 4e-5
@@ -68,6 +69,10 @@ experiments:
     training: {{batch_size: 4, num_steps: 20}}
     gradients: {{groups: new-tokens}}
   words: {{language: {{studies: [classes, properties]}}}}
+  grammar:
+    corpus: {{name: grammar, vocabulary_size: null, train: null, valid: null,
+             test: null}}
+    language: {{studies: [grammar]}}
 """
 TOLERANCES = {  # beside the norm; another processor or backend differs in last digits
     "training": 1e-4,  # six steps repeat the round-off of float32, 6e-8 a product
@@ -84,6 +89,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "types": 1e-4,  # float32 chains, and fits, whose errors are several times theirs
     "positions": 1e-4,  # float32 norms and losses, whose ranks may change places
     "coherence": 1e-4,  # float32 chains; of the intervals, widths
+    "grammar": 1e-4,  # float32 chains; float64 swaps of float32 weights
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
     "properties": 1e-4,  # differences of float32 states: 1e-7 over steps of 1/16
@@ -378,6 +384,18 @@ def split(name):
     return {"coherence": found.assign(widths)}
 
 
+def held_against_the_truth(name):
+    """What a random network says of the generated language."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    stages.RUN["grammar"](experiment)
+    found = artifacts.load(name, "grammar")
+    ends = ("held", "left", "seen", "seen_in_odds", "excess")  # and their widths
+    widths = {each: found[each] - found[each].sel(end="estimate") for each in ends}
+    widths = {f"{each} about its estimate": x for each, x in widths.items()}
+    return {"grammar": found.assign(widths)}
+
+
 def two_classes(tokens):
     """Tag every other type as a noun, the rest as verbs."""
     is_noun = np.arange(len(tokens)) % 2 == 0
@@ -412,6 +430,7 @@ CASES = {
     ("properties", "words"): of_properties,
     ("positions", "positions"): replaced,
     ("coherence", "coherence"): split,
+    ("grammar", "grammar"): held_against_the_truth,
 }
 
 
@@ -420,6 +439,8 @@ def compute(stage, name, patch):
     with tempfile.TemporaryDirectory() as folder:
         patch.setenv("STATE_GRADIENTS_ROOT", folder)
         patch.setattr(synthetic, "SIZES", {"train": 200, "valid": 700, "test": 200})
+        of_grammar = {"train": 2_000, "valid": 9_000, "test": 200}
+        patch.setattr(truth, "SIZES", of_grammar)
         write_project(Path(folder))
         made = CASES[stage, name](name)
     return {

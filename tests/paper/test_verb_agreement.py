@@ -111,152 +111,53 @@ def test_accuracy_counts_what_is_above_zero_and_gives_wilson_intervals():
     assert np.isnan(both["accuracy"].sel(distance=5, attractors=0))
 
 
-def test_subjects_have_one_verb_and_nothing_else(text):
-    positions, distance = agreement.subjects(text)
-    assert len(positions) > 500
-    dependents = {}
-    for k, c in enumerate(text.controller):
-        dependents.setdefault(c, []).append(k)
-    expected = {
-        c: ks[0] - c
-        for c, ks in dependents.items()
-        if c >= 0 and len(ks) == 1 and text.tag[c] in ("NN", "NNS")
-    }
-    assert dict(zip(positions, distance, strict=True)) == expected
-
-
-def test_number_direction_is_that_of_the_means_of_nouns(rng):
-    table = rng.normal(size=(N_TYPES, 6))
-    index = truth.vocabulary().index
-    shift = np.array([0, 3.0, 0, 0, 0, 0])
-    for word in rules.LEXICON["noun.NN"]:
-        table[index[word]] = table[index[word]] * 0.01 + shift
-    for word in rules.LEXICON["noun.NNS"]:
-        table[index[word]] = table[index[word]] * 0.01 - shift
-    direction = agreement.number_direction(table)
-    whitening = agreement.fit_whitening(table)
-    step = whitening.Z @ shift
-    assert direction.values @ step / np.linalg.norm(step) > 0.999
-
-
-def lstm_cells(weights, x):
-    """The cell after each of inputs (row, time, embedding), in float64: the equations.
-
-    z = W^T x + U^T h + b,  c = f c + i tanh(z_c),  h = o tanh(c)
-    """
-    kernel, recurrent, bias = (
-        weights[f"recurrent_1.{name}"].astype(np.float64)
-        for name in ("kernel", "recurrent_kernel", "bias")
-    )
-    cell = hidden = np.zeros((len(x), len(recurrent)))
-    cells = []
-    for step in x.swapaxes(0, 1):
-        z = np.split(step @ kernel + hidden @ recurrent + bias, 4, axis=1)
-        i, f, o = (1 / (1 + np.exp(-z[k])) for k in (0, 1, 3))
-        cell = f * cell + i * np.tanh(z[2])
-        hidden = o * np.tanh(cell)
-        cells.append(cell)
-    return np.stack(cells, axis=1)
-
-
-def mean_gradient(named, ids, positions, steps, max_delay):
-    """Mean over positions of ds_{t+tau}/dg_t by central differences, g = D^-1 e."""
-    size, context = 1e-4, 30  # after so many tokens the state has forgotten: f < 0.6
-    inputs, sums = named["embedding"].astype(np.float64)[ids], 0
-    for t in positions:
-        begin = max(t - context, 0)
-        moved = inputs[None, begin : t + max_delay + 1].repeat(2 * len(steps), axis=0)
-        moved[:, t - begin] += size * np.concatenate([steps, -steps])
-        forward, back = np.split(lstm_cells(named, moved)[:, t - begin :], 2)
-        sums += (forward - back).transpose(1, 2, 0) / (2 * size)
-    return sums / len(positions)  # (delay, state, direction)
-
-
-def test_number_memory_equals_central_differences_of_each_subject():
-    from state_gradients.models.language_model import weights
-
-    model, max_delay = model_of(seed=2, initial_range=0.8), 6
-    text = truth.generate(2_600, seed=8)
-    found = agreement.number_memory(
-        model, text, distances=[1, 4], max_delay=max_delay, dtype="float64"
-    )
-    named = weights(model)
-    whitening = agreement.fit_whitening(named["embedding"])
-    direction = agreement.number_direction(named["embedding"]).values
-    positions, distance = agreement.subjects(text)
-    for wanted in (1, 4):
-        chosen, measured = positions[distance == wanted], found.sel(distance=wanted)
-        gradient = mean_gradient(named, text.ids, chosen, whitening.D.T, max_delay)
-        s = np.linalg.svd(gradient, compute_uv=False)
-        response = np.linalg.norm(gradient @ direction, axis=1)
-        # What stood before the context moves the state by 0.6^30 = 2e-7; truncation is
-        # of order size^2 = 1e-8
-        for name, expected in {
-            "response": response,
-            "memory": s[:, 0],
-            "relative_memory": response / s[:, 0],
-            "chance": np.sqrt((s**2).sum(axis=1) / 4) / s[:, 0],
-        }.items():
-            np.testing.assert_allclose(measured[name], expected, rtol=1e-4)
-        assert measured["n_subjects"] == len(chosen)
-
-
-def test_number_memory_refuses_distances_without_subjects(text):
-    with pytest.raises(ValueError, match=r"needs 20 subjects, received \{1: .*, 70: 0"):
-        agreement.number_memory(model_of(), text, distances=[1, 70], max_delay=3)
-
-
-def test_a_swapped_number_stays_in_a_latch_until_the_next_noun(latch, text):
-    max_delay = 8
-    found = agreement.number_swaps(
-        latch, text, distances=[2, 5, 90], max_delay=max_delay, n=10_000, seed=1
-    )
-    positions, distance = agreement.subjects(text)
-    for wanted in (2, 5):
-        chosen = positions[distance == wanted]
-        chosen = chosen[chosen < len(text.ids) - max_delay - 1]
-        assert found["n_subjects"].sel(distance=wanted) == len(chosen)
-        held = np.zeros(max_delay + 1)
-        for t in chosen:  # +1 and -1, up to 1 - tanh(4), until a noun says it anew
-            for delay in range(max_delay + 1):
-                between = text.tag[t + 1 : t + delay + 1]
-                held[delay] += 2 * (not np.isin(between, truth.NOMINAL).any())
-        change = found["change"].sel(distance=wanted)
-        np.testing.assert_allclose(
-            change.sel(swap="number"), held / len(chosen), atol=3e-3
-        )
-        np.testing.assert_array_equal(change.sel(swap="another noun"), 0)
-    assert found["n_subjects"].sel(distance=90) == 0
-    assert found["change"].sel(distance=90).isnull().all()
-
-
-def test_a_noun_is_swapped_for_its_other_number_and_for_another_of_its_own(rng):
-    index, tokens = truth.vocabulary().index, truth.vocabulary().tokens
-    drawn = [agreement._instead(index["child"], rng) for _ in range(300)]
-    assert {tokens[other] for other, _ in drawn} == {"children"}
-    assert {tokens[k] for _, k in drawn} == {*rules.LEXICON["noun.NN"]} - {"child"}
-    other, another = agreement._instead(index["wolves"], rng)
-    assert tokens[other] == "wolf"
-    assert tokens[another] in rules.LEXICON["noun.NNS"]
-
-
-def test_curves_are_aligned_at_the_verb():
-    delay = np.arange(6)
+def test_counts_cap_and_sum_what_accuracy_shares():
     found = xr.Dataset(
-        {
-            "memory": (("distance", "delay"), 10 * np.array([[1], [3]]) + delay),
-            "n_subjects": ("distance", [7, 8]),
+        {"log_odds": ("verb", [1.0, -1, 2, 3, -0.5]), "share": ("verb", [0.5] * 5)},
+        coords={
+            "number": ("verb", ["plural", "plural", "singular", "plural", "plural"]),
+            "distance": ("verb", [1, 1, 2, 4, 9]),
         },
-        coords={"distance": [1, 3], "delay": delay},
     )
-    aligned = agreement.around_the_verb(found, before=2, after=3)
-    nan = np.nan
-    assert aligned["memory"].dims == ("distance", "offset")
-    np.testing.assert_array_equal(aligned["offset"], [-2, -1, 0, 1, 2, 3])
-    np.testing.assert_array_equal(
-        aligned["memory"], [[nan, 10, 11, 12, 13, 14], [31, 32, 33, 34, 35, nan]]
+    right, n = agreement.counts(found, ["number", "distance"], most={"distance": 3})
+    np.testing.assert_array_equal(right["distance"], [1, 2, 3])
+    np.testing.assert_array_equal(right.sel(number="plural"), [1, 0, 1])
+    np.testing.assert_array_equal(n.sel(number="plural"), [2, 0, 2])
+    np.testing.assert_array_equal(n.sel(number="singular"), [0, 1, 0])
+    each = agreement.with_intervals(right, n)
+    shares = each["accuracy"].sel(number="plural")
+    np.testing.assert_array_equal(shares, [0.5, np.nan, 0.5])
+    # Wilson of 1 in 2: 1/2 -+ z / 2 sqrt(2 + z^2), and none of nothing
+    half = 1.959964 / 2 / np.sqrt(2 + 1.959964**2)
+    lower = each["lower"].sel(number="plural")
+    np.testing.assert_allclose(lower, [0.5 - half, np.nan, 0.5 - half], rtol=1e-6)
+    np.testing.assert_allclose(each["upper"].sel(number="singular")[1], 1)
+    assert each["accuracy"].sel(number="singular")[1] == 1  # one of one
+
+
+def test_degrees_call_for_than_and_of():
+    from state_gradients.models.language_model import set_weights
+
+    model = model_of(units=3, embedding_size=2)
+    index = truth.vocabulary().index
+    bias = np.zeros(N_TYPES)
+    bias[index["than"]] = 2  # whatever stands before it
+    kernel = np.zeros((3, N_TYPES))
+    set_weights(model, {"logits.kernel": kernel, "logits.bias": bias})
+    text = truth.generate(12_000, seed=3, variant="grammar-degrees-5x")
+    found = agreement.degree_preferences(model, text)
+    words = truth.vocabulary().decode(text.ids)
+    behind = [
+        words[k]
+        for k in range(len(words))
+        if text.tag[k] == "IN" and text.controller[k] >= 0
+    ]
+    assert set(behind) == {"than", "of"}
+    expected = {"than": ("comparative", 2), "of": ("superlative", -2)}
+    assert found["degree"].values.tolist() == [expected[word][0] for word in behind]
+    np.testing.assert_allclose(
+        found["log_odds"], [expected[word][1] for word in behind], atol=1e-6
     )
-    np.testing.assert_array_equal(aligned["n_subjects"], [7, 8])
 
 
 def test_gold_tags_are_those_of_the_training_text(monkeypatch):

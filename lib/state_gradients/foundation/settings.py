@@ -130,7 +130,10 @@ class Gradients:
     controls: bool = False  # also the text cut at 200 tokens, and shuffled
 
 
-Study = Literal["types", "classes", "properties", "linear", "positions", "coherence"]
+Study = Literal[
+    *("types", "classes", "properties", "linear", "positions", "coherence"),
+    "grammar",
+]
 
 
 @_checked
@@ -192,6 +195,20 @@ class Experiment:
             raise ValueError(
                 "language.studies must hold 'classes' beside 'properties', which reads "
                 f"the classes' mean gradients, received {list(studies)}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_grammar_is_studied_in_one_lstm_layer(self):
+        """Its truth is that of the generated language, and its gates an LSTM's."""
+        if "grammar" not in self.language.studies:
+            return self
+        model, is_grammar = self.model, self.corpus.name.split("-")[0] == "grammar"
+        if not is_grammar or (model.cell, model.layers) != ("lstm", 1):
+            raise ValueError(
+                "language.studies may hold 'grammar' for one LSTM layer on a corpus "
+                f"grammar, grammar-control, .., received {model.layers} of "
+                f"{model.cell} on {self.corpus.name}."
             )
         return self
 

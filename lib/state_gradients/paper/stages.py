@@ -23,6 +23,7 @@ from state_gradients.foundation import settings
 from state_gradients.foundation.labels import described
 from state_gradients.foundation.loading import load_keras
 from state_gradients.paper import lost_words
+from state_gradients.paper.grammar import study as grammar
 from state_gradients.paper.language import (
     classes,
     coherence,
@@ -347,6 +348,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "linear": linear.study,
     "positions": positions.study,
     "coherence": coherence.study,
+    "grammar": grammar.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN["explain"] = run_explain

@@ -11,6 +11,7 @@ types, positions, linear                         (from encoder, weights)
 classes     ->  class_gradients, classes         (from encoder)
 properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
+grammar, of the generated language               (from weights)
 """
 
 from dataclasses import dataclass, field
@@ -48,8 +49,10 @@ STAGES = {
     "linear": Stage(recipe=1, groups=("corpus",)),
     "positions": Stage(recipe=1, groups=("corpus", "gradients")),
     "coherence": Stage(recipe=1, groups=("corpus", "gradients")),
+    "grammar": Stage(recipe=1, groups=("corpus",)),
 }
 BASELINE = "ptb-lstm-256"
+EMBEDDED = "grammar-lstm-64"  # what needs neither network nor licence: kept whole
 
 _CURVE = ("state_kind", "group", "normalization", "delay")
 _INTERVAL = (*_CURVE, "quantity")
@@ -251,8 +254,41 @@ KINDS = {
             "n_samples": ("text", "delay"),
         },
     ),
+    "grammar": Kind(  # held against the truth of the generated language
+        stage="grammar",
+        upstream=("weights",),
+        schema={
+            **dict.fromkeys(
+                ("verbs", "verbs_right"),
+                ("number_of_subject", "words_between", "attractors"),
+            ),
+            **dict.fromkeys(("degrees", "degrees_right"), ("degree",)),
+            **dict.fromkeys(
+                ("relative_memory", "rms_relative_memory", "chance", "response"),
+                ("distance", "delay"),
+            ),
+            "change": ("distance", "swap", "delay"),
+            **dict.fromkeys(("held", "left", "seen", "seen_in_odds"), ("swap", "end")),
+            "excess": ("end",),
+            "held_by_distance": ("distance", "swap", "end"),
+            "step_change": ("swap", "scale", "reading"),
+            "step_odds": ("swap", "scale"),
+            **dict.fromkeys(("share_of_unit", "forget_before", "forget_at"), ("unit",)),
+            **dict.fromkeys(("direction", "odds_gradient"), ("embedding",)),
+            **dict.fromkeys(
+                ("property_memory", "property_rms_memory", "property_chance"),
+                ("property", "delay"),
+            ),
+            "needed_for": ("property",),
+            "lowest_perplexity": (),
+        },
+    ),
 }
-NEED_WEIGHTS = {"properties", "positions"}  # studies that read the predictions
+NEED_WEIGHTS = {
+    "properties",
+    "positions",
+    "grammar",
+}  # studies that read the predictions
 TOO_LARGE = {"class_gradients"}  # for git
 
 
@@ -261,12 +297,14 @@ def expected(experiment):
 
     The mean gradients of most experiments are too large to be kept; full weights are
     made where a result needs them: for the baseline, on generated corpora, and for
-    studies of what is predicted.
+    studies of what is predicted. Of the networks on the generated language one is kept
+    whole, and of the others what they show.
     """
     synthetic = experiment.corpus.name == "synthetic"
     studies = experiment.language.studies
-    full = experiment.corpus.name in corpora.GENERATED or experiment.name == BASELINE
-    weights = full or not NEED_WEIGHTS.isdisjoint(studies)
+    generated = experiment.corpus.name in corpora.GENERATED
+    whole = synthetic or experiment.name in (BASELINE, EMBEDDED)
+    weights = generated or whole or not NEED_WEIGHTS.isdisjoint(studies)
     made = ["training", "encoder"]
     if weights:
         made.append("weights")
@@ -280,6 +318,7 @@ def expected(experiment):
     if experiment.gradients.blocks:
         made.append("intervals")
     made += [kind for kind, about in KINDS.items() if about.stage in studies]
-    return dict.fromkeys(made, True) | {
-        kind: kind not in TOO_LARGE and (full or kind != "gradients") for kind in made
-    }
+    left_out = TOO_LARGE | (set() if whole else {"gradients"})
+    if generated and not whole:
+        left_out |= {"encoder", "weights"}
+    return {kind: kind not in left_out for kind in made}

@@ -3,7 +3,7 @@
 Read `rendering` (jupytext, papermill, what makes a page be run again), `pages` (texts
 for the prose, tables, twins, what has not been run), then what single pages show:
 `average_memory`, `synthetic`, `language_models`, `word_classes`, `types`, `properties`,
-`forgetting`, `coherence`, `grammar`, `conclusion`, `linear`, `effects`,
-`ledger_tables`, `claims_tables`, `records` and `figures`. `publishing` says where the
-book is read and how to answer it, `printing` makes one PDF of it.
+`forgetting`, `coherence`, `grammar` and `grammar_networks`, `conclusion`, `linear`,
+`effects`, `ledger_tables`, `claims_tables`, `records` and `figures`. `publishing` says
+where the book is read and how to answer it, `printing` makes one PDF of it.
 """

@@ -10,7 +10,7 @@ from html import escape
 import xarray as xr
 from IPython.display import HTML
 
-from state_gradients.paper.claims import overall
+from state_gradients.paper.claims import OF_THE_GRAMMAR, overall
 from state_gradients.paper.claims.judging import (
     NOT_JUDGED,
     UNTESTABLE,
@@ -58,6 +58,8 @@ SYMBOLS = MARKS | {overall.DEPENDS: "◐"}
 
 def page_of(name):
     """Return the notebook that shows a claim, and what its section is called."""
+    if name in OF_THE_GRAMMAR:
+        return "grammar", "A language whose memory is known"
     return PAGES[next(last for last in PAGES if name <= last)]
 
 

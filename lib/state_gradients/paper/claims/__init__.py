@@ -3,9 +3,10 @@
 Read `registry` (what a claim is), a section, with a function for each claim (`method`
 and `concept`, `synthetic` and `synthetic_delays`, `language_models`, `average_memory`,
 `comparisons` with `cells`, `sizes` and `texts`, `words`, `properties`, `linear`,
-`conclusion`), `judging` (verdicts), `overall` (one verdict a claim) and `pages` (what a
-notebook shows). Of these, `curves` compares the curves of runs, and `by_hand` is an
-LSTM in NumPy. ``table()`` judges all 196.
+`conclusion`; `grammar`, whose networks judge claims of several sections), `judging`
+(verdicts), `overall` (one verdict a claim) and `pages` (what a notebook shows). Of
+these, `curves` compares the curves of runs, and `by_hand` is an LSTM in NumPy.
+``table()`` judges all 196.
 """
 
 from state_gradients.paper.claims import (
@@ -14,6 +15,7 @@ from state_gradients.paper.claims import (
     comparisons,
     concept,
     conclusion,
+    grammar,
     language_models,
     linear,
     method,
@@ -44,9 +46,12 @@ SECTIONS = (  # in the paper's order; importing them registers their claims
     properties,
     linear,
     conclusion,
+    grammar,
 )
+OF_THE_GRAMMAR = grammar.HERE  # which its page shows, and no section's
 __all__ = [
     "KINDS",
+    "OF_THE_GRAMMAR",
     "REGISTERED",
     "SECTIONS",
     "as_json",

@@ -8,7 +8,7 @@ import numpy as np
 
 from state_gradients.analysis import whitening
 from state_gradients.paper.claims import by_hand
-from state_gradients.paper.claims.registry import by_ledger, claim, waits_for
+from state_gradients.paper.claims.registry import by_ledger, claim
 
 BASELINE = ("ptb-lstm-256",)
 UNTRAINED = "ptb-lstm-256-untrained"
@@ -93,20 +93,6 @@ def first_direction_moves_most(artifact):
     off = np.abs(moved - 1).max()
     values = {"norm(G v1) / sigma_1 off 1 by": off, "random steps": at_random.max()}
     return values, off < FLOAT32 and at_random.max() <= 1
-
-
-waits_for(
-    "C003",
-    "O",
-    "Properties the task does not need leave little trace in the state; needed ones "
-    "do, without labels being given.",
-    "relative memory of an unneeded direction against a needed one; cosine of v1 with "
-    "the known direction",
-    where="3",
-    experiment="grammar-lstm-64",
-    reason="a grammar in which it is known what each word's properties are needed for, "
-    "and how long; of natural text nobody knows it",
-)
 
 
 @claim(

@@ -7,7 +7,7 @@ with gradients averaged over their class, at the delays that the paper shows.
 import numpy as np
 from scipy.stats import spearmanr
 
-from state_gradients.paper.claims.registry import by_ledger, claim, waits_for
+from state_gradients.paper.claims.registry import by_ledger, claim
 
 BASELINE = ("ptb-lstm-256",)
 NUMBER, PROPER = "singular - plural", "common - proper"
@@ -123,18 +123,6 @@ def number_decays(artifact):
     m = _measured(artifact).sel(property=NUMBER)
     rank = spearmanr(m["delay"], m)[0]
     return {"rank correlation": rank}, rank < -0.9
-
-
-waits_for(
-    "C151",
-    "H",
-    "Genitive and number matter only for what follows at once; proper nouns for long.",
-    "m against the delay at which the property is last used",
-    where="5.2.2",
-    experiment="grammar-lstm-64",
-    reason="a grammar in which it is known for how long each property is of use; on "
-    "PTB only what is remembered can be seen, not why",
-)
 
 
 @claim(
@@ -307,17 +295,6 @@ def cosines_agree_with_m(artifact):
     return values, min(values.values()) > 0.5
 
 
-waits_for(
-    "C163",
-    "H",
-    "Verb number is low because English is SVO: after the verb it is no longer needed.",
-    "m of the verb's number in two grammars that differ in nothing but the order of "
-    "words",
-    where="5.2.2",
-    experiment="grammar-sov",
-    reason="with the verb last, its number is needed even less long; with the verb "
-    "first, the subject still has to follow it",
-)
 by_ledger(
     "C164",
     "N",
@@ -368,14 +345,4 @@ by_ledger(
     'Of comparatives 18 % are followed by "than", of superlatives 7 % by "of".',
     "shares in tagged text",
     where="5.2.2",
-)
-waits_for(
-    "C169",
-    "H",
-    "Too little data is why the degree is not learnt.",
-    "m of the degree beside chance, with as many comparatives as PTB has, and with "
-    "five times as many",
-    where="5.2.2",
-    experiment="grammar-degrees-5x",
-    reason="a grammar of which only the share of comparatives is changed",
 )
