@@ -55,7 +55,7 @@ there, without JupyterLab: `.venv/bin/python start.py --test`.
 """
 
 START = '''\
-"""Opens the notebooks in JupyterLab, with the package beside them; --test only checks."""
+"""Opens the notebooks in JupyterLab, with the package beside them."""
 
 import os
 import subprocess

@@ -138,12 +138,12 @@ def share_of_five():
 @target("3.1")
 def delay_where_half_is_lost(mean, single):
     """Read off where the mean keeps less than a share of what positions hold."""
-    right = int(np.argmax(np.asarray(mean) / np.asarray(single) < 0.75))
+    right = int(np.argmax(np.asarray(mean) / np.asarray(single) < 0.6))
     return Value(
         right,
         kind="a delay, a whole number",
         hint="On a logarithmic axis a constant share is a constant gap between the "
-        "lines. How wide is the gap of three quarters beside a decade?",
+        "lines. How wide is the gap of 60 % beside a decade?",
         mistakes={
             "There the mean still keeps more.": right - 1,
             "It keeps less than that already one delay before.": right + 1,
