@@ -48,7 +48,8 @@ handout: $(READY) ## notebooks with blanks, and what they read, in a zip for stu
 	$(BIN)/python -m state_gradients.paper.exercises.handout
 
 # What reads the executed pages, or makes the book again from them
-OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py)
+OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py \
+  exercises_of_the_book.py)
 
 # A file's tests stay together, for they share what takes long to make.
 ON_EVERY_CORE := -n auto --dist loadfile
