@@ -21,8 +21,9 @@ FOLDERS = {
     "data": ("*.md", "*.yaml", "example/*", "inspection/**/*", "sentence/*"),
     "benchmarks": ("**/*.json",),
 }
-# What pages do not read: the softmax, and means that only other artifacts are made of.
-NOT_READ = ("weights.h5", "class_gradients.nc", "checkpoint.h5")
+# Embeddings, weights and mean gradients are large, and pages read them of these only.
+LARGE = ("encoder.h5", "weights.h5", "gradients.nc", "class_gradients.nc")
+IN_FULL = ("ptb-lstm-256/encoder.h5", "ptb-lstm-256/gradients.nc", "grammar-lstm-64/*")
 STORED = (".h5", ".nc", ".png", ".keras")  # compressed already
 
 README = """\
@@ -102,9 +103,10 @@ def files(root):
     paths = {root / name for name in PLAIN}
     for folder, patterns in FOLDERS.items():
         paths |= {p for pattern in patterns for p in (root / folder).glob(pattern)}
-    paths |= set((root / "data" / "artifacts").glob("*/[!.]*"))
-    kept = (p for p in paths if p.is_file() and p.name not in NOT_READ)
-    return sorted(p for p in kept if "__pycache__" not in p.parts)
+    artifacts = root / "data" / "artifacts"
+    paths |= {p for p in artifacts.glob("*/[!.]*") if p.name not in LARGE}
+    paths |= {path for pattern in IN_FULL for path in artifacts.glob(pattern)}
+    return sorted(p for p in paths if p.is_file() and "__pycache__" not in p.parts)
 
 
 def pack(root=None):
