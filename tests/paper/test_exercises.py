@@ -23,6 +23,7 @@ FUNCTIONS = {
     for number, make in TARGETS.items()
     if not inspect.signature(make).parameters
 }
+SCRIPT = ROOT / "book" / "_static" / "exercises.js"
 HEADER = """---
 kernelspec:
   name: python3
@@ -215,6 +216,12 @@ def test_the_hash_is_fnv_1a():
     assert fields.digest("") == "811c9dc5"
     assert fields.digest("a") == "e40c292c"
     assert fields.digest("foobar") == "bf9cf968"
+
+
+def test_steps_are_rounded_as_in_the_browser():
+    # Math.floor(x + 0.5) in exercises.js: halves go up
+    assert [fields.steps_of(x, 1.0) for x in (2.5, 3.5, -2.5, 2.4)] == [3, 4, -2, 2]
+    assert "Math.floor(number / field.step + 0.5)" in SCRIPT.read_text()
 
 
 @pytest.mark.parametrize(("right", "tolerance"), [(0.7, 0.04), (31.0, 2.0), (5, 0)])
