@@ -27,7 +27,7 @@ from tqdm import tqdm
 from traitlets.config import Config
 
 from state_gradients.foundation import settings
-from state_gradients.foundation.atomic import replacing, require_writable
+from state_gradients.foundation.atomic import replacing_all, require_writable
 from state_gradients.paper.exercises import composing
 from state_gradients.project import kinds
 
@@ -226,11 +226,10 @@ def _run(source, target, asked, lacking, made_from, root):
                 f"{error.ename}: {error.evalue}"
             ) from None
     page = _noted(page, asked, usual, lacking)
-    instructors = _with_solutions(target, root)
-    for path, solved in ((instructors, True), (target, False)):
-        part = _clean(composing.take_apart(page, solved=solved), made_from)
-        with replacing(path) as temporary:
-            nbformat.write(part, temporary)
+    with replacing_all([target, _with_solutions(target, root)]) as temporaries:
+        for temporary, solved in zip(temporaries, (False, True), strict=True):
+            part = composing.take_apart(page, solved=solved)
+            nbformat.write(_clean(part, made_from), temporary)
 
 
 def _chosen(names, folder):
