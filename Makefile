@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 BUILD := TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/jupyter-book build . -W -n --keep-going -q --all
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf check-links test extras test-backends lint lab bench reproduce lock clean
+.PHONY: help book pdf check-links instructor handout test extras test-backends lint lab bench reproduce lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -42,8 +42,22 @@ check-links: $(READY) ## ask every address outside of the book whether it answer
 	$(BIN)/state-gradients render
 	$(subst build .,build . --builder linkcheck,$(BUILD))
 
+WITH_SOLUTIONS := _build/instructor
+
+instructor: $(READY) ## the book with solutions: _build/instructor/html/index.html
+	$(BIN)/state-gradients render
+	$(BIN)/python -m state_gradients.paper.exercises.instructor
+	rm -rf $(WITH_SOLUTIONS)/_build $(WITH_SOLUTIONS)/html
+	$(subst build .,build $(WITH_SOLUTIONS)/source --path-output $(WITH_SOLUTIONS),$(BUILD))
+	mv $(WITH_SOLUTIONS)/_build/html $(WITH_SOLUTIONS)/html
+	@echo "The instructor's book: $(WITH_SOLUTIONS)/html/index.html"
+
+handout: $(READY) ## notebooks with blanks, and what they read, in a zip for students
+	$(BIN)/python -m state_gradients.paper.exercises.handout
+
 # What reads the executed pages, or makes the book again from them
-OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py)
+OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py \
+  exercises_of_the_book.py)
 
 # A file's tests stay together, for they share what takes long to make.
 ON_EVERY_CORE := -n auto --dist loadfile
@@ -77,6 +91,9 @@ lint: $(READY) ## ruff on code and notebooks, and the contracts between rooms
 	rm -rf _build/lint && mkdir -p _build/lint
 	$(foreach page,$(wildcard notebooks/*.md),$(BIN)/jupytext --quiet --to ipynb \
 	  --output _build/lint/$(basename $(notdir $(page))).ipynb $(page) &&) true
+	$(foreach page,$(wildcard notebooks/solutions/*.md),$(BIN)/jupytext --quiet \
+	  --to ipynb --output _build/lint/solution-$(basename $(notdir $(page))).ipynb \
+	  $(page) &&) true
 	$(BIN)/lint-imports --no-cache > _build/lint/imports.txt || \
 	  { cat _build/lint/imports.txt; exit 1; }
 	$(BIN)/ruff check . _build/lint

@@ -4,6 +4,8 @@ Each page is opened once, from its file and without a network: wide and dark, th
 wide as a phone and light. `in_page.js` holds the questions that are asked inside.
 """
 
+import base64
+import json
 import os
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
@@ -12,6 +14,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import NEEDS_BROWSER, ROOT
 from playwright.sync_api import TimeoutError as NotInTime
+
+from state_gradients.paper.exercises import fields
 
 HTML = ROOT / "_build" / "html"
 # What Sphinx adds to the pages (404 needs an address: tests/paper/test_publishing.py)
@@ -173,6 +177,83 @@ def test_a_phone_shows_all_and_scrolls_down_only(phone):
 def test_a_light_page_can_be_read(phone):
     assert not answers(phone, "isDark")
     assert answers(phone, "unreadable") == []
+
+
+def fields_of(page):
+    """The fields of a page by the exercise's number, with what each accepts."""
+    found = {}
+    for form in page.locator("form.exercise-field").all():
+        packed = form.get_attribute("data-sealed")
+        field = json.loads(base64.b64decode(packed))
+        found[form.get_attribute("data-exercise")] = (form, field)
+    return found
+
+
+def right_answer(field):
+    """Find by trial what a field accepts, as nobody does at a glance."""
+    candidates = field.get("letters") or range(100_000)
+    for candidate in candidates:
+        if fields.digest(f"{field['salt']}|{candidate}") in field["right"]:
+            whole = field.get("letters") or field["whole"]
+            return str(candidate if whole else candidate * field["step"])
+    raise AssertionError(f"nothing answers {field['salt']}")
+
+
+def answer(form, field, text):
+    """Type an answer with the keyboard alone, and return what the page says."""
+    if field.get("letters"):
+        form.locator(f"input[value={text}]").focus()
+        form.page.keyboard.press("Space")
+    else:
+        form.locator("input").focus()
+        form.page.keyboard.press("ControlOrMeta+a")
+        form.page.keyboard.type(text)
+    form.page.keyboard.press("Enter")
+    return form.get_by_role("status").inner_text()
+
+
+def answer_all(page):
+    """Answer all of a page's fields wrong and right; the right answer stays."""
+    for form, field in fields_of(page).values():
+        form.evaluate("form => form.reset()")
+        right = right_answer(field)
+        if letters := field.get("letters"):
+            assert "Choose a statement first." in answer_nothing(form)
+            others = [letter for letter in letters if letter != right]
+            for letter in others:
+                assert len(answer(form, field, letter)) > len("Not this one. ") + 10
+        else:
+            assert "That is no number." in answer(form, field, "many")
+            said = answer(form, field, f"{float(right) * 3 + 7:g}")
+            assert f"Not yet. Expected: {field['expected']}" in said
+            assert len(said) > len(field["expected"]) + 40  # and a hint
+        assert answer(form, field, right).endswith("Right.")
+        if not field.get("letters"):
+            comma = answer(form, field, right.replace(".", ","))
+            assert comma.endswith("Right.")
+
+
+def answer_nothing(form):
+    form.get_by_role("button").click()
+    return form.get_by_role("status").inner_text()
+
+
+def test_fields_tell_right_from_wrong_wide_and_dark(page):
+    answer_all(page)
+    assert answers(page, "unreadable") == []
+
+
+def test_fields_tell_right_from_wrong_on_a_phone(phone):
+    answer_all(phone)
+    assert answers(phone, "tooWide") == []
+    assert answers(phone, "unreadable") == []
+
+
+def test_nothing_of_a_field_is_printed(page):
+    page.emulate_media(media="print")
+    forms = page.locator("form.exercise-field").all()
+    assert [form.is_visible() for form in forms] == [False] * len(forms)
+    page.emulate_media(media="screen")
 
 
 class Links(HTMLParser):
