@@ -108,4 +108,4 @@ lock: ## pin requirements.lock and requirements-extras.lock from pyproject.toml
 	  --output-file requirements-extras.lock
 
 clean: ## remove what make made, except .venv
-	rm -rf _build book/sections
+	rm -rf _build book/sections book/_static/made
