@@ -5,5 +5,6 @@ for the prose, tables, twins, what has not been run), then what single pages sho
 `average_memory`, `synthetic`, `language_models`, `word_classes`, `types`, `properties`,
 `forgetting`, `coherence`, `grammar`, `conclusion`, `linear`, `effects`,
 `ledger_tables`, `claims_tables`, `records` and `figures`. Scripts that pages load:
-`scripts` (which page loads which) and `vega` (the libraries that draw).
+`scripts` (which page loads which), `vega` (the libraries that draw) and `explorer` (the
+networks of the page "Type a sentence").
 """

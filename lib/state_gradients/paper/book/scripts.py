@@ -2,10 +2,11 @@
 
 A page says itself what it needs, on any of its elements, and no other page loads it:
 
-    <div data-scripts="made/vega.js explorer.js">
+    <div data-scripts="explorer.css made/vega.js explorer.js">
 
-They stand below ``book/_static``, are loaded in this order, and run once the page has
-been read. What is made at build time is written to ``book/_static/made`` before.
+Scripts and style sheets stand below ``book/_static`` and are loaded in this order;
+scripts run once the page has been read. What is made at build time is written to
+``book/_static/made`` before.
 """
 
 import re
@@ -13,7 +14,7 @@ import re
 from sphinx.util import logging
 
 from state_gradients.foundation import settings
-from state_gradients.paper.book import vega
+from state_gradients.paper.book import explorer, vega
 
 LOGGER = logging.getLogger(__name__)
 MADE = "book/_static/made"  # below the project's root; not in git
@@ -28,10 +29,11 @@ def write_scripts(root):
         The project's root.
     """
     vega.write_bundle(root / MADE)
+    explorer.write_networks(root / MADE, root=root)
 
 
 def asked_for(html):
-    """Return the scripts that a page asks for, each once and in their order.
+    """Return the files that a page asks for, each once and in their order.
 
     Parameters
     ----------
@@ -60,7 +62,10 @@ def _add(app, pagename, templatename, context, doctree):
                 name,
                 location=pagename,
             )
-        app.add_js_file(name, loading_method="defer")
+        if name.endswith(".css"):
+            app.add_css_file(name)
+        else:
+            app.add_js_file(name, loading_method="defer")
 
 
 def setup(app):
