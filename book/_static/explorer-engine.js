@@ -33,7 +33,9 @@ function stateGradients() {
     const bytes = new Uint8Array(text.length);
     for (let i = 0; i < bytes.length; i += 1) bytes[i] = text.charCodeAt(i);
     if (bits === 32) return new Float32Array(bytes.buffer);
-    return new Float32Array(length).map((_, i) => HALVES[bytes[2 * i] | (bytes[2 * i + 1] << 8)]);
+    return new Float32Array(length).map(
+      (_, i) => HALVES[bytes[2 * i] | (bytes[2 * i + 1] << 8)],
+    );
   }
 
   // out += row W, for W (row.length, out.length)
@@ -61,8 +63,12 @@ function stateGradients() {
           s20 += x2 * w0; s21 += x2 * w1; s22 += x2 * w2; s23 += x2 * w3;
           s30 += x3 * w0; s31 += x3 * w1; s32 += x3 * w2; s33 += x3 * w3;
         }
-        const sums = [s00, s01, s02, s03, s10, s11, s12, s13, s20, s21, s22, s23, s30, s31, s32, s33];
-        for (let i = 0; i < 16; i += 1) out[(r + (i >> 2)) * columns + u + (i & 3)] = sums[i];
+        const sums = [
+          s00, s01, s02, s03, s10, s11, s12, s13, s20, s21, s22, s23, s30, s31, s32, s33,
+        ];
+        for (let i = 0; i < 16; i += 1) {
+          out[(r + (i >> 2)) * columns + u + (i & 3)] = sums[i];
+        }
       }
     }
   }
@@ -117,7 +123,7 @@ function stateGradients() {
   // that many less x, is positive (Sylvester's law of inertia).
   function largestEigenvalue({ diagonal, beside }) {
     const n = diagonal.length;
-    const isBelowOne = (x) => {
+    const isBelowSome = (x) => {
       let pivot = diagonal[0] - x;
       for (let i = 1; i < n && pivot <= 0; i += 1) {
         pivot = diagonal[i] - x - beside[i - 1] ** 2 / (pivot || -Number.MIN_VALUE);
@@ -132,7 +138,7 @@ function stateGradients() {
     }
     for (let halving = 0; halving < 60; halving += 1) {
       const middle = (low + high) / 2;
-      if (isBelowOne(middle)) low = middle;
+      if (isBelowSome(middle)) low = middle;
       else high = middle;
     }
     return high;
@@ -166,7 +172,7 @@ function stateGradients() {
       const { size, units, whitening } = this;
       this.whitenedKernel = new Float64Array(size * 4 * units); // D^T W
       for (let axis = 0; axis < size; axis += 1) {
-        const column = Float64Array.from({ length: size }, (_, e) => whitening[e * size + axis]);
+        const column = Array.from({ length: size }, (_, e) => whitening[e * size + axis]);
         const row = this.whitenedKernel.subarray(axis * 4 * units, (axis + 1) * 4 * units);
         addProduct(row, column, this.kernel);
       }
@@ -217,11 +223,16 @@ function stateGradients() {
     advance(id) {
       const n = this.units;
       const z = Float64Array.from(this.bias);
-      addProduct(z, this.embedding.subarray(id * this.size, (id + 1) * this.size), this.kernel);
+      const embedding = this.embedding.subarray(id * this.size, (id + 1) * this.size);
+      addProduct(z, embedding, this.kernel);
       addProduct(z, this.hidden, this.recurrentKernel);
       const hidden = new Float64Array(n);
       const cell = new Float64Array(n);
-      const slopes = { f: z.slice(n, 2 * n), h: new Float64Array(n), z: new Float64Array(4 * n) };
+      const slopes = {
+        f: new Float64Array(n), // of c by c'
+        h: new Float64Array(n), // of h by c
+        z: new Float64Array(4 * n), // of c by what goes into i, f and a; of h by o's
+      };
       for (let u = 0; u < n; u += 1) {
         const i = sigmoid(z[u]);
         const f = sigmoid(z[n + u]);
@@ -230,12 +241,12 @@ function stateGradients() {
         cell[u] = f * this.cell[u] + i * a;
         const squashed = Math.tanh(cell[u]);
         hidden[u] = o * squashed;
-        slopes.f[u] = f; // of c by c'
-        slopes.h[u] = o * (1 - squashed * squashed); // of h by c
-        slopes.z[u] = a * i * (1 - i); // of c by what goes into i, f and a
+        slopes.f[u] = f;
+        slopes.h[u] = o * (1 - squashed * squashed);
+        slopes.z[u] = a * i * (1 - i);
         slopes.z[n + u] = this.cell[u] * f * (1 - f);
         slopes.z[2 * n + u] = i * (1 - a * a);
-        slopes.z[3 * n + u] = squashed * o * (1 - o); // of h by what goes into o
+        slopes.z[3 * n + u] = squashed * o * (1 - o);
       }
       const recurrent = this.scaled(this.recurrentKernel, n, slopes.z);
       const driven = new Float64Array(this.size * 2 * n);
@@ -243,9 +254,10 @@ function stateGradients() {
         multiply(tangents.dh, recurrent, driven, this.size, n, 2 * n);
         this.addDriven(tangents, driven, slopes);
       }
-      const own = { dc: new Float64Array(this.size * n), dh: new Float64Array(this.size * n) };
-      this.addDriven(own, this.scaled(this.whitenedKernel, this.size, slopes.z), slopes);
-      this.tangents.push(own);
+      const zeros = () => new Float64Array(this.size * n);
+      this.tangents.push({ dc: zeros(), dh: zeros() });
+      const ofInput = this.scaled(this.whitenedKernel, this.size, slopes.z);
+      this.addDriven(this.tangents.at(-1), ofInput, slopes);
       this.hidden = hidden;
       this.cell = cell;
     }
@@ -314,6 +326,7 @@ function answerThePage({ Network }) {
 
   async function read({ name, request, ids }) {
     latest = request;
+    if (!networks.has(name)) return; // why, has been said
     for (const step of networks.get(name).follow(ids)) {
       postMessage({ request, step });
       await pause();

@@ -5,198 +5,268 @@ document.addEventListener("DOMContentLoaded", () => {
   const root = document.getElementById("explorer");
   if (!root) return;
   const MOST_WORDS = 40;
-  const EOS = "<eos>";
-  const UNK = "<unk>";
-  const PUNCTUATION = /[.,;:!?…"“”'’()[\]]/;
-  const NUMBER = /^[-+.,]?\d[\d.,:/\\-]*$/; // as paper/language/tags.py has it
-  const CLITIC = /^(.+)(n't|'re|'ve|'ll|'m|'d|'s|')$/;
-  const LIGHT = ["#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7"]; // figures/style.py
-  const DARK = ["#FFFFFF", "#E69F00", "#56B4E9", "#2FC59A", "#CC79A7"];
-  const DASHES = [[1, 0], [5, 2], [1.5, 1.5], [7, 2, 1.5, 2], [3, 1.5, 1.5, 1.5]];
+  const ARTICLES = ["the", "a", "an", "some", "no"];
+  const CHANCE = "a random direction";
+  const FIRST = "grammar-lstm-64"; // the network that the page comes with
+  const { EOS, UNK } = explorerWords;
 
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
   const input = part("text");
   const position = part("moment");
   const measure = part("measure");
-  const networks = window.explorerNetworks ?? {};
   const presets = [...root.querySelectorAll("[data-preset]")];
   const choices = [...root.querySelectorAll("[data-network]")];
+  const networks = window.explorerNetworks ?? {};
 
-  // What is shown: the network's name, the words that it reads, what it has answered, the
-  // word that is followed, and the word after which one asks what comes next.
-  const shown = { name: "", words: [], steps: [], followed: 0, moment: 0 };
-  const views = new Map(); // of Vega, by the element that they are drawn in
-  let request = 0;
-
-  // ----- text -> words
-
-  // The words that a network of this vocabulary reads: {typed, word, isUnknown}.
-  function wordsOf(text, ids) {
-    const pieces = text.replaceAll("’", "'").split(/\s+/).filter(Boolean);
-    return pieces.flatMap((piece) => wordsOfPiece(piece, ids));
-  }
-
-  function wordsOfPiece(piece, ids) {
-    const known = (word) => ids.has(word);
-    const read = (word) => [{ typed: word, word, isUnknown: false }];
-    if (known(piece)) return read(piece);
-    let core = piece.toLowerCase();
-    let end = "";
-    while (core && !known(core) && PUNCTUATION.test(core[0])) core = core.slice(1);
-    while (core && !known(core) && PUNCTUATION.test(core.at(-1))) {
-      end = core.at(-1) + end;
-      core = core.slice(0, -1);
-    }
-    const stop = /[.!?…]/.test(end) && known(EOS) ? [{ typed: end, word: EOS, isUnknown: false }] : [];
-    if (!core) return stop;
-    if (known(core)) return [...read(core), ...stop];
-    if (NUMBER.test(core) && known("N")) return [{ typed: core, word: "N", isUnknown: false }, ...stop];
-    const [, host, clitic] = core.match(CLITIC) ?? [];
-    if (known(host) && known(clitic)) return [...read(host), ...read(clitic), ...stop];
-    return [{ typed: core, word: UNK, isUnknown: true }, ...stop];
-  }
-
-  const idsOf = (network) => (network.ids ??= new Map(network.words.map((word, id) => [word, id])));
+  // What is shown: the network's name, the words that it reads, what it has answered to
+  // each, the word that is followed, and the word after which one asks what comes next.
+  const shown = { name: FIRST, words: [], steps: [], followed: 0, moment: 0, isCut: false };
 
   // ----- the worker
 
-  function say(text, { isError = false } = {}) {
-    part("status").textContent = isError ? "" : text;
-    part("error").textContent = isError ? text : "";
-    part("error").hidden = !isError;
-  }
-
-  const fail = (reason) => say(`The network stopped: ${reason}. Reload the page to start again.`, { isError: true });
+  let worker = null;
+  let request = 0;
+  const given = new Set(); // networks that the worker has
 
   function startWorker() {
     const source = `"use strict"; (${answerThePage})((${stateGradients})());`;
     const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    const worker = new Worker(address);
-    worker.onmessage = ({ data }) => receive(data);
-    worker.onerror = (event) => fail(event.message || "its worker did not start");
-    return worker;
+    const started = new Worker(address);
+    started.onmessage = ({ data }) => receive(data);
+    started.onerror = (event) => fail(event.message || "its worker did not start");
+    return started;
   }
 
-  let worker = null;
-  const given = new Set(); // networks that the worker has
-
-  function ask(name, ids) {
+  function ask(ids) {
+    const { name } = shown;
     try {
       worker ??= startWorker();
     } catch (error) {
       fail(error.message);
       return;
     }
-    if (!given.has(name)) worker.postMessage({ name, network: { arrays: networks[name].arrays } });
-    given.add(name);
+    if (!given.has(name)) {
+      worker.postMessage({ name, network: { arrays: networks[name].arrays } });
+      given.add(name);
+    }
     worker.postMessage({ name, request, ids });
   }
 
-  function receive(data) {
-    if (data.error) fail(data.error);
-    if (data.error || data.request !== request) return;
-    if (data.isDone) showAll();
-    else {
-      shown.steps.push(data.step);
-      say(`Reading word ${shown.steps.length} of ${shown.words.length} …`);
+  function receive({ error, request: answered, step, isDone }) {
+    if (error) fail(error);
+    if (error || answered !== request) return;
+    if (isDone) {
+      showAll();
+      return;
     }
+    shown.steps.push(step);
+    say(`Reading word ${shown.steps.length} of ${shown.words.length} …`);
   }
+
+  function say(text) {
+    part("status").textContent = text;
+    part("error").hidden = true;
+  }
+
+  function complain(text) {
+    part("status").textContent = "";
+    part("error").textContent = text;
+    part("error").hidden = false;
+  }
+
+  const fail = (reason) =>
+    complain(`The network stopped: ${reason}. Reload the page to start again.`);
 
   // ----- reading
 
+  const textOf = (words) => words.map(({ word }) => word).join(" ");
+
   function readText() {
     const network = networks[shown.name];
-    const ids = idsOf(network);
-    const typed = wordsOf(input.value, ids);
+    network.ids ??= new Map(network.words.map((word, id) => [word, id]));
+    const typed = explorerWords.of(input.value, network.ids);
     request += 1;
     if (!typed.length) {
       part("results").hidden = true;
       say("Type a word: the network has nothing to read.");
       return;
     }
-    const before = shown.words.map(({ word }) => word).join(" ");
-    shown.words = [{ typed: EOS, word: EOS, isUnknown: false }, ...typed.slice(0, MOST_WORDS)];
+    const before = textOf(shown.words);
+    shown.words = [explorerWords.read(EOS), ...typed.slice(0, MOST_WORDS)];
     shown.isCut = typed.length > MOST_WORDS;
     shown.steps = [];
     shown.moment = shown.words.length - 1;
-    const isLonger = shown.words.map(({ word }) => word).join(" ").startsWith(before);
-    if (!before || !isLonger) shown.followed = firstToFollow();
-    ask(shown.name, shown.words.map(({ word }) => ids.get(word)));
+    const goesOn = before && textOf(shown.words).startsWith(before);
+    if (!goesOn) shown.followed = firstToFollow();
+    ask(shown.words.map(({ word }) => network.ids.get(word)));
   }
 
-  // The second word, as in "the dogs": the first one says little of its own.
-  const firstToFollow = () => Math.min(2, shown.words.length - 1);
+  // The second word where the first is an article, of which little is to be remembered.
+  function firstToFollow() {
+    const isArticle = ARTICLES.includes(shown.words[1].word);
+    return isArticle && shown.words.length > 2 ? 2 : 1;
+  }
 
   function choose(name) {
-    const isNew = shown.name !== name;
     shown.name = name;
     for (const button of choices) {
       button.setAttribute("aria-pressed", String(button.dataset.network === name));
     }
     for (const button of presets) button.hidden = button.dataset.preset !== name;
-    if (isNew) fillMeasures();
-  }
-
-  function fillMeasures() {
-    const options = networks[shown.name].properties.map((name, index) => new Option(told(name), index));
+    const properties = networks[name].properties;
+    const options = properties.map((property, index) => new Option(told(property), index));
     measure.replaceChildren(new Option("memory σ₁", "memory"), ...options);
+    input.value = presets.find((button) => !button.hidden).textContent;
+    readText();
   }
 
-  // A network's script is loaded when it is asked for, from beside that of the first.
+  // Another network's script is loaded when it is asked for, from beside the first one's.
   function load(name) {
     if (networks[name]) {
       choose(name);
-      readText();
       return;
     }
-    const first = document.querySelector('script[src*="made/grammar-lstm-64.js"]');
+    const first = document.querySelector(`script[src*="made/${FIRST}.js"]`);
     const script = document.createElement("script");
     script.src = first.src.replace(/made\/.*$/, `made/${name}.js`);
-    script.onload = () => {
-      choose(name);
-      input.value = presets.find((button) => button.dataset.preset === name).textContent;
-      readText();
-    };
+    script.onload = () => choose(name);
     script.onerror = () => {
       script.remove();
-      say(`The network could not be loaded: ${script.src} is missing.`, { isError: true });
+      complain(`The network could not be loaded: made/${name}.js is missing.`);
     };
     say("Loading the network …");
     document.head.append(script);
   }
 
-  // ----- what is shown
+  // ----- what is shown, in words
 
   const told = (property) => property.replace(" - ", " − ");
-  const wordAt = (t) => shown.words[t].typed;
   const short = (value) => (Number.isFinite(value) ? value.toPrecision(3) : "none");
-  const percent = (share) => (share < 0.001 ? "below 0.1 %" : `${(100 * share).toFixed(1)} %`);
+  const percent = (share) =>
+    share < 0.001 ? "below 0.1 %" : `${(100 * share).toFixed(1)} %`;
+  const wordAt = (t) => shown.words[t].typed;
   const textUntil = (t) => shown.words.slice(1, t + 1).map(({ typed }) => typed).join(" ");
+  const isMemory = () => measure.value === "memory";
+  const measureName = () =>
+    isMemory() ? "memory σ₁" : `relative memory of ${measure.selectedOptions[0].text}`;
 
-  // The value of word t after `delay` more words, by the measure that is chosen
-  function valueOf(t, delay, by = measure.value) {
-    const step = shown.steps[t + delay];
-    return by === "memory" ? step.memory[t] : step.relative[t][Number(by)];
-  }
-
-  function showAll() {
-    part("results").hidden = false;
-    say(summary());
-    showWords();
-    showHeatMap();
-    showFollowed();
-    showNext();
-    showTables();
+  // Of word t after `delay` more words, by the measure that is chosen
+  function valueOf(t, delay) {
+    const { memory, relative } = shown.steps[t + delay];
+    return isMemory() ? memory[t] : relative[t][Number(measure.value)];
   }
 
   function summary() {
     const n = shown.words.length - 1;
-    const unknown = shown.words.filter(({ isUnknown }) => isUnknown).map(({ typed }) => typed);
-    const parts = [`Read ${n} ${n === 1 ? "word" : "words"}.`];
-    if (shown.isCut) parts.push(`A sentence may have ${MOST_WORDS}; the rest was left out.`);
-    if (unknown.length) parts.push(`Not in the vocabulary, and read as ${UNK}: ${unknown.join(", ")}.`);
-    return parts.join(" ");
+    const unknown = shown.words.filter(({ isUnknown }) => isUnknown);
+    const names = unknown.map(({ typed }) => typed).join(", ");
+    return [
+      `Read ${n} ${n === 1 ? "word" : "words"}.`,
+      shown.isCut ? `A text may have ${MOST_WORDS}: the rest was left out.` : "",
+      names ? `Not in the vocabulary, and read as ${UNK}: ${names}.` : "",
+    ].filter(Boolean).join(" ");
   }
+
+  function mostHeld() {
+    const end = shown.words.length - 1;
+    const held = shown.words.map((_, t) => ({ word: wordAt(t), value: valueOf(t, end - t) }));
+    held.sort((a, b) => b.value - a.value);
+    const listed = held.slice(0, 3).map(({ word, value }) => `${word} ${short(value)}`);
+    return `Highest after the last word: ${listed.join(", ")}.`;
+  }
+
+  // ----- what is shown, in pictures
+
+  const isDark = () => document.documentElement.dataset.theme === "dark";
+  const waiting = new Map(); // by element: what is to be drawn in it,
+  const drawn = new Map(); // and a promise of what has been
+
+  // Draw once what is being drawn there is; of several that wait, only the last.
+  function draw(name, label, spec, then = () => {}) {
+    const box = part(name);
+    waiting.set(box, spec);
+    const before = drawn.get(box) ?? Promise.resolve();
+    const now = before.then(async () => {
+      if (waiting.get(box) !== spec) return;
+      box.finalize?.();
+      const look = explorerDrawings.look(root, isDark());
+      const { view, finalize } = await window.vegaEmbed(box, spec, look);
+      Object.assign(box, { view, finalize });
+      // Vega has called it a document of graphics, and said no more
+      box.removeAttribute("aria-roledescription");
+      box.setAttribute("role", "img");
+      box.setAttribute("aria-label", label);
+      then(view);
+      markScrolling();
+    });
+    drawn.set(box, now.catch((error) => fail(error.message)));
+  }
+
+  const common = () => ({
+    words: shown.words.map(({ typed }) => typed),
+    isDark: isDark(),
+    width: root.clientWidth,
+  });
+
+  function showHeatMap() {
+    const n = shown.words.length;
+    const cells = [...shown.words.keys()].flatMap((t) =>
+      Array.from({ length: n - t }, (_, delay) => ({
+        t,
+        delay,
+        word: wordAt(t),
+        after: wordAt(t + delay),
+        value: valueOf(t, delay),
+      })),
+    );
+    const spec = explorerDrawings.heatMap({
+      ...common(),
+      cells,
+      followed: shown.followed,
+      title: measureName(),
+      isMemory: isMemory(),
+    });
+    const axes = `a column for each of ${n} words and a row for each delay`;
+    const label = `Heat map of ${measureName()}, ${axes}. ${mostHeld()}`;
+    draw("heat-map", label, spec, (view) => {
+      view.addEventListener("click", (_, item) => {
+        if (item?.datum?.word === undefined) return;
+        setMoment(item.datum.t + item.datum.delay);
+        follow(item.datum.t);
+      });
+    });
+  }
+
+  function showFollowed() {
+    const t = shown.followed;
+    const names = [...networks[shown.name].properties.map(told), CHANCE];
+    const moments = [...shown.words.keys()].slice(t);
+    const memory = moments.map((after) => ({
+      after,
+      word: wordAt(after),
+      value: shown.steps[after].memory[t],
+    }));
+    const relative = moments.flatMap((after) => {
+      const values = [...shown.steps[after].relative[t], shown.steps[after].chance[t]];
+      return values.map((value, k) => ({ after, word: wordAt(after), name: names[k], value }));
+    });
+    part("followed").textContent = wordAt(t);
+    const [first, last] = [memory[0], memory.at(-1)].map(({ value }) => short(value));
+    draw(
+      "curve",
+      `Memory of ${wordAt(t)}: ${first} when it is read, ${last} after the last word.`,
+      explorerDrawings.curve({ ...common(), data: memory }),
+    );
+    const ends = relative.slice(-names.length);
+    const listed = ends.map(({ name, value }) => `${name} ${short(value)}`).join(", ");
+    draw(
+      "relative",
+      `Relative memory of properties of ${wordAt(t)}, after the last word: ${listed}.`,
+      explorerDrawings.relative({ ...common(), data: relative, names }),
+    );
+  }
+
+  // ----- what is shown, as lists and tables
 
   function element(name, attributes = {}, ...children) {
     const made = document.createElement(name);
@@ -206,232 +276,81 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   function showWords() {
-    const chips = shown.words.map(({ typed, isUnknown }, t) => {
+    const labels = shown.words.map(({ typed, isUnknown }, t) => {
       const radio = element("input", { type: "radio", name: "followed", value: t });
       radio.checked = t === shown.followed;
-      const name = element("span", {}, typed);
-      if (isUnknown) name.append(element("small", {}, ` ${UNK}`));
-      const label = element("label", isUnknown ? { class: "unknown" } : {}, radio, name);
-      return label;
+      if (!isUnknown) return element("label", {}, radio, typed);
+      return element("label", { class: "unknown" }, radio, typed, element("small", {}, ` ${UNK}`));
     });
-    part("words").replaceChildren(...chips);
-  }
-
-  function follow(t) {
-    shown.followed = t;
-    part("words").querySelectorAll("input")[t].checked = true;
-    showHeatMap();
-    showFollowed();
-    showTables();
-  }
-
-  const isDark = () => document.documentElement.dataset.theme === "dark";
-
-  function draw(name, label, spec) {
-    const box = part(name);
-    const style = getComputedStyle(box);
-    const color = (variable) => style.getPropertyValue(`--pst-color-${variable}`).trim();
-    const text = { labelColor: color("text-base"), titleColor: color("text-base"), labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" };
-    const config = {
-      background: "transparent",
-      font: style.fontFamily,
-      view: { stroke: null },
-      axis: { ...text, gridColor: color("border"), domainColor: color("text-muted"), tickColor: color("text-muted") },
-      legend: { ...text, labelLimit: 0 },
-      aria: false, // the box is an image with a text of its own
-    };
-    box.setAttribute("aria-label", label);
-    const options = { actions: false, renderer: "svg", config, tooltip: { theme: isDark() ? "dark" : "light" } };
-    return window.vegaEmbed(box, spec, options).then((drawn) => {
-      views.get(box)?.finalize();
-      views.set(box, drawn);
-      box.view = drawn.view;
-      markScrolling();
-      return drawn.view;
-    });
-  }
-
-  // Words at an axis of positions: two may be the same.
-  const wordAxis = (options) => ({
-    labelExpr: `${JSON.stringify(shown.words.map(({ typed }) => typed))}[datum.value]`,
-    labelOverlap: false,
-    ...options,
-  });
-
-  function showHeatMap() {
-    const n = shown.words.length;
-    const cells = shown.words.flatMap((_, t) =>
-      Array.from({ length: n - t }, (_, delay) => ({
-        t,
-        delay,
-        word: wordAt(t),
-        after: wordAt(t + delay),
-        value: valueOf(t, delay),
-      })),
-    );
-    const isMemory = measure.value === "memory";
-    const title = isMemory ? "memory σ₁" : `relative memory of ${measure.selectedOptions[0].text}`;
-    const step = Math.max(17, Math.min(46, Math.floor((root.clientWidth - 64) / n)));
-    const spec = {
-      width: { step },
-      height: { step: Math.min(step, 22) },
-      layer: [
-        {
-          data: { name: "cells", values: cells },
-          mark: { type: "rect", cursor: "pointer" },
-          encoding: {
-            color: {
-              field: "value",
-              type: "quantitative",
-              scale: { scheme: "cividis", ...(isMemory ? { type: "log" } : { domain: [0, 1] }) },
-              legend: { title, orient: "bottom", direction: "horizontal", gradientLength: Math.min(260, root.clientWidth - 80), ...(isMemory ? {} : { values: [0, 0.5, 1] }) },
-            },
-            tooltip: [
-              { field: "word", title: "word" },
-              { field: "delay", title: "words on" },
-              { field: "after", title: "having read" },
-              { field: "value", title: isMemory ? "σ₁" : "relative memory", format: ".3~g" },
-            ],
-          },
-        },
-        {
-          data: { values: Array.from({ length: n - shown.followed }, (_, delay) => ({ t: shown.followed, delay })) },
-          mark: { type: "rect", fill: null, stroke: isDark() ? "#ffffff" : "#000000", strokeWidth: 1.5, interactive: false },
-        },
-      ],
-      encoding: {
-        x: { field: "t", type: "ordinal", axis: wordAxis({ title: null, orient: "top", labelAngle: step < 40 ? -60 : -35, labelAlign: "left", ticks: false, domain: false }) },
-        y: { field: "delay", type: "ordinal", axis: { title: "delay (words)", ticks: false, domain: false, labelAngle: 0 } },
-      },
-      resolve: { scale: { color: "independent" } },
-    };
-    const most = mostHeld();
-    const label = `Heat map of ${title}, a column for each of ${n} words and a row for each delay. ${most}`;
-    draw("heat-map", label, spec).then((view) => {
-      view.addEventListener("click", (_, item) => {
-        if (item?.datum?.t === undefined) return;
-        setMoment(item.datum.t + item.datum.delay);
-        follow(item.datum.t);
-      });
-    });
-  }
-
-  function mostHeld() {
-    const end = shown.words.length - 1;
-    const ranked = shown.words.map((_, t) => t).sort((a, b) => valueOf(b, end - b) - valueOf(a, end - a));
-    const listed = ranked.slice(0, 3).map((t) => `${wordAt(t)} ${short(valueOf(t, end - t))}`);
-    return `Highest after the last word: ${listed.join(", ")}.`;
-  }
-
-  function showFollowed() {
-    const t = shown.followed;
-    const delays = Array.from({ length: shown.words.length - t }, (_, delay) => delay);
-    const { properties } = networks[shown.name];
-    part("followed").textContent = wordAt(t);
-    const x = { field: "after", type: "ordinal", axis: wordAxis({ title: "having read", labelAngle: -60, grid: false }) };
-    const memory = delays.map((delay) => ({ after: t + delay, word: wordAt(t + delay), value: valueOf(t, delay, "memory") }));
-    const ends = [memory[0].value, memory.at(-1).value].map(short);
-    const color = isDark() ? DARK : LIGHT;
-    draw("curve", `Memory of ${wordAt(t)}: ${ends[0]} when it is read, ${ends[1]} after the last word.`, {
-      width: "container",
-      height: 150,
-      data: { name: "curve", values: memory },
-      mark: { type: "line", point: { size: 45 }, color: color[2] },
-      encoding: {
-        x,
-        y: { field: "value", type: "quantitative", scale: { type: "log" }, title: "memory σ₁", axis: { tickCount: 4 } },
-        tooltip: [{ field: "word", title: "having read" }, { field: "value", title: "σ₁", format: ".3~g" }],
-      },
-    });
-    const chance = "a random direction";
-    const relative = delays.flatMap((delay) => [
-      ...properties.map((name, index) => ({ after: t + delay, word: wordAt(t + delay), property: told(name), value: valueOf(t, delay, index) })),
-      { after: t + delay, word: wordAt(t + delay), property: chance, value: shown.steps[t + delay].chance[t] },
-    ]);
-    const names = [...properties.map(told), chance];
-    const last = properties.map((name, index) => `${told(name)} ${short(valueOf(t, delays.length - 1, index))}`);
-    draw("relative", `Relative memory of properties of ${wordAt(t)} after the last word: ${last.join(", ")}.`, {
-      width: "container",
-      height: 190,
-      data: { name: "relative", values: relative },
-      mark: { type: "line", point: { size: 35 } },
-      encoding: {
-        x,
-        y: { field: "value", type: "quantitative", scale: { domain: [0, 1] }, title: "relative memory", axis: { tickCount: 5 } },
-        color: { field: "property", type: "nominal", scale: { domain: names, range: [...color.slice(0, properties.length), "#808080"] }, legend: { title: null, orient: "bottom", columns: root.clientWidth < 480 ? 2 : 3, symbolType: "stroke", symbolSize: 300 } },
-        strokeDash: { field: "property", type: "nominal", scale: { domain: names, range: [...DASHES.slice(0, properties.length), [1, 3]] } },
-        tooltip: [{ field: "property", title: "property" }, { field: "word", title: "having read" }, { field: "value", title: "relative memory", format: ".3~g" }],
-      },
-    });
-  }
-
-  function setMoment(t) {
-    shown.moment = t;
-    showNext();
+    part("words").replaceChildren(...labels);
   }
 
   function showNext() {
     const t = shown.moment;
+    const { words } = networks[shown.name];
+    const { next } = shown.steps[t];
     position.max = shown.words.length - 1;
     position.value = t;
     position.setAttribute("aria-valuetext", t ? textUntil(t) : "before the first word");
-    part("until").textContent = `${t ? textUntil(t) : ""} …`;
-    const { words } = networks[shown.name];
-    const next = shown.steps[t].next;
-    const most = next[0].probability;
+    part("until").textContent = `${textUntil(t)} …`.trim();
     const items = next.map(({ id, probability }) => {
-      const bar = element("span", { class: "bar", style: `--share: ${probability / most}` });
-      const number = element("data", { value: probability }, percent(probability));
-      const attributes = { type: "button", "data-word": words[id] };
-      return element("li", {}, element("button", attributes, element("span", {}, words[id]), " ", number, bar));
+      const share = probability / next[0].probability;
+      const button = element("button", { type: "button", "data-word": words[id] });
+      button.append(
+        element("span", {}, words[id]),
+        element("data", { value: probability }, percent(probability)),
+        element("span", { class: "bar", style: `--share: ${share}` }),
+      );
+      return element("li", {}, button);
     });
     part("next").replaceChildren(...items);
     const came = shown.steps[t + 1]?.came;
     part("came").textContent = came
-      ? `What comes in your sentence is ${wordAt(t + 1)}, with ${percent(came.probability)} in place ${came.rank.toLocaleString("en")}.`
+      ? `In your sentence comes ${wordAt(t + 1)}: place ${came.rank.toLocaleString("en")}, ` +
+        `with ${percent(came.probability)}.`
       : "";
   }
 
-  // ----- the same as tables
-
-  const numeral = (value) => element("td", {}, Number.isFinite(value) ? element("data", { value }, short(value)) : "");
-  const row = (head, cells) => element("tr", {}, element("th", { scope: "row" }, head), ...cells);
+  const cell = (text) => element("td", {}, text);
+  const numeral = (value) =>
+    Number.isFinite(value) ? cell(element("data", { value }, short(value))) : cell("");
+  const row = (head, ...cells) =>
+    element("tr", {}, element("th", { scope: "row" }, head), ...cells);
 
   function fillTable(name, heads, rows) {
-    const line = element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head)));
     const table = part(name).querySelector("table");
-    table.tHead.replaceChildren(line);
+    const cells = heads.map((head) => element("th", { scope: "col" }, head));
+    table.tHead.replaceChildren(element("tr", {}, ...cells));
     table.tBodies[0].replaceChildren(...rows);
   }
 
   function showTables() {
-    const n = shown.words.length;
-    const delays = [...shown.words.keys()];
+    const moments = [...shown.words.keys()];
     const { words, properties } = networks[shown.name];
-    const title = measure.value === "memory" ? "Memory σ₁" : `Relative memory of ${measure.selectedOptions[0].text}`;
-    part("heat-map-caption").textContent = `${title} by word and delay`;
-    fillTable("heat-map-table", ["word", ...delays.map(String)], delays.map((t) =>
-      row(wordAt(t), delays.map((delay) => numeral(t + delay < n ? valueOf(t, delay) : NaN)))));
+    part("heat-map-caption").textContent = `By word and delay: ${measureName()}`;
+    const byDelay = (t) => moments.slice(t).map((after) => numeral(valueOf(t, after - t)));
+    const padded = (t) => [...byDelay(t), ...moments.slice(0, t).map(() => cell(""))];
+    fillTable("heat-map-table", ["word", ...moments], moments.map((t) => row(wordAt(t), ...padded(t))));
+
     const t = shown.followed;
-    part("followed-caption").textContent = `What is held of ${wordAt(t)}, by the word that has been read`;
-    fillTable("followed-table", ["having read", "memory σ₁", ...properties.map(told), "a random direction"],
-      delays.slice(t).map((end) => row(wordAt(end), [
-        numeral(shown.steps[end].memory[t]),
-        ...shown.steps[end].relative[t].map(numeral),
-        numeral(shown.steps[end].chance[t]),
-      ])));
-    fillTable("next-table", ["having read", "expected most", "probability", "what came", "probability", "place"],
-      delays.map((t) => {
-        const [{ id, probability }] = shown.steps[t].next;
-        const came = shown.steps[t + 1]?.came;
-        return row(wordAt(t), [
-          element("td", {}, words[id]),
-          numeral(probability),
-          element("td", {}, came ? wordAt(t + 1) : ""),
-          numeral(came ? came.probability : NaN),
-          element("td", {}, came ? came.rank.toLocaleString("en") : ""),
-        ]);
-      }));
+    part("followed-caption").textContent = `What is held of ${wordAt(t)}`;
+    const held = moments.slice(t).map((after) => {
+      const { memory, relative, chance } = shown.steps[after];
+      const values = [memory[t], ...relative[t], chance[t]];
+      return row(wordAt(after), ...values.map(numeral));
+    });
+    const measures = ["memory σ₁", ...properties.map(told), CHANCE];
+    fillTable("followed-table", ["having read", ...measures], held);
+
+    const expected = moments.map((after) => {
+      const [{ id, probability }] = shown.steps[after].next;
+      const came = shown.steps[after + 1]?.came;
+      const cells = [cell(words[id]), numeral(probability)];
+      if (came) cells.push(cell(wordAt(after + 1)), numeral(came.probability), cell(came.rank));
+      return row(wordAt(after), ...cells);
+    });
+    const columns = ["having read", "expected most", "probability"];
+    fillTable("next-table", [...columns, "what came", "probability", "place"], expected);
     markScrolling();
   }
 
@@ -443,23 +362,46 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   }
 
+  function showAll() {
+    part("results").hidden = false;
+    say(summary());
+    showWords();
+    showNext();
+    drawAll();
+    showTables();
+  }
+
+  function drawAll() {
+    showHeatMap();
+    showFollowed();
+  }
+
   // ----- what the reader does
+
+  function follow(t) {
+    shown.followed = t;
+    part("words").querySelectorAll("input")[t].checked = true;
+    drawAll();
+    showTables();
+  }
+
+  function setMoment(t) {
+    shown.moment = t;
+    showNext();
+  }
 
   part("form").addEventListener("submit", (event) => {
     event.preventDefault();
     readText();
   });
-  // A word is read once it has an end.
   input.addEventListener("input", () => {
-    if (/\s$/.test(input.value)) readText();
+    if (/\s$/.test(input.value)) readText(); // a word is read once it has an end
   });
   root.addEventListener("click", ({ target }) => {
-    const button = target.closest("button");
-    if (!button) return;
-    const { preset, network, word } = button.dataset;
+    const { preset, network, word } = target.closest("button")?.dataset ?? {};
     if (network) load(network);
-    if (preset) input.value = button.textContent;
-    if (word) input.value = `${textUntil(shown.moment)} ${word}`.trim();
+    if (preset) input.value = target.closest("button").textContent;
+    if (word) input.value = `${textUntil(shown.moment)} ${word} `.trimStart();
     if (preset || word) readText();
     if (word) input.focus();
   });
@@ -472,19 +414,17 @@ document.addEventListener("DOMContentLoaded", () => {
   part("tables").addEventListener("toggle", markScrolling);
 
   function drawAgain() {
-    if (part("results").hidden || shown.steps.length < shown.words.length) return;
-    showHeatMap();
-    showFollowed();
+    const isRead = shown.words.length && shown.steps.length === shown.words.length;
+    if (isRead && !part("results").hidden) drawAll();
   }
-  new MutationObserver(drawAgain).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  let width = window.innerWidth;
-  window.addEventListener("resize", () => {
-    if (window.innerWidth !== width) drawAgain();
-    width = window.innerWidth;
-  });
+  const theme = { attributeFilter: ["data-theme"] };
+  new MutationObserver(drawAgain).observe(document.documentElement, theme);
+  let width = 0;
+  new ResizeObserver(() => {
+    if (root.clientWidth !== width) drawAgain();
+    width = root.clientWidth;
+  }).observe(root);
 
   root.hidden = false;
-  choose("grammar-lstm-64");
-  input.value = presets[0].textContent;
-  readText();
+  choose(FIRST);
 });
