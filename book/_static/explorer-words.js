@@ -38,6 +38,7 @@ const explorerWords = (() => {
     if (NUMBER.test(core) && known.has("N")) return [read(core, "N")];
     const [, host, clitic] = core.match(CLITIC) ?? [];
     if (known.has(host) && known.has(clitic)) return [read(host), read(clitic)];
+    if (!/[\p{L}\p{N}]/u.test(core)) return []; // a dash, say
     return [{ typed: core, word: UNK, isUnknown: true }];
   }
 
