@@ -35,7 +35,7 @@ book: $(READY) ## run the notebooks, build the book: _build/html/index.html
 	@echo "The book: _build/html/index.html"
 
 # What reads the executed pages, or makes the book again from them
-OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py)
+OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py explorer.py)
 
 # A file's tests stay together, for they share what takes long to make.
 ON_EVERY_CORE := -n auto --dist loadfile

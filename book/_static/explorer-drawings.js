@@ -23,7 +23,6 @@ const explorerDrawings = (() => {
       renderer: "svg",
       tooltip: { theme: isDark ? "dark" : "light" },
       config: {
-        aria: false, // the box is one image, with a text of its own
         background: "transparent",
         font: style.fontFamily,
         view: { stroke: null },

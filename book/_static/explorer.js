@@ -192,8 +192,9 @@ document.addEventListener("DOMContentLoaded", () => {
       const look = explorerDrawings.look(root, isDark());
       const { view, finalize } = await window.vegaEmbed(box, spec, look);
       Object.assign(box, { view, finalize });
-      // Vega has called it a document of graphics, and said no more
+      // One image with a text, where Vega has many symbols without
       box.removeAttribute("aria-roledescription");
+      box.querySelector("svg").setAttribute("aria-hidden", "true");
       box.setAttribute("role", "img");
       box.setAttribute("aria-label", label);
       then(view);
@@ -330,7 +331,8 @@ document.addEventListener("DOMContentLoaded", () => {
     part("heat-map-caption").textContent = `By word and delay: ${measureName()}`;
     const byDelay = (t) => moments.slice(t).map((after) => numeral(valueOf(t, after - t)));
     const padded = (t) => [...byDelay(t), ...moments.slice(0, t).map(() => cell(""))];
-    fillTable("heat-map-table", ["word", ...moments], moments.map((t) => row(wordAt(t), ...padded(t))));
+    const rows = moments.map((t) => row(wordAt(t), ...padded(t)));
+    fillTable("heat-map-table", ["word", ...moments], rows);
 
     const t = shown.followed;
     part("followed-caption").textContent = `What is held of ${wordAt(t)}`;
@@ -425,6 +427,7 @@ document.addEventListener("DOMContentLoaded", () => {
     width = root.clientWidth;
   }).observe(root);
 
+  document.getElementById("explorer-needs").hidden = true;
   root.hidden = false;
   choose(FIRST);
 });
