@@ -568,6 +568,11 @@ def test_without_javascript_a_text_says_what_is_missing(browser):  # noqa: F811
         assert page.locator("#explorer").is_hidden()
 
 
+def test_with_javascript_the_text_is_hidden(page):
+    assert page.locator("#explorer-needs").is_hidden()
+    assert page.locator("#explorer").is_visible()
+
+
 def test_only_this_page_loads_the_explorer():
     loading = [
         path.name
