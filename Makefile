@@ -56,7 +56,7 @@ handout: $(READY) ## notebooks with blanks, and what they read, in a zip for stu
 	$(BIN)/python -m state_gradients.paper.exercises.handout
 
 # What reads the executed pages, or makes the book again from them
-OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py \
+OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py explorer.py \
   exercises_of_the_book.py)
 
 # A file's tests stay together, for they share what takes long to make.
@@ -133,4 +133,4 @@ lock: ## pin requirements.lock and requirements-extras.lock from pyproject.toml
 	  --output-file requirements-extras.lock
 
 clean: ## remove what make made, except .venv
-	rm -rf _build book/sections
+	rm -rf _build book/sections book/_static/made

@@ -6,4 +6,6 @@ for the prose, tables, twins, what has not been run), then what single pages sho
 `forgetting`, `coherence`, `grammar` and `grammar_networks`, `conclusion`, `linear`,
 `effects`, `ledger_tables`, `claims_tables`, `records` and `figures`. `publishing` says
 where the book is read and how to answer it, `printing` makes one PDF of it.
+Scripts that pages load: `scripts` (which page loads which), `vega` (the libraries that
+draw) and `explorer` (the networks of the page "Type a sentence").
 """
