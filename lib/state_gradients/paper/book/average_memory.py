@@ -89,6 +89,13 @@ def together(members):
     return found and xr.concat(found.values(), pd.Index(found, name="experiment"))
 
 
+def runs_in(members):
+    """Return every experiment of a comparison, each once, a tuple."""
+    return tuple(
+        dict.fromkeys(run for names, _ in members.values() for run in as_runs(names))
+    )
+
+
 def spread(members):
     """Return the lowest and the highest run of each member, None if none has been run.
 

@@ -258,6 +258,13 @@ def plot_split(one, *, axes=None):
     return upper, lower
 
 
+def drawn_split(one):
+    """Return what :func:`plot_split` draws, of shape (quantity, delay)."""
+    names = LENGTHS | FACTORS
+    chosen = one[["observed", *ENDS]].sel(quantity=[*names]).reset_coords(drop=True)
+    return chosen.assign_coords(quantity=[*names.values()]).drop_attrs()
+
+
 def plot_orders(both, *, axes=None):
     """Draw mean length and directions of the text in order and shuffled.
 

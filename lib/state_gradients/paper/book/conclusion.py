@@ -148,6 +148,12 @@ def in_layout(found):
     return xr.Dataset(values, {"conclusion": order})
 
 
+def drawn_fates(found):
+    """Return what :func:`plot_fates` draws, a row for each claim of a conclusion."""
+    named = found[["short", "claim", "fate"]].rename(columns={"short": "conclusion"})
+    return named.assign(place=found.groupby("short", sort=False).cumcount())
+
+
 def plot_fates(data, *, ax=None):
     """Draw a rung for each conclusion, with a mark for each claim behind it.
 

@@ -7,6 +7,7 @@ from IPython.display import Markdown
 from state_gradients import figures
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
+from state_gradients.paper.book.sources import curve_table
 
 
 def plot_embedding_variance(data, *, ax=None):
@@ -53,7 +54,7 @@ def compare(data, *, interval=None, title=""):
     IPython.display.Markdown or None
         What stands in the figure's place while there are less than two lines.
     """
-    if not data or data.sizes["experiment"] < 2:
+    if not _can_be_compared(data):
         return Markdown(
             "*No figure yet: a comparison needs two of them. "
             "The list above says what to run.*"
@@ -61,6 +62,25 @@ def compare(data, *, interval=None, title=""):
     upper, _ = figures.plot_memory_and_selectivity(data, interval=interval)
     upper.set_title(style.plain(title), loc="left")
     return None
+
+
+def compared(data, *, interval=None):
+    """Return what :func:`compare` draws as a table, None where it draws nothing.
+
+    Parameters
+    ----------
+    data, interval : Dataset or None
+        As :func:`compare` takes them.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+    """
+    return curve_table(data, interval) if _can_be_compared(data) else None
+
+
+def _can_be_compared(data):
+    return bool(data) and data.sizes["experiment"] > 1
 
 
 def plot_perplexity_ladder(data, *, ax=None):

@@ -97,6 +97,23 @@ def others(names, *, split="by type"):
     return pd.DataFrame(columns)
 
 
+DRAWN = (  # columns of `drawn_accuracies`
+    "accuracy",
+    "accuracy_lower",
+    "accuracy_upper",
+    "majority_rate",
+    "frequency_accuracy",
+    "published",
+)
+
+
+def drawn_accuracies(linear, published, *, split="by type"):
+    """Return what :func:`plot_accuracies` draws: numbers in %, a row for each row."""
+    test = linear.sel(split=split, part="test", drop=True)
+    ours = 100 * test[[*DRAWN[:-1]]].to_dataframe()[[*DRAWN[:-1]]]
+    return ours.assign(published=published.reindex(ours.index)).reset_index()
+
+
 def plot_accuracies(linear, published, *, split="by type", ax=None):
     """Draw each row's test accuracy with its interval beside what needs no embedding.
 

@@ -41,6 +41,13 @@ PATTERNS = {  # of words of degree: their rows in the ledger
 SPLITS = "95 % of random splits"
 SWAPPED = ("number", "another noun", "number, mean step", "random step")
 N_RESAMPLES = 500
+_ENDS = ("lower", "upper", "split_upper", "chance_lower", "chance_upper")
+# Units of what `plot_beside_chance` and `plot_relative_changes` draw
+MEASURE = dict.fromkeys(["observed", *_ENDS], "1") | {"share": "of all singular values"}
+CHANGE = dict.fromkeys(
+    ["observed", "lower", "upper", "random_lower", "random_upper"],
+    "changes by a random step",
+)
 
 
 def of_class(data, word_class):

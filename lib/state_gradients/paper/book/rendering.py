@@ -1,8 +1,9 @@
 """Runs the notebooks and lays them, executed, where the book reads them.
 
 ``notebooks/NAME.md`` is read by jupytext, run by papermill and written to
-``book/sections/NAME.ipynb``. A page is run again only when something that it is made
-from has changed, and the same sources give the same bytes.
+``book/sections/NAME.ipynb``; the tables of its figures go to ``book/sections/data``. A
+page is run again only when something that it is made from has changed, and the same
+sources give the same bytes.
 
 Solutions of its exercises run with it and do not stay on it: the page with them, for
 instructors, goes to ``_build/instructor/sections`` (see
@@ -28,6 +29,7 @@ from traitlets.config import Config
 
 from state_gradients.foundation import settings
 from state_gradients.foundation.atomic import replacing_all, require_writable
+from state_gradients.paper.book import sources
 from state_gradients.paper.exercises import composing
 from state_gradients.project import kinds
 
@@ -310,6 +312,8 @@ def render(names=None, *, experiment=None, jobs=2, root=None):
     if waiting:
         require_writable(root / "book" / "sections", "render")
         _run_all(waiting, jobs)
+    for target in targets:
+        sources.write_tables(target, root)
     return targets
 
 

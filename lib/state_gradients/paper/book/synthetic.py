@@ -286,3 +286,19 @@ def stops_after(valid_perplexity, rule):
     small = sliding_window_view(gains < rule.min_improvement, rule.patience)
     settled = small.all(axis=1)
     return int(settled.argmax()) + rule.patience + 1 if settled.any() else None
+
+
+def figure_3(sums, accuracy):
+    """Return what :func:`state_gradients.paper.synthetic.figures.plot_figure_3` draws.
+
+    Returns
+    -------
+    dict of str to Dataset
+        The sums' ``mean``, ``lower`` and ``upper``, and ``accuracy``, by panel.
+    """
+    ends = {"lower": sums.min("run"), "upper": sums.max("run")}
+    above = xr.Dataset({"mean": sums.mean("run"), **ends})
+    return {
+        "sum of singular values": above.drop_attrs(),
+        "what is read": accuracy.mean("run").to_dataset(name="accuracy").drop_attrs(),
+    }
