@@ -3,8 +3,8 @@
 A cell tagged ``made-by`` links files of the project, relative to ``notebooks/``. In the
 book a function leads to its place in the library's pages, and a table is offered for
 download. Any other file is shown in the repository, if ``repository: {url, branch}`` in
-_config.yml says where that is; if not, a copy lies in the book, so that every link works
-without a network, and the name of a file too large to be copied is no link.
+_config.yml says where that is; if not, a copy lies in the book, so that every link
+works without a network, and the name of a file too large to be copied is no link.
 """
 
 from docutils import nodes
