@@ -6,6 +6,13 @@
   const VEGA = new URL("made/vega.js", document.currentScript.src);
   const LABELS = 64; // pixels beside the axes, as figures/interactive.py leaves them
   const MOST = 8; // words that are listed, where several begin with what was typed
+  const MARKS = {
+    circle: "M9 6a5 5 0 1 0 10 0a5 5 0 1 0 -10 0",
+    square: "M9 1h10v10h-10z",
+    "triangle-up": "M14 1l6 10h-12z",
+    diamond: "M14 0l6 6l-6 6l-6 -6z",
+    "triangle-down": "M14 11l6 -10h-12z",
+  };
   let library;
 
   function load() {
@@ -112,8 +119,16 @@
       }
       for (const [name] of this.state()) view.addSignalListener(name, () => this.readOut());
       await view.runAsync();
+      this.rows = this.view.data("table").map((row) => this.parsed(row));
       this.name();
       this.readOut();
+    }
+
+    // Vega reads the numbers of the data's text for its marks only.
+    parsed(row) {
+      const kinds = Object.entries(this.spec.data.format.parse);
+      const read = (text, kind) => (kind === "number" && text !== "" ? Number(text) : text);
+      return Object.fromEntries(kinds.map(([name, kind]) => [name, read(row[name], kind)]));
     }
 
     point(place) {
@@ -131,8 +146,10 @@
         swatch.setAttribute("viewBox", "0 0 28 12");
         const colour = colours[number % colours.length];
         const dash = this.about.dashes[number % this.about.dashes.length];
-        swatch.innerHTML = `<path d="M0 6H28" stroke="${colour}" stroke-width="3"
-          stroke-dasharray="${dash}"></path>`;
+        const shape = MARKS[this.about.shapes[number % this.about.shapes.length]];
+        swatch.innerHTML = this.about.lines
+          ? `<path d="M0 6H28" stroke="${colour}" stroke-width="3" stroke-dasharray="${dash}"></path>`
+          : `<path d="${shape}" fill="${colour}"></path>`;
         box.after(swatch);
       });
     }
@@ -141,7 +158,7 @@
       const { choice, choices, key } = this.about;
       const at = this.view.signal("at");
       const isShown = (row) => this.view.signal(`show_${choices.indexOf(String(row[choice]))}`);
-      const rows = this.view.data("table").filter(isShown);
+      const rows = (this.rows ?? []).filter(isShown);
       const exact = rows.filter((row) => row[key] === at);
       if (exact.length || typeof at === "number" || !at) return exact;
       const typed = at.toLowerCase();

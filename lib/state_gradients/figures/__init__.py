@@ -1,8 +1,8 @@
 """Drawings: each function takes computed, labelled data, draws on an Axes, returns it.
 
 Read `style` (theme, sizes, axes), `lines` (curves from labelled data), `curves`
-(memory, selectivity, coherence, training), `heatmaps` (one sentence, tables), then
-`bars` (counts).
+(memory, selectivity, coherence, training), `heatmaps` (one sentence, tables), `bars`
+(counts), then `interactive` (specifications that a browser draws).
 """
 
 from state_gradients.figures.bars import plot_counts

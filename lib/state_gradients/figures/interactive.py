@@ -338,6 +338,7 @@ def _finished(chart, table, choice, key, labels, at, ticked=None):
         "choice": choice,
         "choices": names,
         "key": key,
+        "lines": bool(is_number[key]),
         "labels": labels,
         "colours": {"light": [*style.ON_LIGHT], "dark": [*style.ON_DARK]},
         "dashes": _DASHES[: len(style.DASHES)],

@@ -58,7 +58,7 @@ class SourceLinks(SphinxTransform):
 def _find_address(app, config):
     """Keep where the repository shows its files; pages are read again when it moves."""
     options = config.html_theme_options
-    if url := options.get("repository_url", "").rstrip("/"):
+    if url := (options.get("repository_url") or "").rstrip("/"):
         branch = options.get("repository_branch", "main")
         config.source_address = f"{url}/blob/{branch}"
 
