@@ -181,6 +181,27 @@ def test_drawn_figures_are_named_and_say_what_made_them(path):
 
 
 @each_section
+def test_each_drawn_figure_has_its_table_beside_the_page_and_a_link_to_it(path):
+    cells = code_of(nbformat.read(path, as_version=4))
+    built = HTML / "book" / "sections" / f"{path.stem}.html"
+    for number, cell in enumerate(cells):
+        if not any("image/png" in output.get("data", {}) for output in cell.outputs):
+            continue
+        name = cell.metadata["mystnb"]["figure"]["name"]
+        below = [
+            output for each in cells[number + 1 : number + 3] for output in each.outputs
+        ]
+        [line] = [each for each in below if "text/csv" in each.get("data", {})][:1]
+        assert line.metadata["text/csv"]["name"] == name
+        table = path.parent / "data" / f"{name}.csv"
+        assert table.read_text() == "".join(line.data["text/csv"])
+        if built.is_file():
+            page = BeautifulSoup(built.read_text(), "html.parser")
+            [link] = page.select(f'.tag_made-by a[href$="/{name}.csv"]')
+            assert (built.parent / link["href"]).read_text() == table.read_text()
+
+
+@each_section
 def test_executed_pages_hold_nothing_that_changes_between_runs(path):
     for cell in code_of(nbformat.read(path, as_version=4)):
         for output in cell.outputs:

@@ -10,7 +10,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from state_gradients.project import artifacts
 
-HTML = ROOT / "_build" / "html"
+HTML = (ROOT / "_build" / "html").resolve()
 SECTIONS = HTML / "book" / "sections"
 NAME = "ptb-lstm-256"
 CURVES = ("04-3-2-average-memory", "fig-average-memory")
@@ -25,12 +25,17 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def context():
     options = {"executable_path": BROWSER, "args": ["--no-sandbox"]}
-    with sync_playwright() as playwright, playwright.chromium.launch(**options) as it:
-        with it.new_context(viewport={"width": 1300, "height": 1000}) as context:
-            context.route(
-                lambda url: not url.startswith(HTML.as_uri()), lambda r: r.abort()
-            )
-            yield context
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(**options) as browser,
+        browser.new_context(viewport={"width": 1300, "height": 1000}) as context,
+    ):
+        context.route(is_elsewhere, lambda route: route.abort())
+        yield context
+
+
+def is_elsewhere(url):
+    return not url.startswith(HTML.as_uri())
 
 
 @pytest.fixture
@@ -88,7 +93,7 @@ def test_choosing_an_experiment_draws_it_and_reads_it_out(page):
     expect(row).to_be_visible()
     assert values(figure, "ptb-gru-256, hidden")[0] == memory_of(0, name="ptb-gru-256")
     assert figure.evaluate(picture) != before
-    figure.get_by_label("whitened").uncheck()
+    figure.get_by_role("checkbox", name="whitened").uncheck()
     expect(figure.locator("th:text-is('whitened')")).to_have_count(0)
 
 
