@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from conftest import ROOT
 from matplotlib.collections import PathCollection, QuadMesh
+from matplotlib.ticker import FixedFormatter
 
 from state_gradients.paper.book.rendering import read_page
 
@@ -63,12 +64,21 @@ def _values(ax):
     for line in ax.lines:
         is_reference = line.get_transform() != ax.transData  # axhline, axvline
         if len(line.get_xdata()) and not is_reference:
-            yield (
-                np.asarray(line.get_xdata(), float),
-                np.asarray(line.get_ydata(), float),
-            )
+            yield _on_scales(ax, line.get_xdata(), line.get_ydata())
     for drawn in ax.collections:
         if isinstance(drawn, QuadMesh):
             yield (np.ma.filled(drawn.get_array().astype(float), np.nan).ravel(),)
         elif isinstance(drawn, PathCollection):
-            yield tuple(np.ma.filled(drawn.get_offsets(), np.nan).T)
+            yield _on_scales(ax, *np.ma.filled(drawn.get_offsets(), np.nan).T)
+
+
+def _on_scales(ax, x, y):
+    """Return the values along axes of numbers: where names stand, a place is none."""
+    named = [
+        isinstance(a.get_major_formatter(), FixedFormatter)
+        for a in (ax.xaxis, ax.yaxis)
+    ]
+    pairs = zip((x, y), named, strict=True)
+    return tuple(
+        np.asarray(values, float) for values, is_named in pairs if not is_named
+    )

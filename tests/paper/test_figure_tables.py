@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from pages_in_process import SOURCES, figures_of
 
+BESIDE = {"fig-concept"}  # its two spaces are drawn beside each other, one moved
+
 
 def numbers_of(csv):
     """Return every number of a table, as float32 at most, sorted."""
@@ -26,9 +28,9 @@ def is_in(values, numbers):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_a_figure_has_a_table_of_what_it_has_drawn(path, monkeypatch):
     for figure in figures_of(path, monkeypatch):
-        if not figure.values:
+        if not figure.values or figure.name in BESIDE:
             continue
         assert figure.line is not None, figure.name
         numbers = numbers_of(figure.line.csv)
-        missing = [v for v in figure.values if not any(is_in(c, numbers) for c in v)]
+        missing = [v for v in figure.values if not all(is_in(c, numbers) for c in v)]
         assert missing == [], f"{figure.name}: drawn, and not in its table"
