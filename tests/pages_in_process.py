@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from conftest import ROOT
 from matplotlib.collections import PathCollection, QuadMesh
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FuncFormatter
 
 from state_gradients.paper.book.rendering import read_page
 
@@ -75,8 +75,7 @@ def _values(ax):
 def _on_scales(ax, x, y):
     """Return the values along axes of numbers: where names stand, a place is none."""
     named = [
-        isinstance(a.get_major_formatter(), FixedFormatter)
-        for a in (ax.xaxis, ax.yaxis)
+        isinstance(a.get_major_formatter(), FuncFormatter) for a in (ax.xaxis, ax.yaxis)
     ]
     pairs = zip((x, y), named, strict=True)
     return tuple(
