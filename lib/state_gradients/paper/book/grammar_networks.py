@@ -17,6 +17,7 @@ from state_gradients.paper.grammar.number import around_the_verb
 from state_gradients.paper.grammar.swaps import AFTER as AFTER_VERB
 from state_gradients.project import artifacts
 
+ENDS = ("mean", "lower", "upper")  # what a line with its band is drawn from
 AGREES, CONTROL = "verbs agree", "control"
 NUMBER, ANOTHER = "number", "another noun"
 BEFORE, AFTER = 6, 5  # words around the verb that are drawn
