@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 BUILD := TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/jupyter-book build . -W -n --keep-going -q --all
 
 .DEFAULT_GOAL := help
-.PHONY: help book test extras test-backends lint lab bench reproduce lock clean
+.PHONY: help book slides test extras test-backends lint lab bench reproduce lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,15 @@ book: $(READY) ## run the notebooks, build the book: _build/html/index.html
 	  $(if $(EXPERIMENT),--experiment $(EXPERIMENT))
 	$(BUILD)
 	@echo "The book: _build/html/index.html"
+
+# From the executed pages, whose numbers and pictures they show
+SLIDES := $(BIN)/sphinx-build -b revealjs -E -a -W -n --keep-going -q \
+  -d _build/slides-doctrees book/slides _build/slides
+
+slides: $(READY) ## the slides of a lecture: _build/slides/index.html
+	$(BIN)/state-gradients render
+	$(SLIDES)
+	@echo "The slides: _build/slides/index.html"
 
 # What reads the executed pages, or makes the book again from them
 OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py)
