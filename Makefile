@@ -44,7 +44,7 @@ slides: $(READY) ## the slides of a lecture: _build/slides/index.html
 	@echo "The slides: _build/slides/index.html"
 
 # What reads the executed pages, or makes the book again from them
-OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py)
+OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py slides.py)
 
 # A file's tests stay together, for they share what takes long to make.
 ON_EVERY_CORE := -n auto --dist loadfile

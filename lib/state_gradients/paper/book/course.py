@@ -22,6 +22,7 @@ from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from state_gradients.foundation import settings
+from state_gradients.paper.book.pages import DASH
 
 WORDS_A_MINUTE = 100  # with a pencil; a novel is read at some 240
 MINUTES_A_FIGURE = 2
@@ -62,7 +63,11 @@ DEPTH = {
     "api": 3,
 }
 _BLOCK = re.compile(r"^ {0,3}([`:]{3,})")
-_WORD = re.compile(r"\w[\w'’.,-]*")
+_OF_DIRECTIVES = re.compile(r"^(?:[`:]{3,}.*|:[\w-]+:.*|\(.*\)=)$", re.MULTILINE)
+_EXERCISE = re.compile(
+    r"^(?:[`:]{3,}\{(?:admonition\} Exercise|exercise)|\*\*\d+\.\*\*)", re.MULTILINE
+)
+_WORD = re.compile(r"\w[\w'.,-]*")
 
 
 @dataclass(frozen=True)
@@ -120,17 +125,12 @@ def count(text):
     prose = re.sub(r"\{[\w:-]+\}`[^`]*`", "x", prose)  # a role shows a word or two
     prose = re.sub(r"\]\([^)]*\)", "]", prose)  # addresses of links
     prose = re.sub(r"\$[^$]*\$", "x", prose)
-    prose = re.sub(r"^(?:[`:]{3,}.*|:[\w-]+:.*|\(.*\)=)$", "", prose, flags=re.MULTILINE)
-    exercises = re.findall(
-        r"^(?:[`:]{3,}\{(?:admonition\} Exercise|exercise)|\*\*\d+\.\*\*)",
-        after,
-        re.MULTILINE,
-    )
+    prose = _OF_DIRECTIVES.sub("", prose)
     return {
         "words": len(_WORD.findall(prose)),
         "figures": figures,
         "formulas": formulas,
-        "exercises": len(exercises),
+        "exercises": len(_EXERCISE.findall(after)),
     }
 
 
@@ -209,7 +209,7 @@ def _rows(parts):
             link = f"[{page.title}]({page.file.removeprefix('book/')}{suffix})"
             if page.below:
                 link += f" and {page.below} pages below it, for looking up"
-            numbers = (DEPTH.get(page.stem, "–"), page.minutes)
+            numbers = (DEPTH.get(page.stem, DASH), page.minutes)
             shown = [*numbers, page.figures or "", page.exercises or ""]
             yield f"| {link} | " + " | ".join(map(str, shown)) + " |"
 

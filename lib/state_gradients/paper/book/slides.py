@@ -78,8 +78,9 @@ def texts_of(page):
     found = {}
     for _, output in _outputs_of(page):
         name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-        if name and _RECORD in output["data"]:
-            found[name] = str(ast.literal_eval(output["data"][_RECORD]))
+        shown = output["data"].get(_RECORD, "") if name else ""
+        if shown.startswith(("'", '"')):  # and no table or picture
+            found[name] = ast.literal_eval(shown)
     return found
 
 
@@ -204,15 +205,15 @@ def _draw_sums(figure):
 AGAIN = {  # figure: what draws it for a wide screen, and its alt text
     "fig-average-memory": (
         _draw_memory,
-        "Two panels against the delay. Left, memory, raw and whitened, on a logarithmic "
-        "axis: both fall steeply at first and ever more slowly. Right, the shares of "
-        "the largest and of the five largest singular values rise and level off.",
+        "Two panels against the delay. Left, memory on a logarithmic axis, raw and "
+        "whitened: both fall steeply at first and ever more slowly. Right, the shares "
+        "of the largest and of the five largest singular values rise and level off.",
     ),
     "fig-memory-cells": (
         _draw_cells,
-        "Two panels against the delay. Left, memory of an LSTM's cell, its hidden state "
-        "and a GRU, with bands of the seeds that are narrower than the distances. "
-        "Right, the shares of the largest and of the five largest singular values.",
+        "Two panels against the delay. Left, memory of an LSTM's cell, its hidden "
+        "state and a GRU, with bands of the seeds, narrower than the distances. Right, "
+        "the shares of the largest and of the five largest singular values.",
     ),
     "fig-split": (
         _draw_split,
@@ -246,7 +247,7 @@ class NumberRole(SphinxRole):
 
 
 class PictureDirective(SphinxDirective):
-    """``{picture} PAGE::FIGURE``: a figure of an executed page, and where it is from."""
+    """``{picture} PAGE::FIGURE``: a figure of an executed page, and its source."""
 
     required_arguments = 1
     option_spec = {"wide": directives.flag}  # noqa: RUF012 (docutils reads it so)
