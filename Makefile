@@ -10,7 +10,8 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 BUILD := TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/jupyter-book build . -W -n --keep-going -q --all
 
 .DEFAULT_GOAL := help
-.PHONY: help book slides test extras test-backends lint lab bench reproduce lock clean
+.PHONY: help book slides instructor handout test extras test-backends lint lab bench \
+  reproduce lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +43,19 @@ slides: $(READY) ## the slides of a lecture: _build/slides/index.html
 	$(BIN)/state-gradients render
 	$(SLIDES)
 	@echo "The slides: _build/slides/index.html"
+
+WITH_SOLUTIONS := _build/instructor
+
+instructor: $(READY) ## the book with solutions: _build/instructor/html/index.html
+	$(BIN)/state-gradients render
+	$(BIN)/python -m state_gradients.paper.exercises.instructor
+	rm -rf $(WITH_SOLUTIONS)/_build $(WITH_SOLUTIONS)/html
+	$(subst build .,build $(WITH_SOLUTIONS)/source --path-output $(WITH_SOLUTIONS),$(BUILD))
+	mv $(WITH_SOLUTIONS)/_build/html $(WITH_SOLUTIONS)/html
+	@echo "The instructor's book: $(WITH_SOLUTIONS)/html/index.html"
+
+handout: $(READY) ## notebooks with blanks, and what they read, in a zip for students
+	$(BIN)/python -m state_gradients.paper.exercises.handout
 
 # What reads the executed pages, or makes the book again from them
 OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py slides.py)

@@ -84,7 +84,8 @@ def test_minutes_of_several_pages_are_their_sum():
 def licences():
     """Return the rows of the table of licences, each its cells."""
     rows = COURSE.split("## What may be handed out")[1].split("\n## ")[0]
-    return [[c.strip() for c in r.split("|")[1:-1]] for r in re.findall(r"^\|.*", rows, re.M)]
+    lines = re.findall(r"^\|.*", rows, re.MULTILINE)
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
 
 
 def test_the_licence_table_names_what_every_file_of_results_is_from():
@@ -101,14 +102,16 @@ def test_the_licence_table_names_every_corpus_and_agrees_with_its_source():
         base = re.sub(r"-(half|quarter|split|control|sov|degrees-5x)$", "", name)
         found = [terms for what, terms in rows.items() if f"`{base}`" in what]
         assert len(found) == 1, name
-        for mark in re.findall(r"CC BY(?:-SA)? \d\.\d|LDC|NILC|permi\w+", source.licence):
+        marks = r"CC BY(?:-SA)? \d\.\d|LDC|NILC|permi\w+"
+        for mark in re.findall(marks, source.licence):
             assert mark.lower() in found[0].lower(), (name, mark)
 
 
 def test_the_commands_of_the_page_are_in_the_makefile():
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    lines = re.findall(r"`make ([a-z ]+)`|^make ([a-z ]+?)(?: +#.*)?$", COURSE, re.MULTILINE)
-    named = {target for pair in lines for target in "".join(pair).split()}
+    said = r"`make ([a-z ]+)`|^make ([a-z ]+?)(?: +#.*)?$"
+    found = re.findall(said, COURSE, re.MULTILINE)
+    named = {target for pair in found for target in "".join(pair).split()}
     assert {"slides", "book", "lab"} <= named <= set(targets)
 
 
@@ -122,10 +125,10 @@ def test_terms_are_unique_sorted_and_used():
 
 
 def test_the_first_uses_of_terms_lead_to_the_glossary():
-    linked = set()
+    linked, role = set(), r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`"
     for path in PROSE:
         if path.stem != "glossary":
-            found = re.findall(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`", path.read_text("utf-8"))
+            found = re.findall(role, path.read_text("utf-8"))
             assert len(found) == len(set(found)), f"{path.name} links a term twice"
             linked |= {term.lower() for term in found}
     assert len(linked) > 15
@@ -134,7 +137,8 @@ def test_the_first_uses_of_terms_lead_to_the_glossary():
 
 @needs_book
 def test_the_built_page_lists_all_pages():
-    page = BeautifulSoup((HTML / "book" / "course.html").read_text("utf-8"), "html.parser")
+    text = (HTML / "book" / "course.html").read_text("utf-8")
+    page = BeautifulSoup(text, "html.parser")
     [table] = [t for t in page.find_all("table") if t.th.get_text(strip=True) == "page"]
     links = {a["href"].split("#")[0] for a in table.find_all("a")}
     chapters = {p.file for part in course.pages(ROOT).values() for p in part}

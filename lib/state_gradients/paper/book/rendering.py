@@ -3,6 +3,10 @@
 ``notebooks/NAME.md`` is read by jupytext, run by papermill and written to
 ``book/sections/NAME.ipynb``. A page is run again only when something that it is made
 from has changed, and the same sources give the same bytes.
+
+Solutions of its exercises run with it and do not stay on it: the page with them, for
+instructors, goes to ``_build/instructor/sections`` (see
+:mod:`state_gradients.paper.exercises.composing`).
 """
 
 import ast
@@ -24,6 +28,7 @@ from traitlets.config import Config
 
 from state_gradients.foundation import settings
 from state_gradients.foundation.atomic import replacing, require_writable
+from state_gradients.paper.exercises import composing
 from state_gradients.project import kinds
 
 LIBRARY = ("**/*.py", "**/*.yaml")  # below the package, the study's among them
@@ -181,8 +186,17 @@ def _clean(page, made_from):
     return page
 
 
+def _solutions_of(source):
+    return source.parent / "solutions" / source.name
+
+
+def _with_solutions(target, root):
+    """Return where the instructor's version of an executed page stands."""
+    return root / "_build" / "instructor" / "sections" / target.name
+
+
 def _run(source, target, asked, lacking, made_from, root):
-    """Execute one page in its folder, as Jupyter does; replace its executed file."""
+    """Execute one page in its folder, as Jupyter does; replace its executed files."""
     os.environ["STATE_GRADIENTS_ROOT"] = str(root)  # as the kernel finds it from there
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     os.environ["PYTHONHASHSEED"] = "0"  # sets print in the same order again
@@ -193,9 +207,10 @@ def _run(source, target, asked, lacking, made_from, root):
         unexecuted = read_page(source)
         usual = _default(unexecuted, "experiment")
         parameters = {} if lacking or asked is None else {"experiment": asked}
+        solutions = composing.read_solutions(_solutions_of(source))
         try:
             page = papermill.execute_notebook(
-                unexecuted,
+                composing.compose(unexecuted, solutions, source.stem),
                 None,
                 parameters,
                 cwd=source.parent,
@@ -211,8 +226,11 @@ def _run(source, target, asked, lacking, made_from, root):
                 f"{error.ename}: {error.evalue}"
             ) from None
     page = _noted(page, asked, usual, lacking)
-    with replacing(target) as temporary:
-        nbformat.write(_clean(page, made_from), temporary)
+    instructors = _with_solutions(target, root)
+    for path, solved in ((instructors, True), (target, False)):
+        part = _clean(composing.take_apart(page, solved=solved), made_from)
+        with replacing(path) as temporary:
+            nbformat.write(part, temporary)
 
 
 def _chosen(names, folder):
@@ -283,9 +301,12 @@ def render(names=None, *, experiment=None, jobs=2, root=None):
         asked = experiment if takes else None
         digest = common.copy()
         digest.update(source.read_bytes() + repr((asked, lacking)).encode())
+        solutions = _solutions_of(source)
+        digest.update(solutions.read_bytes() if solutions.is_file() else b"")
         targets.append(root / "book" / "sections" / f"{name}.ipynb")
-        if _made_from(targets[-1]) != digest.hexdigest():
-            made_from = digest.hexdigest()
+        made_from = digest.hexdigest()
+        both = (targets[-1], _with_solutions(targets[-1], root))
+        if any(_made_from(path) != made_from for path in both):
             waiting[name] = (source, targets[-1], asked, lacking, made_from, root)
     if waiting:
         require_writable(root / "book" / "sections", "render")
