@@ -61,8 +61,8 @@ def direction_of_two_classes():
         mistakes={
             "That is the formula as the paper prints it: the length is taken before Z, "
             "and the result has another.": as_printed,
-            "Z stands on the left of a column: g = Z e. Yours multiplies from the other "
-            "side, by the transpose.": other_side,
+            "Z stands on the left of a column: g = Z e. Yours multiplies from the "
+            "other side, by the transpose.": other_side,
             "Its length is not 1.": not_scaled,
             "It points from the first class to the second.": backwards,
             "It is not whitened.": raw,
@@ -185,8 +185,8 @@ def probability_after_claims():
             "These are the odds: turn them back into a probability.": odds,
             "That is what a single claim does.": one_claim,
             "What was believed before, `prior`, is not in it.": without_prior,
-            "That is how often a true conclusion passes, and not how likely one is that "
-            "has passed.": of_passing,
+            "That is how often a true conclusion passes, and not how likely one is "
+            "that has passed.": of_passing,
         },
     )
 
@@ -194,17 +194,14 @@ def probability_after_claims():
 @target("8.1")
 def predictors_better_than_the_published_network(ladder, test):
     """Count the rungs below the published perplexity."""
-    better = sum(value < test for value in ladder.values())
+    better = sum(bool(value < test) for value in ladder.values())
     return Value(
-        int(better),
+        better,
         kind="a whole number of predictors",
         hint="Start at the published network on the test text, and count downwards.",
         mistakes={
-            "The published bound is no predictor: none reaches it.": int(better) + 1,
-            "The optimum is a predictor as well: it is the one that lacks nothing.": int(
-                better
-            )
-            - 1,
+            "The published bound is no predictor: none reaches it.": better + 1,
+            "The optimum is a predictor, too: the one that lacks nothing.": better - 1,
         },
     )
 
@@ -243,8 +240,8 @@ def lowest_perplexity_of_other_lines():
         _lowest,
         trials,
         kind="a function that returns a perplexity, above 1",
-        hint="A line costs ln 8 for each cycle and, for its length, the logarithm of how "
-        "many lengths there are; divide by its tokens.",
+        hint="A line costs ln 8 for each cycle and, for its length, the logarithm of "
+        "how many lengths there are; divide by its tokens.",
         mistakes={
             "The length of the line costs nothing in it. Is it certain?": end_is_free,
             "A line has one more token, its end.": end_is_no_token,
@@ -305,7 +302,7 @@ def balanced_accuracy():
         "average over the classes.",
         mistakes={
             "That is the accuracy, in which a frequent class rules.": accuracy,
-            "That is the precision: which share of what was *called* a class is of it.": (
+            "That is the precision: which share of what was *called* so is so.": (
                 precision
             ),
             "A class that nobody guesses counts as well, with a recall of 0.": (
