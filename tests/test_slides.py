@@ -174,6 +174,12 @@ def test_the_slides_print_one_to_a_page(deck, built):
     page.goto(f"{(built / 'index.html').as_uri()}?print-pdf")
     page.wait_for_function("document.querySelectorAll('.pdf-page').length > 0")
     page.evaluate("() => window.MathJax.startup.promise")
+    margins = page.evaluate(
+        "() => [...document.querySelectorAll('.pdf-page h2')].map(x => "
+        "x.getBoundingClientRect().left - x.closest('.pdf-page')"
+        ".getBoundingClientRect().left)"
+    )
+    assert min(margins) > 40, "printed slides begin at the edge of the paper"
     printed = PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
     page.close()
     assert len(printed.pages) == len(HEADINGS)

@@ -192,16 +192,17 @@ def what_reading_one_word_leaves():
 @target("E.1")
 def slowest_over_engine(milliseconds):
     """Read off how many times the engine's time the slowest way takes."""
-    engine = float(milliseconds["engine"])
-    slowest = float(max(milliseconds))
+    engine, ordered = milliseconds["engine"], sorted(milliseconds.values())
     return Value(
-        slowest / engine,
+        ordered[-1] / engine,
         rtol=0.3,
         kind="a factor, to within 30 %",
         hint="On a logarithmic axis a factor is a distance: measure that of a decade.",
         mistakes={
-            "That is the second slowest.": float(sorted(milliseconds)[-2]) / engine,
-            "These are the milliseconds of the slowest, without the engine's.": slowest,
+            "That is the second slowest.": ordered[-2] / engine,
+            "These are the milliseconds of the slowest, without the engine's.": ordered[
+                -1
+            ],
         },
     )
 
