@@ -92,6 +92,9 @@ lint: $(READY) ## ruff on code and notebooks, and the contracts between rooms
 	rm -rf _build/lint && mkdir -p _build/lint
 	$(foreach page,$(wildcard notebooks/*.md),$(BIN)/jupytext --quiet --to ipynb \
 	  --output _build/lint/$(basename $(notdir $(page))).ipynb $(page) &&) true
+	$(foreach page,$(wildcard notebooks/solutions/*.md),$(BIN)/jupytext --quiet \
+	  --to ipynb --output _build/lint/solution-$(basename $(notdir $(page))).ipynb \
+	  $(page) &&) true
 	$(BIN)/lint-imports --no-cache > _build/lint/imports.txt || \
 	  { cat _build/lint/imports.txt; exit 1; }
 	$(BIN)/ruff check . _build/lint

@@ -33,8 +33,8 @@ def _attractors(number, subject, verb):
 @target("G.2")
 def number_of_attractors():
     """Count the words between subject and verb that show another number."""
-    number = np.array([0, 1, 0, 2, 0, 0, 2, 1, 0, 1, 0])
-    trials = [(number, 1, 9), (number, 3, 6), (number, 6, 9)]
+    number = np.array([2, 0, 0, 0, 1, 2, 2, 1, 0, 1, 2])
+    trials = [(number, 0, 7), (number, 4, 9), (number, 6, 10)]
 
     def any_noun(number, subject, verb):
         return int((number[subject + 1 : verb] > 0).sum())
