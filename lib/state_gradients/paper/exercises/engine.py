@@ -241,4 +241,5 @@ def operations_of_one_token():
             "Delays go from 0 to the longest, both counted.": one_delay_less,
             "These are rows going backward, one for each unit.": backward,
         },
+        rtol=1e-12,  # a count
     )
