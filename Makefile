@@ -10,7 +10,8 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 BUILD := TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/jupyter-book build . -W -n --keep-going -q --all
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf check-links instructor handout test extras test-backends lint lab bench reproduce lock clean
+.PHONY: help book pdf slides instructor handout check-links test extras \
+  test-backends lint lab bench reproduce lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +43,15 @@ check-links: $(READY) ## ask every address outside of the book whether it answer
 	$(BIN)/state-gradients render
 	$(subst build .,build . --builder linkcheck,$(BUILD))
 
+# From the executed pages, whose numbers and pictures they show
+SLIDES := $(BIN)/sphinx-build -b revealjs -E -a -W -n --keep-going -q \
+  -d _build/slides-doctrees book/slides _build/slides
+
+slides: $(READY) ## the slides of a lecture: _build/slides/index.html
+	$(BIN)/state-gradients render
+	$(SLIDES)
+	@echo "The slides: _build/slides/index.html"
+
 WITH_SOLUTIONS := _build/instructor
 
 instructor: $(READY) ## the book with solutions: _build/instructor/html/index.html
@@ -57,7 +67,7 @@ handout: $(READY) ## notebooks with blanks, and what they read, in a zip for stu
 
 # What reads the executed pages, or makes the book again from them
 OF_THE_BOOK := $(addprefix tests/test_,book.py tutorials.py browser.py explorer.py \
-  exercises_of_the_book.py)
+  exercises_of_the_book.py slides.py twins.py)
 
 # A file's tests stay together, for they share what takes long to make.
 ON_EVERY_CORE := -n auto --dist loadfile

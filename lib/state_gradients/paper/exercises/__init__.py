@@ -2,6 +2,7 @@
 
 Read `checking` (what a check says of an answer), the targets of the pages' exercises
 (`sections` for those of the text's own sections up to 4.1, `language` for 4.2 to 4.3.4,
+`properties` for 5.1 to 9, `engine` for coherence, forgetting, one sentence and speed,
 `replication` for the ledger, the claims, the grammar and models of one's own), `fields`
 (answers that are read off in the built book), `composing` (page and solutions, laid
 together and taken apart), then `instructor` (the book with solutions) and `handout`
@@ -14,7 +15,22 @@ In a notebook::
     check("1.1", answer, words=words)
 """
 
-from state_gradients.paper.exercises import language, replication, sections
+from state_gradients.paper.exercises import (
+    engine,
+    language,
+    properties,
+    replication,
+    sections,
+)
 from state_gradients.paper.exercises.checking import TARGETS, check, refused
 
-__all__ = ["TARGETS", "check", "language", "refused", "replication", "sections"]
+__all__ = [
+    "TARGETS",
+    "check",
+    "engine",
+    "language",
+    "properties",
+    "refused",
+    "replication",
+    "sections",
+]
