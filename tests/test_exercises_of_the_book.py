@@ -26,18 +26,6 @@ TITLE = re.compile(r"\{admonition\} Exercise (\S+) \(([^)]+)\)\n:class: exercise
 OTHERS = (  # beside the part "The study"
     ["claims", "ledger", "speed", "coherence", "sentence", "inspect"]
 )
-# Pages whose exercises are still solved in prose, in a folded box.
-WAITING = {
-    "05-1-concept",
-    "05-2-properties",
-    "06-conclusion",
-    "08-lowest-perplexity",
-    "09-linear-classification",
-    "coherence",
-    "forgetting",
-    "sentence",
-    "speed",
-}
 each_solved = pytest.mark.parametrize("path", SOLVED, ids=lambda path: path.stem)
 
 
@@ -74,9 +62,6 @@ def proofs(path):
 @pytest.mark.parametrize("name", pages_with_exercises())
 def test_every_page_has_one_to_read_off_one_to_compute_and_one_that_is_open(name):
     told = TITLE.findall(source_of(name).read_text())
-    if name in WAITING:
-        assert told == [], f"{name} waits no more: take it out of WAITING"
-        return
     assert {kind for _, kind in told} == set(KINDS)
     assert len(told) >= 3
     order = [KINDS.index(kind) for _, kind in told]

@@ -58,6 +58,7 @@ DEPTH = {
     "own-text": 1,
     "what-can-go-wrong": 1,
     "inspect": 1,
+    "explorer": 1,
     "course": 1,
     "glossary": 1,
     "api": 3,
