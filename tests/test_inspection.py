@@ -14,8 +14,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import pytorch_equations
 import xarray as xr
 from keras.src.legacy.preprocessing.text import Tokenizer
+from safetensors.numpy import save_file
 from through_keras import central_differences
 from typer.testing import CliRunner
 
@@ -228,6 +230,11 @@ def _own_layer():
 NO_PICKLE = "a pickle, which is never opened here"
 ASKED = {  # what is done before, options, what is said
     "no model": (lambda: Path("model.keras").unlink(), (), "model.keras"),
+    "names of PyTorch's modules, for a model of Keras": (
+        lambda: None,
+        ("--recurrent", "rnn"),
+        "what its layers are; leave them out.",
+    ),
     "no text": (lambda: Path("text.txt").unlink(), (), "text.txt"),
     "no vocabulary": (lambda: Path("vocabulary.txt").unlink(), (), "vocabulary.txt"),
     "a model that is text": (
@@ -364,6 +371,38 @@ def test_a_text_that_is_too_short_says_which_delay_would_do(folder):
     assert "received 25 tokens; at most 24 will do" in refused()
     done = asked("--max-delay", "24")
     assert (done.exit_code, done.stderr.count("made ")) == (0, 3)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "tanh"])
+def test_weights_of_pytorch_are_asked_as_a_keras_model_is(folder, kind):
+    rng = np.random.default_rng(0)
+    weights = {"words.weight": rng.normal(size=(7, 4)), "norm.weight": np.ones(4)}
+    weights |= pytorch_equations.state_dict(
+        kind, rng, inputs=4, units=5, name="net.rnn"
+    )
+    weights = {name: value.astype(np.float32) for name, value in weights.items()}
+    save_file(weights, "theirs.safetensors")
+    options = ["--max-delay", "2", "--above", "norm", "--recurrent", "net.rnn"]
+    options += ["--embedding", "words", "--state", "hidden"]
+    if kind == "tanh":
+        message = refused(*options, model="theirs.safetensors")
+        assert "(--nonlinearity) must be given" in message
+        options += ["--nonlinearity", kind]
+    done = asked(*options, model="theirs.safetensors")
+    assert done.exit_code == 0, done.stderr
+    assert "read words, net.rnn_l0" in done.stderr
+    assert "not read, for it stands above: norm" in done.stderr
+    ids = [TOKENS.index(word) for word in [*"abcd", "<eos>"] * 5]
+
+    def run(inputs):
+        options = {"name": "net.rnn"}
+        return pytorch_equations.states(kind, weights, inputs, **options)["hidden"]
+
+    embedded = np.float64(weights["words.weight"])[ids]
+    mean = pytorch_equations.mean_gradients(run, embedded, max_delay=2)
+    found = inspection.read("inspection-theirs")["memory"].sel(normalization="raw")
+    # a chain of float32, some 1e-6 of its largest entry
+    np.testing.assert_allclose(found, np.linalg.svdvals(mean)[:, 0], rtol=1e-5)
 
 
 def test_a_lambda_is_refused_and_safe_mode_stays_on(folder, monkeypatch):

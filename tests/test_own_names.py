@@ -77,6 +77,12 @@ FAULTS = {
         lambda model, _: sg.sentence_memory(model, IDS, whitening=np.eye(E)),
     ],
     "inspect_model": on_texts(sg.inspect_model),
+    "load_torch": [
+        lambda *_: sg.load_torch("nowhere.safetensors"),
+        lambda *_: sg.load_torch("."),
+        lambda *_: sg.load_torch(None),
+        lambda *_: sg.load_torch({}),
+    ],
     "load_model": [
         lambda *_: sg.load_model("nowhere.keras"),
         lambda *_: sg.load_model("."),

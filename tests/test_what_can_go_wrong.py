@@ -33,6 +33,7 @@ import test_inspection as commands  # noqa: E402
 import test_params_refused as params  # noqa: E402
 import test_reading as readings  # noqa: E402
 import test_saved as hdf5  # noqa: E402
+import test_torch_weights as torch  # noqa: E402
 import test_what_is_not_known_to_be_right as engine  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
@@ -182,6 +183,11 @@ SECTIONS = {
             title="{}, in HDF5",
         ),
         Family(hdf5.refusal_of_hdf5, ("a pointer of Git LFS",)),
+    ],
+    "Weights of PyTorch": [
+        Family(torch.refusal_of_file, all_but(torch.FILES), title="{}, in safetensors"),
+        Family(lambda case, _: torch.refusal_of_torch(case), all_but(torch.REFUSED)),
+        of_commands("names of PyTorch's modules, for a model of Keras"),
     ],
     "A text and its vocabulary": [
         Family(readings.refusal_of_reading, all_but(readings.READINGS)),

@@ -335,7 +335,10 @@ def claims_(as_json: AsJson = False):
 
 @_command
 def inspect(
-    model: Annotated[Path, typer.Argument(help="A Keras model, .keras or .h5.")],
+    model: Annotated[
+        Path,
+        typer.Argument(help="A Keras model, .keras or .h5; or PyTorch's .safetensors."),
+    ],
     text: Annotated[
         list[Path], typer.Option(help="Words, in UTF-8; a file or folder, or several.")
     ],
@@ -348,6 +351,20 @@ def inspect(
         typer.Option(
             "--import", help="Module or FILE.py to run for its Keras classes."
         ),
+    ] = None,
+    embedding: Annotated[
+        str | None, typer.Option(help="Of PyTorch: the nn.Embedding's name.")
+    ] = None,
+    recurrent: Annotated[
+        list[str] | None,
+        typer.Option(help="Of PyTorch: the nn.LSTM's name; several, lowest first."),
+    ] = None,
+    nonlinearity: Annotated[
+        str | None, typer.Option(help="Of PyTorch's nn.RNN: tanh or relu.")
+    ] = None,
+    above: Annotated[
+        list[str] | None,
+        typer.Option(help="Of PyTorch: a module above the recurrent ones."),
     ] = None,
     by_line: Annotated[
         bool, typer.Option("--by-line", help="Each line is a text.")
@@ -368,8 +385,15 @@ def inspect(
     """Ask a model of your own what it remembers of a text: figure, table, artifact."""
     from state_gradients import inspection
     from state_gradients.foundation.atomic import require_writable
+    from state_gradients.models.torch_weights import Names
     from state_gradients.text.reading import Reading
 
+    names = Names(
+        embedding=embedding,
+        recurrent=tuple(recurrent or ()),
+        nonlinearity=nonlinearity,
+        above=tuple(above or ()),
+    )
     reading = Reading(by_line=by_line, context=context, pad=pad, pad_id=pad_id)
     folder = output or Path(f"inspection-{model.stem}")
     if folder.exists() and not folder.is_dir():
@@ -381,6 +405,7 @@ def inspect(
         text=text,
         vocabulary=vocabulary,
         imports=imports or (),
+        names=names,
         reading=reading,
         report=_say,
         max_delay=max_delay,

@@ -19,7 +19,7 @@ from state_gradients.analysis.summary import spectra_of
 from state_gradients.foundation.atomic import replacing_all
 from state_gradients.foundation.checks import in_own_name
 from state_gradients.foundation.loading import load_keras
-from state_gradients.models import saved
+from state_gradients.models import saved, torch_weights
 from state_gradients.project import provenance
 from state_gradients.project.artifacts import ArtifactError
 from state_gradients.text import reading as texts
@@ -236,6 +236,7 @@ def inspect_files(
     text,
     vocabulary=None,
     imports=(),
+    names=None,
     reading=None,
     max_delay=50,
     state=None,
@@ -254,6 +255,8 @@ def inspect_files(
         layer has its own.
     imports : sequence of str
         See :func:`state_gradients.models.saved.load_model`.
+    names : Names, optional
+        Of PyTorch's modules, see :class:`state_gradients.models.torch_weights.Names`.
     reading : Reading, optional
         See :class:`state_gradients.text.reading.Reading`.
     max_delay, state, layer
@@ -280,7 +283,7 @@ def inspect_files(
     types = None if vocabulary is None else read_vocabulary(vocabulary)
     encoded = None if types is None else _encode(files, types, reading)
     report(f"loading {model}")
-    loaded = saved.load_model(model, imports=imports)
+    loaded = _loaded(model, imports, names or torch_weights.Names(), report)
     from state_gradients.engine import means, trust
 
     network, (state,), _ = means.read(loaded, state=state, layer=layer)
@@ -311,6 +314,19 @@ def inspect_files(
         reading=rows.how,
         settings=json.dumps(settings),
     )
+
+
+def _loaded(model, imports, names, report):
+    """Return a Keras model from its file, which PyTorch may have written."""
+    if torch_weights.is_of_torch(model):
+        return names.load(model, report=report)
+    if names != torch_weights.Names():
+        raise ValueError(
+            "inspection: --embedding, --recurrent, --nonlinearity and --above name "
+            f"what is in PyTorch's weights, received {model}, which says by itself "
+            "what its layers are; leave them out."
+        )
+    return saved.load_model(model, imports=imports)
 
 
 def _made_from(model, paths, files, vocabulary):
