@@ -340,8 +340,13 @@ def inspect(
         typer.Argument(help="A Keras model, .keras or .h5; or PyTorch's .safetensors."),
     ],
     text: Annotated[
-        list[Path], typer.Option(help="Words, in UTF-8; a file or folder, or several.")
-    ],
+        list[Path] | None,
+        typer.Option(help="Words, in UTF-8; a file or folder, or several."),
+    ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(help="Numbers in the place of words: .csv, .npy, .npz or .nc."),
+    ] = None,
     vocabulary: Annotated[
         Path | None,
         typer.Option(help="A token a line, in id order; or a Tokenizer's JSON."),
@@ -370,7 +375,7 @@ def inspect(
         bool, typer.Option("--by-line", help="Each line is a text.")
     ] = False,
     context: Annotated[
-        int | None, typer.Option(min=1, help="Windows of so many tokens.")
+        int | None, typer.Option(min=1, help="Windows of so many tokens or steps.")
     ] = None,
     pad: Annotated[
         str | None, typer.Option(help="left or right: to the model's input length.")
@@ -400,21 +405,49 @@ def inspect(
         raise ValueError(f"inspect: --output must be a folder, received {folder}.")
     require_writable(folder, "inspect (--output)")
     sys.path.append(str(Path.cwd()))  # where the reader's modules may stand
-    curves = inspection.inspect_files(
-        model,
-        text=text,
-        vocabulary=vocabulary,
-        imports=imports or (),
-        names=names,
-        reading=reading,
-        report=_say,
-        max_delay=max_delay,
-        state=state,
-        layer=layer,
-    )
+    if (text is None) == (inputs is None):
+        what = "neither" if text is None else "both"
+        raise ValueError(
+            "inspect: --text must be given, or --inputs for a model that reads "
+            f"numbers, received {what}."
+        )
+    if inputs is None:
+        curves = inspection.inspect_files(
+            model,
+            text=text,
+            vocabulary=vocabulary,
+            imports=imports or (),
+            names=names,
+            reading=reading,
+            report=_say,
+            max_delay=max_delay,
+            state=state,
+            layer=layer,
+        )
+    else:
+        if vocabulary or reading != Reading(context=context):
+            raise ValueError(
+                "inspect: --vocabulary, --by-line, --pad and --pad-id are of words, "
+                f"received them with --inputs {inputs}; leave them out."
+            )
+        curves = inspection.inspect_inputs(
+            model,
+            inputs=inputs,
+            imports=imports or (),
+            names=names,
+            context=context,
+            report=_say,
+            max_delay=max_delay,
+            state=state,
+            layer=layer,
+        )
     paths = inspection.write(curves, folder)
     if not as_json:
-        typer.echo(f"{model}, text read as {curves.attrs['reading']}")
+        what = "text" if inputs is None else "inputs"
+        typer.echo(f"{model}, {what} read as {curves.attrs['reading']}")
+        if inputs is not None:
+            typer.echo("memory of each feature, at some delays")
+            _print(inspection.feature_table(curves), as_json, decimals=4)
     _print(inspection.table(curves), as_json, decimals=15)  # memory may be tiny
     for line in filter(None, (curves.attrs["note"], *(f"made {p}" for p in paths))):
         _say(line)
