@@ -56,6 +56,8 @@ def on_texts(function, **options):
 
 FAULTS = {
     "mean_state_gradients": [
+        lambda model, _: sg.mean_state_gradients(model, inputs=IDS, max_delay=2),
+        lambda model, _: sg.mean_state_gradients(model, max_delay=2),
         *on_texts(sg.mean_state_gradients),
         lambda model, _: sg.mean_state_gradients(
             model, IDS, max_delay=1, blocks=np.ones(2)

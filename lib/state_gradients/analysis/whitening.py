@@ -155,7 +155,7 @@ def _why_singular(centred, noise, names):
         return f" Columns {order[0]} and {order[1]} differ too much in scale."
     shares = np.abs(vectors[:, 0])
     dependent = names[shares > 0.1 * shares.max()].tolist()
-    return f" Dependent: {short(dependent, 200)}." if len(dependent) < size else ""
+    return f" Dependent: {short(dependent, 200)}."
 
 
 def whiten_gradient(

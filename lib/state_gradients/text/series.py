@@ -160,6 +160,8 @@ def _read_csv(path):
     table = pd.read_csv(path, header=None if is_number.all() else 0)
     if is_number.all():
         return _named(table.to_numpy())
+    if table.empty:
+        return []
     labels = {name.strip().lower(): name for name in table.columns}
     labels = {name: labels[name] for name in LABELS if name in labels}
     features = table.drop(columns=list(labels.values()))
@@ -178,11 +180,12 @@ def _read_csv(path):
 
 
 def _read_npy(path):
-    return _named(np.load(path, allow_pickle=False))
+    with path.open("rb") as file:
+        return _named(np.load(file, allow_pickle=False))
 
 
 def _read_npz(path):
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         names = [name for name in file.files if name != "features"]
         if len(names) != 1:
             raise ValueError(
