@@ -187,7 +187,12 @@ SECTIONS = {
         Family(hdf5.refusal_of_hdf5, ("a pointer of Git LFS",)),
     ],
     "Weights of PyTorch": [
-        Family(torch.refusal_of_file, all_but(torch.FILES), title="{}, in safetensors"),
+        Family(
+            torch.refusal_of_file,
+            all_but(torch.FILES, "a pickle", "a pickle by another name"),
+            title="{}, in safetensors",
+        ),
+        Family(torch.refusal_of_file, ("a pickle", "a pickle by another name")),
         Family(lambda case, _: torch.refusal_of_torch(case), all_but(torch.REFUSED)),
         of_commands("names of PyTorch's modules, for a model of Keras"),
     ],

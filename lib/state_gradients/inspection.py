@@ -409,7 +409,8 @@ def inspect_inputs(
     if len(series.features) != n_features:
         raise ValueError(
             f"inspection: {path} must hold the {n_features} features that the model "
-            f"reads, received {len(series.features)}: {short(series.features, 400)}."
+            f"reads, received {len(series.features)}: {short(series.features, 400)}. "
+            "Give those of its training, in their order."
         )
     series = numbers.arrange(series, context=context, length=loaded.input_shape[1])
     longest = max(map(len, series.trials))
@@ -546,11 +547,12 @@ def table(curves):
 
 
 def feature_table(curves):
-    """Return the memory of each feature at some delays, best remembered first."""
+    """Return the memory of each feature at some delays, the largest in all first."""
     delays = [k for k in SHOWN_DELAYS if k in curves["delay"].values]
     memory = curves["feature_memory"].sel(delay=delays).drop_attrs()
     rows = memory.transpose("feature", "delay").to_pandas()
-    return rows.sort_values(delays[-1], ascending=False).reset_index()
+    order = rows.sum(axis="columns").sort_values(ascending=False).index
+    return rows.loc[order].reset_index()
 
 
 def write(curves, folder):

@@ -384,7 +384,7 @@ REFUSED = {  # case: (weights, options, words of the message)
         ("must hold arrays, received 'words.weight'", ".cpu().float().numpy()"),
     ),
     "a module in the place of its state dict": (
-        lambda: object(),
+        lambda: keras.layers.LSTM,
         {},
         ("a file or a state dict", "module.state_dict()"),
     ),

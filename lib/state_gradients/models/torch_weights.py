@@ -445,7 +445,7 @@ def _layer(pattern, tensors, name, source):
             f"{WHO}: {name} of {source} must have weight_ih (n, in) and weight_hh "
             "(n, units), n being 1 (nn.RNN), 3 (nn.GRU) or 4 (nn.LSTM) times the "
             "units, and both biases (n,) or neither, received "
-            f"{checks.short(shapes, 200)}; are all weights of the module there?"
+            f"{checks.short(shapes or None, 200)}; are all weights of the module there?"
         )
     arrays = [
         None if part is None else _floats(part, source) for part in parts.values()

@@ -139,13 +139,14 @@ def _named(array, features=None):
     if array.dtype.kind not in "iufb" or array.ndim not in (2, 3):
         raise ValueError(
             f"{WHO}: the inputs must be numbers of shape (time, feature) or (trial, "
-            f"time, feature), received {array.dtype} of shape {array.shape}."
+            f"time, feature), received {array.dtype} of shape {array.shape}; write "
+            "them with these axes."
         )
     names = np.arange(array.shape[-1]) if features is None else np.asarray(features)
     if names.shape != array.shape[-1:]:
         raise ValueError(
             f"{WHO}: there must be a name for each of the {array.shape[-1]} features, "
-            f"received {names.shape} names."
+            f"received {names.size}; write a name for each."
         )
     trials = array[None] if array.ndim == 2 else array
     return [
