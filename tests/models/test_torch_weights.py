@@ -222,6 +222,11 @@ BETWEEN = {  # what could
         **{"down.weight": np.ones((2, E)), "down.bias": np.ones(2)},
         **{"up.weight": np.ones((E, 2)), "up.bias": np.ones(E)},
     },
+    "a chain of three": {
+        **{"in.weight": np.ones((2, E)), "in.bias": np.ones(2)},
+        **{"mid.weight": np.ones((7, 2)), "mid.bias": np.ones(7)},
+        **{"out.weight": np.ones((E, 7)), "out.bias": np.ones(E)},
+    },
     "a state to start from": {"h0": np.ones((1, 1, H))},
     "a recurrent module": pytorch.state_dict(
         "GRU", np.random.default_rng(5), inputs=E, units=E, name="other"
