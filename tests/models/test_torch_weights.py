@@ -20,12 +20,16 @@ from safetensors.numpy import save as to_bytes
 from safetensors.numpy import save_file
 
 import state_gradients as sg
+from state_gradients.foundation import backends
 from state_gradients.foundation.loading import load_keras
 from state_gradients.models.saved import load_model
 from state_gradients.models.torch_weights import load_torch
 
 V, E, H = 9, 3, 4
 IDS = np.array([3, 1, 4, 1, 5, 8, 2, 6])
+double = pytest.mark.skipif(
+    not backends.supports("float64"), reason="on JAX, needs JAX_ENABLE_X64=1"
+)
 KINDS = [("LSTM", "hidden"), ("LSTM", "cell")]
 KINDS += [(kind, "hidden") for kind in ("GRU", "tanh", "relu")]
 
@@ -54,6 +58,7 @@ def reference(kind, weights, state, *, layers=1, max_delay=4):
     return pytorch.mean_gradients(run, embedded, max_delay=max_delay)
 
 
+@double
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize(("kind", "state"), KINDS)
@@ -70,6 +75,7 @@ def test_state_gradients_are_those_of_pytorchs_equations(kind, state, layers, bi
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7 * scale)
 
 
+@double
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "tanh", "relu"])
 def test_outputs_and_head_are_those_of_pytorchs_equations(kind):
     weights = of_model(kind, layers=2)
@@ -183,6 +189,7 @@ def test_the_only_modules_are_found_under_any_prefix():
     assert load_torch(bare, embedding=False).input_shape == (None, None, E)
 
 
+@double
 def test_modules_that_read_one_another_are_stacked_in_their_order():
     rng = np.random.default_rng(0)
     lower = pytorch.state_dict("LSTM", rng, inputs=E, units=5, name="low")
@@ -562,6 +569,7 @@ def test_what_is_read_and_what_is_not_is_reported(tmp_path):
     assert said[1:] == ["not read, for it stands above: linear"]
 
 
+@double
 @pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is not installed"
 )
