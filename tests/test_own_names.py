@@ -56,6 +56,8 @@ def on_texts(function, **options):
 
 FAULTS = {
     "mean_state_gradients": [
+        lambda model, _: sg.mean_state_gradients(model, inputs=IDS, max_delay=2),
+        lambda model, _: sg.mean_state_gradients(model, max_delay=2),
         *on_texts(sg.mean_state_gradients),
         lambda model, _: sg.mean_state_gradients(
             model, IDS, max_delay=1, blocks=np.ones(2)
@@ -77,6 +79,12 @@ FAULTS = {
         lambda model, _: sg.sentence_memory(model, IDS, whitening=np.eye(E)),
     ],
     "inspect_model": on_texts(sg.inspect_model),
+    "load_torch": [
+        lambda *_: sg.load_torch("nowhere.safetensors"),
+        lambda *_: sg.load_torch("."),
+        lambda *_: sg.load_torch(None),
+        lambda *_: sg.load_torch({}),
+    ],
     "load_model": [
         lambda *_: sg.load_model("nowhere.keras"),
         lambda *_: sg.load_model("."),

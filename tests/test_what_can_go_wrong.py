@@ -30,9 +30,12 @@ import test_checkpoints as checkpoint_files  # noqa: E402
 import test_corpora as own_texts  # noqa: E402
 import test_faults as runs  # noqa: E402
 import test_inspection as commands  # noqa: E402
+import test_numbers as numbers  # noqa: E402
 import test_params_refused as params  # noqa: E402
 import test_reading as readings  # noqa: E402
 import test_saved as hdf5  # noqa: E402
+import test_series as series  # noqa: E402
+import test_torch_weights as torch  # noqa: E402
 import test_what_is_not_known_to_be_right as engine  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
@@ -182,6 +185,25 @@ SECTIONS = {
             title="{}, in HDF5",
         ),
         Family(hdf5.refusal_of_hdf5, ("a pointer of Git LFS",)),
+    ],
+    "Weights of PyTorch": [
+        Family(
+            torch.refusal_of_file,
+            all_but(torch.FILES, "a pickle", "a pickle by another name"),
+            title="{}, in safetensors",
+        ),
+        Family(torch.refusal_of_file, ("a pickle", "a pickle by another name")),
+        Family(lambda case, _: torch.refusal_of_torch(case), all_but(torch.REFUSED)),
+        of_commands("names of PyTorch's modules, for a model of Keras"),
+    ],
+    "Inputs that are no words": [
+        Family(lambda case, _: numbers.refusal_of_model(case), all_but(numbers.MODELS)),
+        Family(
+            lambda case, _: numbers.refusal_of_argument(case),
+            all_but(numbers.ARGUMENTS, "`inputs` of complex numbers"),
+        ),
+        Family(series.refusal_of_series, all_but(series.REFUSED)),
+        Family(commands.refusal_of_numbers, all_but(commands.NUMBERS)),
     ],
     "A text and its vocabulary": [
         Family(readings.refusal_of_reading, all_but(readings.READINGS)),

@@ -4,7 +4,7 @@ This is the public surface. A name is loaded when it is first used, and a backen
 names that compute with a network. What stands in other modules serves these::
 
     ask a network    mean_state_gradients, type_gradients, sentence_memory;
-                     load_model, inspect_model (all of it in one call)
+                     load_model, load_torch, inspect_model (all of it in one call)
     whiten           fit_whitening (gives a Whitening), whiten_gradient, whiten_moment
     decompose        decompose, memory_curve, coherence
     fit decays       fit_decay, compare_decays
@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # editors and type checkers run no __getattr__
     )
     from state_gradients.inspection import inspect_model
     from state_gradients.models.saved import load_model
+    from state_gradients.models.torch_weights import load_torch
 
 __version__ = "0.1.0"
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "fit_whitening",
     "inspect_model",
     "load_model",
+    "load_torch",
     "mean_state_gradients",
     "memory_curve",
     "plot_coherence",
@@ -82,6 +84,7 @@ _MODULES = {  # name: where it stands
     "fit_whitening": "analysis.whitening",
     "inspect_model": "inspection",
     "load_model": "models.saved",
+    "load_torch": "models.torch_weights",
     "mean_state_gradients": "engine.means",
     "memory_curve": "analysis.spectra",
     "plot_coherence": "figures",

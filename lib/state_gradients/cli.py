@@ -341,10 +341,18 @@ def claims_(as_json: AsJson = False):
 
 @_command
 def inspect(
-    model: Annotated[Path, typer.Argument(help="A Keras model, .keras or .h5.")],
-    text: Annotated[
-        list[Path], typer.Option(help="Words, in UTF-8; a file or folder, or several.")
+    model: Annotated[
+        Path,
+        typer.Argument(help="A Keras model, .keras or .h5; or PyTorch's .safetensors."),
     ],
+    text: Annotated[
+        list[Path] | None,
+        typer.Option(help="Words, in UTF-8; a file or folder, or several."),
+    ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(help="Numbers in the place of words: .csv, .npy, .npz or .nc."),
+    ] = None,
     vocabulary: Annotated[
         Path | None,
         typer.Option(help="A token a line, in id order; or a Tokenizer's JSON."),
@@ -355,11 +363,25 @@ def inspect(
             "--import", help="Module or FILE.py to run for its Keras classes."
         ),
     ] = None,
+    embedding: Annotated[
+        str | None, typer.Option(help="Of PyTorch: the nn.Embedding's name.")
+    ] = None,
+    recurrent: Annotated[
+        list[str] | None,
+        typer.Option(help="Of PyTorch: the nn.LSTM's name; several, lowest first."),
+    ] = None,
+    nonlinearity: Annotated[
+        str | None, typer.Option(help="Of PyTorch's nn.RNN: tanh or relu.")
+    ] = None,
+    above: Annotated[
+        list[str] | None,
+        typer.Option(help="Of PyTorch: a module above the recurrent ones."),
+    ] = None,
     by_line: Annotated[
         bool, typer.Option("--by-line", help="Each line is a text.")
     ] = False,
     context: Annotated[
-        int | None, typer.Option(min=1, help="Windows of so many tokens.")
+        int | None, typer.Option(min=1, help="Windows of so many tokens or steps.")
     ] = None,
     pad: Annotated[
         str | None, typer.Option(help="left or right: to the model's input length.")
@@ -374,28 +396,64 @@ def inspect(
     """Ask a model of your own what it remembers of a text: figure, table, artifact."""
     from state_gradients import inspection
     from state_gradients.foundation.atomic import require_writable
+    from state_gradients.models.torch_weights import Names
     from state_gradients.text.reading import Reading
 
+    names = Names(
+        embedding=embedding,
+        recurrent=tuple(recurrent or ()),
+        nonlinearity=nonlinearity,
+        above=tuple(above or ()),
+    )
     reading = Reading(by_line=by_line, context=context, pad=pad, pad_id=pad_id)
     folder = output or Path(f"inspection-{model.stem}")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"inspect: --output must be a folder, received {folder}.")
     require_writable(folder, "inspect (--output)")
     sys.path.append(str(Path.cwd()))  # where the reader's modules may stand
-    curves = inspection.inspect_files(
-        model,
-        text=text,
-        vocabulary=vocabulary,
-        imports=imports or (),
-        reading=reading,
-        report=_say,
-        max_delay=max_delay,
-        state=state,
-        layer=layer,
-    )
+    if (text is None) == (inputs is None):
+        what = "neither" if text is None else "both"
+        raise ValueError(
+            "inspect: --text must be given, or --inputs for a model that reads "
+            f"numbers, received {what}."
+        )
+    if inputs is None:
+        curves = inspection.inspect_files(
+            model,
+            text=text,
+            vocabulary=vocabulary,
+            imports=imports or (),
+            names=names,
+            reading=reading,
+            report=_say,
+            max_delay=max_delay,
+            state=state,
+            layer=layer,
+        )
+    else:
+        if vocabulary or reading != Reading(context=context):
+            raise ValueError(
+                "inspect: --vocabulary, --by-line, --pad and --pad-id are of words, "
+                f"received them with --inputs {inputs}; leave them out."
+            )
+        curves = inspection.inspect_inputs(
+            model,
+            inputs=inputs,
+            imports=imports or (),
+            names=names,
+            context=context,
+            report=_say,
+            max_delay=max_delay,
+            state=state,
+            layer=layer,
+        )
     paths = inspection.write(curves, folder)
     if not as_json:
-        typer.echo(f"{model}, text read as {curves.attrs['reading']}")
+        what = "text" if inputs is None else "inputs"
+        typer.echo(f"{model}, {what} read as {curves.attrs['reading']}")
+        if inputs is not None:
+            typer.echo("memory of each feature, at some delays")
+            _print(inspection.feature_table(curves), as_json, decimals=4)
     _print(inspection.table(curves), as_json, decimals=15)  # memory may be tiny
     for line in filter(None, (curves.attrs["note"], *(f"made {p}" for p in paths))):
         _say(line)

@@ -1,11 +1,13 @@
 """A reader's own network: from a saved model and a text to its memory curves.
 
 MODEL.keras, text, vocabulary -> ids -> mean state gradients -> sigma_1, selectivity
+MODEL.keras, numbers of named features -> the same, and the memory of each feature
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,17 +19,21 @@ from numpy.typing import ArrayLike
 from state_gradients import figures
 from state_gradients.analysis.summary import spectra_of
 from state_gradients.foundation.atomic import replacing_all
-from state_gradients.foundation.checks import in_own_name
+from state_gradients.foundation.checks import in_own_name, short
+from state_gradients.foundation.labels import about
 from state_gradients.foundation.loading import load_keras
-from state_gradients.models import saved
+from state_gradients.models import saved, torch_weights
 from state_gradients.project import provenance
 from state_gradients.project.artifacts import ArtifactError
 from state_gradients.text import reading as texts
+from state_gradients.text import series as numbers
 from state_gradients.text.tokenizer import Tokenizer, tokenizer_from_json
 from state_gradients.text.vocabulary import EOS, UNK, Vocabulary, read_lines
 
 if TYPE_CHECKING:
     import keras
+
+SHOWN_DELAYS = (0, 1, 2, 3, 5, 10, 20, 30, 50, 100, 200)  # of features, in a terminal
 
 
 def _file(path, what):
@@ -157,8 +163,9 @@ def _looked_up(text, layer):
 @in_own_name
 def inspect_model(
     model: "keras.Model",
-    ids: ArrayLike | Sequence[ArrayLike],
+    ids: ArrayLike | Sequence[ArrayLike] | None = None,
     *,
+    inputs: ArrayLike | Sequence[ArrayLike] | None = None,
     max_delay: int = 50,
     state: str | tuple[str, ...] | None = None,
     layer: int = 1,
@@ -172,7 +179,8 @@ def inspect_model(
 
     Parameters
     ----------
-    model, ids, max_delay, state, layer, groups, padding, window, dtype, progress
+    model, ids, inputs, max_delay, state, layer
+    groups, padding, window, dtype, progress
         As for :func:`state_gradients.engine.means.mean_state_gradients`. Give a model
         of padded lines a list of padded arrays, and the id of `padding`.
 
@@ -183,7 +191,9 @@ def inspect_model(
         singular values ``s``, (normalization, delay, ...), for the gradient with
         respect to the embedding ("raw") and to the whitened embedding; raw alone where
         the embeddings' covariance is singular, as the attribute ``note`` then says.
-        ``n_samples`` (delay), how many positions each mean is over.
+        ``n_samples`` (delay), how many positions each mean is over. Of `inputs`, which
+        are whitened by the covariance of their own steps, ``feature_memory`` (delay,
+        feature) as well: how far a standard deviation of one feature moves the state.
 
     Raises
     ------
@@ -213,10 +223,10 @@ def inspect_model(
     load_keras()
     from state_gradients.engine import means
 
-    network, *_ = means.read(model, state=state, layer=layer, dtype=dtype)
     gradients = means.mean_state_gradients(
         model,
         ids,
+        inputs=inputs,
         max_delay=max_delay,
         state=state,
         layer=layer,
@@ -226,8 +236,34 @@ def inspect_model(
         dtype=dtype,
         progress=progress,
     )
-    curves = spectra_of(gradients["state_gradient"], network.table)
-    return curves.drop_dims("direction").assign(n_samples=gradients["n_samples"])
+    network, *_ = means.read(
+        model, state=state, layer=layer, dtype=dtype, words=inputs is None
+    )
+    table = network.table if inputs is None else _steps(inputs, network)
+    curves = spectra_of(gradients["state_gradient"], table).drop_dims("direction")
+    if inputs is not None:
+        curves = curves.assign(
+            feature_memory=_feature_memory(gradients["state_gradient"], table)
+        )
+    return curves.assign(n_samples=gradients["n_samples"])
+
+
+def _steps(inputs, network):
+    """Return all steps of all trials, a DataArray (step, embedding) with names."""
+    from state_gradients.engine.texts import read_trials
+
+    trials = read_trials(inputs, network, max_delay=0)
+    steps = xr.DataArray(np.concatenate(trials.ids), dims=("step", "embedding"))
+    if trials.features is None:
+        return steps
+    return steps.assign_coords(embedding=trials.features)
+
+
+def _feature_memory(gradient, steps):
+    """Return ||G_f|| sd(x_f) of each feature f, (.., delay, feature)."""
+    lengths = np.sqrt((gradient**2).sum("state", skipna=False))
+    memory = lengths * steps.astype(np.float64).std("step")
+    return memory.rename(embedding="feature").assign_attrs(about("feature_memory"))
 
 
 def inspect_files(
@@ -236,6 +272,7 @@ def inspect_files(
     text,
     vocabulary=None,
     imports=(),
+    names=None,
     reading=None,
     max_delay=50,
     state=None,
@@ -254,6 +291,8 @@ def inspect_files(
         layer has its own.
     imports : sequence of str
         See :func:`state_gradients.models.saved.load_model`.
+    names : Names, optional
+        Of PyTorch's modules, see :class:`state_gradients.models.torch_weights.Names`.
     reading : Reading, optional
         See :class:`state_gradients.text.reading.Reading`.
     max_delay, state, layer
@@ -280,7 +319,7 @@ def inspect_files(
     types = None if vocabulary is None else read_vocabulary(vocabulary)
     encoded = None if types is None else _encode(files, types, reading)
     report(f"loading {model}")
-    loaded = saved.load_model(model, imports=imports)
+    loaded = _loaded(model, imports, names or torch_weights.Names(), report)
     from state_gradients.engine import means, trust
 
     network, (state,), _ = means.read(loaded, state=state, layer=layer)
@@ -313,6 +352,101 @@ def inspect_files(
     )
 
 
+def inspect_inputs(
+    model,
+    *,
+    inputs,
+    imports=(),
+    names=None,
+    context=None,
+    max_delay=50,
+    state=None,
+    layer=1,
+    report=lambda line: None,
+):
+    """Read a model and numbers, check them, and :func:`inspect_model`.
+
+    Parameters
+    ----------
+    model : path-like
+        Of a model that begins with a recurrent layer, or with Dense layers below it.
+    inputs : path-like
+        See :mod:`state_gradients.text.series`.
+    context : int, optional
+        Cut the trials into windows of so many steps, each from the zero state.
+    imports, names, max_delay, state, layer, report
+        Of :func:`inspect_files`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Its attributes say what it was made from, how, by what, and when.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a file is not there or cannot be read so, changes while it is read, or does
+        not fit the other.
+    """
+    model, path = _file(model, "model"), _file(inputs, "inputs")
+
+    def made_from():
+        return {
+            "model": model.name,
+            "model_sha256": provenance.file_hash(model),
+            "inputs": path.name,
+            "inputs_sha256": provenance.file_hash(path),
+        }
+
+    before, series = made_from(), numbers.read_series(path)
+    report(f"loading {model}")
+    names = replace(names or torch_weights.Names(), embedding=False)
+    loaded = _loaded(model, imports, names, report)
+    from state_gradients.engine import means
+
+    network, (state,), _ = means.read(loaded, state=state, layer=layer, words=False)
+    n_features = network.table.shape[1]
+    if len(series.features) != n_features:
+        raise ValueError(
+            f"inspection: {path} must hold the {n_features} features that the model "
+            f"reads, received {len(series.features)}: {short(series.features, 400)}. "
+            "Give those of its training, in their order."
+        )
+    series = numbers.arrange(series, context=context, length=loaded.input_shape[1])
+    longest = max(map(len, series.trials))
+    if max_delay >= longest:
+        raise ValueError(
+            f"inspection: {path} must be longer than `max_delay` (--max-delay), "
+            f"{max_delay}, received {longest} steps, read as {series.how}; at most "
+            f"{longest - 1} will do."
+        )
+    _require_unchanged(before, made_from())
+    report(f"averaging over {series.n_steps:,} steps, read as {series.how}")
+    settings = {"max_delay": max_delay, "state": state, "layer": layer}
+    result = inspect_model(loaded, inputs=series.trials, progress=True, **settings)
+    return result.assign_attrs(
+        before,
+        n_features=n_features,
+        n_tokens=series.n_steps,
+        n_texts=len(series.trials),
+        reading=series.how,
+        settings=json.dumps(settings),
+    )
+
+
+def _loaded(model, imports, names, report):
+    """Return a Keras model from its file, which PyTorch may have written."""
+    if torch_weights.is_of_torch(model):
+        return names.load(model, report=report)
+    if replace(names, embedding=None) != torch_weights.Names() or names.embedding:
+        raise ValueError(
+            "inspection: --embedding, --recurrent, --nonlinearity and --above name "
+            f"what is in PyTorch's weights, received {model}, which says by itself "
+            "what its layers are; leave them out."
+        )
+    return saved.load_model(model, imports=imports)
+
+
 def _made_from(model, paths, files, vocabulary):
     """Return names and hashes of what is read, as it is before it is read."""
     hashes = [provenance.file_hash(path) for path in files]
@@ -333,7 +467,7 @@ def _made_from(model, paths, files, vocabulary):
 
 def _require_unchanged(before, after):
     """Refuse files that were written while they were read: which was read is unsaid."""
-    for key in ("model", "text", "vocabulary"):
+    for key in ("model", "text", "vocabulary", "inputs"):
         if before.get(f"{key}_sha256") != after.get(f"{key}_sha256"):
             raise ValueError(
                 f"inspection: {before[key]} must stay as it is while it is read, "
@@ -412,6 +546,15 @@ def table(curves):
     return rows.reset_index()
 
 
+def feature_table(curves):
+    """Return the memory of each feature at some delays, the largest in all first."""
+    delays = [k for k in SHOWN_DELAYS if k in curves["delay"].values]
+    memory = curves["feature_memory"].sel(delay=delays).drop_attrs()
+    rows = memory.transpose("feature", "delay").to_pandas()
+    order = rows.sum(axis="columns").sort_values(ascending=False).index
+    return rows.loc[order].reset_index()
+
+
 def write(curves, folder):
     """Write memory.png, memory.csv and spectra.nc, all or none; return their paths."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
@@ -420,6 +563,9 @@ def write(curves, folder):
     named = curves.assign_attrs(experiment="\n".join(title))
     figures.plot_memory(named, ax=left)
     figures.plot_selectivity(curves, ax=right)
+    if "inputs" in curves.attrs:  # no words
+        for ax in (left, right):
+            ax.set_xlabel("delay (steps)")
     paths = [Path(folder, name) for name in ("memory.png", "memory.csv", "spectra.nc")]
     with replacing_all(paths) as (picture, rows, data):
         figure.savefig(picture, dpi=160)

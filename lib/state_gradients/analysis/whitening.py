@@ -93,8 +93,11 @@ def fit_whitening(embeddings: ArrayLike) -> Whitening:
            [0., 1., 0.],
            [0., 0., 1.]])
     """
+    names = None
     if isinstance(embeddings, xr.DataArray) and "embedding" in embeddings.dims:
         embeddings = embeddings.transpose(..., "embedding")
+        if "embedding" in embeddings.coords:
+            names = embeddings["embedding"].values
     embeddings = as_array(embeddings, "fit_whitening", "embeddings")
     real(embeddings, "fit_whitening", "embeddings")
     embeddings = embeddings.astype(np.float64)
@@ -122,6 +125,7 @@ def fit_whitening(embeddings: ArrayLike) -> Whitening:
             f"fit_whitening: the covariance of the {rows} embeddings must have full "
             f"rank {size}, received rank {rank}; give more rows, drop constant or "
             "dependent columns, or use the unwhitened gradient (as for one-hot input)."
+            + _why_singular(scaled - mean, noise, names)
         )
     D = np.linalg.cholesky(covariance)
     Z = solve_triangular(D, np.eye(size), lower=True)
@@ -132,6 +136,26 @@ def fit_whitening(embeddings: ArrayLike) -> Whitening:
             f"received values up to 2^{exponent}; give them in other units."
         )
     return Whitening(mean=mean, D=D, Z=Z)
+
+
+def _why_singular(centred, noise, names):
+    """Return which columns make a covariance singular, a sentence, if it is a few."""
+    rows, size = centred.shape
+    names = np.arange(size) if names is None else names
+    deviations = centred.std(axis=0)
+    constant = np.ptp(centred, axis=0) == 0
+    if constant.any():
+        return f" Constant: {short(names[constant].tolist(), 200)}."
+    if rows <= size:
+        return ""  # each column depends on the others
+    correlation = (centred / deviations).T @ (centred / deviations) / rows
+    values, vectors = np.linalg.eigh(correlation)
+    if values[0] > noise * values[-1]:
+        order = names[[deviations.argmin(), deviations.argmax()]].tolist()
+        return f" Columns {order[0]} and {order[1]} differ too much in scale."
+    shares = np.abs(vectors[:, 0])
+    dependent = names[shares > 0.1 * shares.max()].tolist()
+    return f" Dependent: {short(dependent, 200)}."
 
 
 def whiten_gradient(

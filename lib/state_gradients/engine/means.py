@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from state_gradients.engine import jobs
 from state_gradients.engine.network import read_network
-from state_gradients.engine.texts import WHO, read_texts
+from state_gradients.engine.texts import WHO, read_texts, read_trials
 from state_gradients.engine.trust import PRECISIONS
 from state_gradients.foundation import backends, checks
 from state_gradients.foundation.labels import described
@@ -36,9 +36,10 @@ class VanishingGradientsError(FloatingPointError):
 @checks.in_own_name
 def mean_state_gradients(
     model: "keras.Model",
-    ids: ArrayLike | Sequence[ArrayLike],
+    ids: ArrayLike | Sequence[ArrayLike] | None = None,
     *,
     max_delay: int,
+    inputs: ArrayLike | Sequence[ArrayLike] | None = None,
     state: str | tuple[str, ...] | None = None,
     layer: int = 1,
     wrt: int = 0,
@@ -67,6 +68,12 @@ def mean_state_gradients(
         One text, several of one length, or a list of texts of unequal length. Texts
         that are shorter than a delay add nothing to it: ``n_samples`` says what does.
     max_delay : int
+    inputs : array_like of shape (time, feature) or (trial, time, feature), or list
+        In the place of `ids`, what a model without an embedding reads, which begins
+        with recurrent layers, or with Dense ones below these; or a list of trials
+        (time, feature) of unequal length. The derivative is with respect to these
+        numbers. A DataArray has its axes taken by their names; it, or a DataFrame,
+        gives the names of the features.
     state : str or tuple of str, optional
         "hidden", an LSTM's "cell", or "state_1", "state_2", .. of other cells. By
         default the cell for an LSTM, else the first. A tuple adds a leading
@@ -74,14 +81,15 @@ def mean_state_gradients(
     layer : int
         Whose state: 1 is the recurrent layer above the embedding.
     wrt : int
-        With respect to what: 0 is the embedding, k the output of recurrent layer k.
+        With respect to what: 0 is the embedding, or `inputs`; k the output of
+        recurrent layer k.
     groups : array_like of bool, shape (group, vocabulary), optional
         Average only over inputs t - tau whose word type is in the group; groups may
         overlap. Adds a ``group`` dimension. A DataArray keeps its labels, and has its
         axes taken by their names.
     positions : array_like of bool, (group, time) or (group, stream, time), optional
-        As `groups`, by the input's place instead of its type. For a list of texts a
-        list of arrays (group, time).
+        As `groups`, by the input's place instead of its type; (group, trial, time)
+        for trials. For a list of texts a list of arrays (group, time).
     padding : int, optional
         An id that is read, and moves the state, but is no input to average over.
     window : int, optional
@@ -107,7 +115,8 @@ def mean_state_gradients(
     -------
     xarray.Dataset
         ``state_gradient`` ([block], [state_kind], [group], delay, state, embedding),
-        float64, state units per embedding unit; NaN where nothing was averaged.
+        float64, state units per embedding unit; NaN where nothing was averaged. Of
+        `inputs` the axis ``embedding`` is the features, and has their names.
         ``n_samples`` ([block], [group], delay), how many positions each mean is over.
         ``second_moment`` (.., delay, embedding, embedding_2).
 
@@ -141,6 +150,7 @@ def mean_state_gradients(
     [5, 4, 3]
     """
     options = {
+        "inputs": inputs,
         "max_delay": max_delay,
         "state": state,
         "layer": layer,
@@ -168,6 +178,7 @@ def _in_precision(
     model,
     ids,
     *,
+    inputs,
     max_delay,
     state,
     layer,
@@ -184,19 +195,30 @@ def _in_precision(
 ):
     """Return what :func:`mean_state_gradients` does, its chain in one precision."""
     max_delay, window = read_delays(max_delay, window)
+    words = _reads_words(ids, inputs, groups, padding)
     network, kinds, state_indices = read(
-        model, state=state, layer=layer, wrt=wrt, dtype=dtype
+        model, state=state, layer=layer, wrt=wrt, dtype=dtype, words=words
     )
-    texts = read_texts(
-        ids,
-        network,
-        max_delay=max_delay,
-        window=window,
-        blocks=blocks,
-        groups=groups,
-        positions=positions,
-        padding=padding,
-    )
+    if words:
+        texts = read_texts(
+            ids,
+            network,
+            max_delay=max_delay,
+            window=window,
+            blocks=blocks,
+            groups=groups,
+            positions=positions,
+            padding=padding,
+        )
+    else:
+        texts = read_trials(
+            inputs,
+            network,
+            max_delay=max_delay,
+            window=window,
+            blocks=blocks,
+            positions=positions,
+        )
     labels = texts.labels
     n_groups = 1 if labels is None else len(labels)
     request = jobs.Request(
@@ -220,8 +242,38 @@ def _in_precision(
             total[stretch] += part
     bar.close()
     result = means(sums, counts, kinds, labels, dtype=dtype)
+    if not words:
+        result = _of_numbers(result, texts.features if wrt == 0 else None)
     result = result if blocks else result.isel(block=0)
     return result if isinstance(state, tuple) else result.isel(state_kind=0, drop=True)
+
+
+def _reads_words(ids, inputs, groups, padding):
+    """Return whether ids are given, rather than numbers."""
+    if (ids is None) == (inputs is None):
+        raise ValueError(
+            f"{WHO}: `ids` must be given, or `inputs` for a model that reads numbers, "
+            f"received {'neither' if ids is None else 'both'}."
+        )
+    if inputs is not None and not (groups is None and padding is None):
+        raise ValueError(
+            f"{WHO}: `groups` and `padding` are of words, received them with `inputs`; "
+            "choose inputs by their `positions`."
+        )
+    return inputs is None
+
+
+def _of_numbers(result, features):
+    """Return means with the features' names, where they are known, and units."""
+    if features is not None:
+        axes = [axis for axis in ("embedding", "embedding_2") if axis in result.dims]
+        result = result.assign_coords(dict.fromkeys(axes, features))
+    units = {"state_gradient": "state unit / input unit"}
+    units["second_moment"] = "(state unit / input unit)^2"
+    for name in units.keys() & result.keys():
+        result[name].attrs["units"] = units[name]
+    result["delay"].attrs["units"] = "steps"
+    return result
 
 
 def read_delays(max_delay, window):
@@ -238,7 +290,7 @@ def read_delays(max_delay, window):
     return max_delay, window
 
 
-def read(model, *, state=None, layer=1, wrt=0, dtype=None):
+def read(model, *, state=None, layer=1, wrt=0, dtype=None, words=True):
     """Return a model's network, the states asked for, and their indices in its cell.
 
     Raises
@@ -258,7 +310,7 @@ def read(model, *, state=None, layer=1, wrt=0, dtype=None):
             f"{WHO}: `dtype` must be one of {PRECISIONS}, received "
             f"{checks.short(dtype)}; in less precision the sums would be noise."
         )
-    network = read_network(model, n_layers=layer, dtype=dtype or "float32")
+    network = read_network(model, n_layers=layer, dtype=dtype or "float32", words=words)
     names = network.cells[-1].names
     default = "cell" if "cell" in names else names[0]
     kinds = (default,) if state is None else state

@@ -3,7 +3,9 @@
     x^1_t = E[w_t],  s^l_t = cell_l(x^l_t, s^l_{t-1}),  x^{l+1}_t = output of cell l
 
 The stack is the chain of recurrent layers that starts at the embedding; dropout between
-them does nothing here, and what stands above the stack is never run.
+them does nothing here, and what stands above the stack is never run. A model that reads
+numbers has no embedding: x^1_t is what it reads, and Dense layers below its first cell
+belong to that cell.
 """
 
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ class Network:
     Attributes
     ----------
     table : ndarray of shape (vocabulary, embedding)
-        The embedding matrix.
+        The embedding matrix; (0, feature) where the model reads numbers.
     cells : tuple of readers
         Lowest first.
     masks : bool
@@ -32,6 +34,11 @@ class Network:
     cells: tuple
     masks: bool = False
 
+    @property
+    def reads_words(self):
+        """Whether inputs are ids of the table's rows, rather than numbers."""
+        return len(self.table) > 0
+
     def zero_states(self):
         """Return the zero state of each cell, tuples of arrays (units,)."""
         return [
@@ -40,7 +47,7 @@ class Network:
         ]
 
     def run(self, ids, states):
-        """Run over ids (time,) from `states`.
+        """Run over ids (time,), or numbers (time, feature), from `states`.
 
         Returns
         -------
@@ -49,7 +56,8 @@ class Network:
         states : list of tuples of arrays (units,)
             After the last token.
         """
-        x, trace, after = self.table[ids], [], []
+        x = self.table[ids] if self.reads_words else ids
+        trace, after = [], []
         for cell, first in zip(self.cells, states, strict=True):
             states_after = cell.run(x, first)  # each token
             states_before = [
@@ -62,7 +70,7 @@ class Network:
         return trace, after
 
 
-def read_network(model, *, n_layers=1, dtype="float32"):
+def read_network(model, *, n_layers=1, dtype="float32", words=True):
     """Return the lowest `n_layers` of a model that begins Embedding -> recurrent layer.
 
     Parameters
@@ -71,6 +79,9 @@ def read_network(model, *, n_layers=1, dtype="float32"):
         Sequential or functional.
     n_layers : int
     dtype : "float32" or "float64"
+    words : bool
+        Whether it reads ids. Otherwise it begins with the recurrent layer, or with
+        Dense layers below that.
 
     Returns
     -------
@@ -83,20 +94,42 @@ def read_network(model, *, n_layers=1, dtype="float32"):
         If the model does not begin so, has fewer such layers, or is not known to do
         what is read from it.
     """
+    if not words:
+        return _network_of_numbers(model, n_layers, dtype)
     embedding, path = trust.chain(model)
+    layers, path = _lowest(path, n_layers, "embedding")
+    table = ops.convert_to_numpy(embedding.embeddings).astype(dtype)
+    trust.require_rows(embedding, table)
+    cells = _cells(layers, table.shape[1], dtype)
+    network = Network(table, cells, masks=bool(embedding.mask_zero))
+    trust.require_same_first_steps(embedding, path, network)
+    return network
+
+
+def _network_of_numbers(model, n_layers, dtype):
+    n_features, path = trust.chain_of_numbers(model)
+    layers, path = _lowest(path, n_layers, "input")
+    below = [layer for layer in path[: path.index(layers[0])] if trust.is_dense(layer)]
+    width = below[-1].output.shape[-1] if below else n_features
+    cells = _cells(layers, width, dtype)
+    if below:
+        first = readers.read_behind(below, cells[0], n_inputs=n_features, dtype=dtype)
+        cells = (first, *cells[1:])
+    network = Network(np.empty((0, n_features), dtype), cells)
+    trust.require_same_first_steps(None, path, network)
+    return network
+
+
+def _lowest(path, n_layers, of):
+    """Return the lowest `n_layers` recurrent layers of a path, and the path to them."""
     layers = [layer for layer in path if trust.is_recurrent(layer)]
     if not 1 <= n_layers <= len(layers):
         raise ValueError(
             "mean_state_gradients: `layer` must be one of the recurrent layers 1.."
-            f"{len(layers)} that follow the embedding one by one, received {n_layers}."
+            f"{len(layers)} that follow the {of} one by one, received {n_layers}."
         )
-    path = path[: path.index(layers[n_layers - 1]) + 1]
-    table = ops.convert_to_numpy(embedding.embeddings).astype(dtype)
-    trust.require_rows(embedding, table)
-    cells = _cells(layers[:n_layers], table.shape[1], dtype)
-    network = Network(table, cells, masks=bool(embedding.mask_zero))
-    trust.require_same_first_steps(embedding, path, network)
-    return network
+    layers = layers[:n_layers]
+    return layers, path[: path.index(layers[-1]) + 1]
 
 
 def _cells(layers, n_inputs, dtype):

@@ -124,6 +124,121 @@ class ClosedForm:
         return differential(*slopes)
 
 
+def read_behind(layers, cell, *, n_inputs, dtype="float32"):
+    """Return a cell as one that reads what Dense layers below it read.
+
+    Parameters
+    ----------
+    layers : list of keras.layers.Dense, or TimeDistributed of one
+        Lowest first.
+    cell : ClosedForm or Automatic
+        What reads the highest of them.
+    n_inputs : int
+        How many features the lowest reads.
+    dtype : "float32" or "float64"
+
+    Raises
+    ------
+    ValueError
+        If the backend does not compute in `dtype`.
+    """
+    if not backends.supports(dtype):
+        raise ValueError(
+            f"read_behind: the backend must compute in {dtype!r} to differentiate "
+            f"{layers[0].name}; on JAX set JAX_ENABLE_X64=1."
+        )
+    dense = []
+    for layer in layers:
+        inner = layer if type(layer) is keras.layers.Dense else layer.layer
+        config = _in_dtype(inner.get_config(), dtype)
+        dense.append(
+            _rebuilt(keras.layers.Dense, config, n_inputs, inner.get_weights())
+        )
+        n_inputs = inner.units
+    return Behind(dense, cell)
+
+
+class Behind:
+    """A cell whose input layers below make of the same step's features.
+
+    With y = f(x) and F = dy/dx, transposed as kernels are, B becomes F B; J stays.
+    """
+
+    def __init__(self, dense, cell):
+        self.dense = dense
+        self.cell = cell
+        self.sizes = cell.sizes
+        self.names = cell.names
+        self.output = cell.output
+
+    def __reduce__(self):
+        parts = [
+            (d.get_config(), int(d.kernel.shape[0]), d.get_weights())
+            for d in self.dense
+        ]
+        return _behind, (parts, self.cell)
+
+    def _forward(self, x):
+        for layer in self.dense:
+            x = layer(x)
+        return x
+
+    def _slopes(self, x):
+        """Return F of each step, (time, in, out)."""
+        (jacobians,) = backends.batch_jacobians(self._forward, (x,))
+        return ops.swapaxes(jacobians, 1, 2)
+
+    @cached_property
+    def _compiled(self):
+        return backends.compiled(self._forward), backends.compiled(self._slopes)
+
+    def _by_parts(self, function, x):
+        """Return a compiled function of x, `BATCH` steps at a time, as NumPy."""
+        parts = []
+        for start in range(0, len(x), BATCH):
+            part = x[start : start + BATCH]
+            padded = np.pad(part, [(0, BATCH - len(part)), (0, 0)])
+            padded = ops.convert_to_tensor(padded)
+            parts.append(ops.convert_to_numpy(function(padded))[: len(part)])
+        return np.concatenate(parts)
+
+    def run(self, x, states):
+        """Return each state (time, units) after every step of x (time, in)."""
+        forward, _ = self._compiled
+        return self.cell.run(self._by_parts(forward, x), states)
+
+    def differentials(self, x, states):
+        """Return each step's differential, as a function; `states` stand before it."""
+        forward, slopes = self._compiled
+        makers = self.cell.differentials(self._by_parts(forward, x), states)
+        pairs = zip(self._by_parts(slopes, x), makers, strict=True)
+        return [partial(self._differential, *pair) for pair in pairs]
+
+    def on_backend(self, x, states):
+        """Return the differentials of all steps, tensors with a leading time axis."""
+        x = ops.convert_to_tensor(x)
+        after = self.cell.on_backend(self._forward(x), states)
+        return self._differential(self._slopes(x), lambda: after)
+
+    @staticmethod
+    def _differential(slope, make):
+        inner = make()
+
+        def inputs():
+            matmul = np.matmul if isinstance(slope, np.ndarray) else ops.matmul
+            return [matmul(slope, matrix) for matrix in inner.inputs]
+
+        return formulas.Differential(inputs, inner.dense, inner.diagonal)
+
+
+def _behind(parts, cell):
+    dense = [
+        _rebuilt(keras.layers.Dense, config, n_inputs, weights)
+        for config, n_inputs, weights in parts
+    ]
+    return Behind(dense, cell)
+
+
 def _in_dtype(config, dtype):
     """Set the dtype of a cell's configuration, and of the cells within it."""
     if isinstance(config, dict):

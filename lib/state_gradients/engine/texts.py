@@ -10,6 +10,8 @@ and delays count the tokens that are left.
 
 Padding that is not masked moves the state as any token does, but is no input whose
 memory is asked for: it is read, and not averaged over.
+
+A model that reads numbers is given trials in the place of texts: rows of features.
 """
 
 from dataclasses import dataclass
@@ -29,19 +31,22 @@ class Texts:
 
     Attributes
     ----------
-    ids : list of ndarray of int, shape (time,)
+    ids : list of ndarray of int, shape (time,); of trials of float, (time, feature)
     members : list of lists of tuples of int, or None
         The groups of each input of each text; None if each is in the only group.
     stretches : list of ndarray of int, shape (time,)
         Which block each input counts for.
     labels : ndarray or None
         Of the groups; None where none were asked for.
+    features : ndarray or None
+        Names of the features of trials, where they have some.
     """
 
     ids: list
     members: list | None
     stretches: list
     labels: np.ndarray | None
+    features: np.ndarray | None = None
 
     @property
     def n_tokens(self):
@@ -88,15 +93,127 @@ def read_texts(
     stretches = _stretches(texts, blocks, listed)
     if network.masks:
         texts, members, stretches = _unmasked(texts, members, stretches)
+    what = "longest text's" if listed else "stream's"
+    _require_reach(texts, max_delay, window, what)
+    return Texts(ids=texts, members=members, stretches=stretches, labels=labels)
+
+
+def read_trials(
+    inputs, network, *, max_delay, window=None, blocks=None, positions=None
+):
+    """Check numbers and what is asked of them against a network that reads numbers.
+
+    Parameters
+    ----------
+    inputs : array_like of shape (time, feature) or (trial, time, feature), or a list
+        of arrays (time, feature)
+        A DataArray has its axes taken by their names; it and a DataFrame give the
+        names of the features.
+    network : network.Network
+    max_delay, window, blocks, positions
+        Of :func:`state_gradients.engine.means.mean_state_gradients`.
+
+    Returns
+    -------
+    Texts
+
+    Raises
+    ------
+    ValueError
+        If they do not fit each other or the network, or a number is not finite.
+    """
+    listed = isinstance(inputs, list | tuple) and all(np.ndim(x) == 2 for x in inputs)
+    arrays = list(inputs) if listed and len(inputs) else [inputs]
+    features = _features(arrays[0])
+    arrays = [_numbers(array) for array in arrays]
+    trials = arrays if listed else list(_trials(arrays[0]))
+    n_features = network.table.shape[1]
+    for number, trial in enumerate(trials):
+        _require_features(trial, n_features, number, features)
+    dtype = network.table.dtype
+    trials = [_finite(one, dtype, k, features) for k, one in enumerate(trials)]
+    members, labels = _members(trials, None, positions, 0, listed)
+    stretches = _stretches(trials, blocks, listed)
+    what = "longest trial's" if listed else "trials'"
+    _require_reach(trials, max_delay, window, what)
+    return Texts(
+        ids=trials,
+        members=members,
+        stretches=stretches,
+        labels=labels,
+        features=features,
+    )
+
+
+def _features(array):
+    """Return the names of the features, of a DataArray or a DataFrame, or None."""
+    if isinstance(array, xr.DataArray):
+        coordinate = array.coords.get("feature")
+        return None if coordinate is None else coordinate.values
+    columns = getattr(array, "columns", None)
+    return None if columns is None else np.asarray(columns)
+
+
+def _numbers(array):
+    """Return an array of real numbers, a DataArray with its axes in order."""
+    if isinstance(array, xr.DataArray):
+        order = [axis for axis in ("trial", "time", "feature") if axis in array.dims]
+        if {*array.dims} != {*order} or not {"time", "feature"} <= {*order}:
+            raise ValueError(
+                f"{WHO}: `inputs` must have the axes ([trial], time, feature), "
+                f"received {array.dims}; rename them, so that none is taken for "
+                "another."
+            )
+        array = array.transpose(*order)
+    return checks.real(checks.as_array(array, WHO, "inputs"), WHO, "inputs")
+
+
+def _trials(array):
+    """Return an array (trial, time, feature) of one with or without trials."""
+    array = array[None] if array.ndim == 2 else array
+    if array.ndim != 3 or not array.size:
+        raise ValueError(
+            f"{WHO}: `inputs` must have the shape (time, feature) or (trial, time, "
+            "feature), or be a list of such (time, feature), received shape "
+            f"{array.shape}."
+        )
+    return array
+
+
+def _require_features(trial, n_features, number, features):
+    if trial.shape[1] != n_features or not len(trial):
+        named = "" if features is None else f": {checks.short(list(features), 200)}"
+        raise ValueError(
+            f"{WHO}: `inputs` must have steps of the {n_features} features that the "
+            f"model reads, received shape {trial.shape} in trial {number}{named}. Give "
+            "the features of its training, in their order."
+        )
+
+
+def _finite(trial, dtype, number, features):
+    """Return a trial in the chain's precision, or refuse what is no number there."""
+    with np.errstate(over="ignore"):
+        trial = trial.astype(dtype)
+    steps, columns = np.nonzero(~np.isfinite(trial))
+    if len(steps):
+        names = np.arange(trial.shape[1]) if features is None else features
+        raise ValueError(
+            f"{WHO}: `inputs` must be finite in {dtype}, received {len(steps):,} "
+            f"values that are not, the first in trial {number}, step {steps[0]}, "
+            f"feature {names[columns[0]]}. Fill gaps as for training, or cut the "
+            "trials there and give the pieces as a list."
+        )
+    return trial
+
+
+def _require_reach(texts, max_delay, window, what):
     longest = max(map(len, texts))
     longest = longest if window is None else min(window, longest)
     if max_delay >= longest:
-        what = "longest text's" if listed else "stream's"
         raise ValueError(
             f"{WHO}: `max_delay` must be below the {what} or window's length "
             f"{longest}, received {max_delay}."
         )
-    return Texts(ids=texts, members=members, stretches=stretches, labels=labels)
 
 
 def _is_list_of_texts(ids):

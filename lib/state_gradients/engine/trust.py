@@ -33,6 +33,7 @@ TRANSPARENT = (  # they do nothing when the model predicts
     keras.layers.GaussianDropout,
 )
 LOOKUPS = (keras.layers.TextVectorization, keras.layers.StringLookup)  # words to ids
+DENSE = keras.layers.Dense, keras.layers.TimeDistributed  # below, of numbers alone
 RECURRENT = (
     keras.layers.LSTM,
     keras.layers.GRU,
@@ -40,6 +41,10 @@ RECURRENT = (
     keras.layers.RNN,
 )
 REMEDY = "Build such a model with the same weights."
+UNMASKED = (
+    "Build it without the Masking, and give the trials as a list of arrays (time, "
+    "feature), each without the steps that are masked."
+)
 
 
 def refuse(must, layers=(), *, instead=REMEDY):
@@ -249,7 +254,8 @@ def require_same_first_steps(embedding, layers, network):
 
     Parameters
     ----------
-    embedding : keras.layers.Embedding
+    embedding : keras.layers.Embedding or None
+        None if the model reads numbers.
     layers : list of keras.layers.Layer
         Above it, lowest first: those of the network, and what is transparent between.
     network : network.Network
@@ -260,17 +266,15 @@ def require_same_first_steps(embedding, layers, network):
         If a recurrent layer's output after `N_TOKENS` tokens differs by more than the
         round-off of float32 explains.
     """
-    rng, n_types = np.random.default_rng(1), len(network.table)
-    lowest = min(int(embedding.mask_zero), n_types - 1)  # a masked id is no token
-    ids = rng.integers(lowest, n_types, N_TOKENS).astype(np.int32)
-    _, after = network.run(ids, network.zero_states())
+    inputs = _first_inputs(embedding, network)
+    _, after = network.run(inputs, network.zero_states())
     pairs = zip(after, network.cells, strict=True)
     outputs = iter([states[cell.output] for states, cell in pairs])
-    x = embedding(ids[None])
+    x = inputs[None] if embedding is None else embedding(inputs[None])
     for layer in layers:
         with backends.full_float32():
             x = keras.tree.flatten(layer(x, training=False))[0]
-        if type(layer) in TRANSPARENT:
+        if not is_recurrent(layer):
             continue
         theirs = ops.convert_to_numpy(x)[0]
         theirs = theirs[-1] if layer.return_sequences else theirs
@@ -287,6 +291,15 @@ def require_same_first_steps(embedding, layers, network):
                 f"{N_TOKENS} tokens the outputs differ by {error:.2g} of the largest",
                 [layer],
             )
+
+
+def _first_inputs(embedding, network):
+    """Return `N_TOKENS` ids, or rows of numbers, drawn at random."""
+    rng, (n_types, size) = np.random.default_rng(1), network.table.shape
+    if embedding is None:
+        return rng.normal(size=(N_TOKENS, size)).astype(network.table.dtype)
+    lowest = min(int(embedding.mask_zero), n_types - 1)  # a masked id is no token
+    return rng.integers(lowest, n_types, N_TOKENS).astype(np.int32)
 
 
 def chain(model):
@@ -314,23 +327,83 @@ def chain(model):
     if layers and type(layers[0]) in LOOKUPS:
         layers = layers[1:]
     if not layers or not isinstance(layers[0], keras.layers.Embedding):
-        refuse("begin with an Embedding", layers[:2])
+        instead = f"{REMEDY} One that reads numbers is given `inputs`, and no ids."
+        refuse("begin with an Embedding", layers[:2], instead=instead)
     calls = _calls(model)
-    embedding, path, below = layers[0], [], layers[0]
+    embedding = layers[0]
     require_embedding(embedding, calls.get(id(embedding), []))
-    for layer in layers[1:]:
+    path = _path(layers[1:], embedding, calls, begin="Embedding -> recurrent layer")
+    if not path:
+        refuse("begin Embedding -> recurrent layer", layers[:2])
+    return embedding, path
+
+
+def chain_of_numbers(model):
+    """Return how many features a model reads, and its layers one by one.
+
+    These are Dense, below the first that is recurrent; recurrent; or transparent.
+
+    Parameters
+    ----------
+    model : keras.Model
+
+    Returns
+    -------
+    n_features : int
+    layers : list of keras.layers.Layer
+        Lowest first; the last is recurrent.
+
+    Raises
+    ------
+    ValueError
+        If the model reads ids, does not begin so, or a layer of it is not known.
+    """
+    require_model(model)
+    layers = [x for x in model.layers if not isinstance(x, keras.layers.InputLayer)]
+    if layers and isinstance(layers[0], (keras.layers.Embedding, *LOOKUPS)):
+        instead = "Give it ids, and no `inputs`."
+        refuse(
+            "read numbers, not ids, to be given `inputs`", layers[:1], instead=instead
+        )
+    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 3:
+        shapes = [tuple(one.shape) for one in model.inputs]
+        raise ValueError(
+            "mean_state_gradients: the model must have one Input (batch, time, "
+            f"feature), received {shapes}. {REMEDY}"
+        )
+    below = model.inputs[0]._keras_history.operation
+    begin = "with recurrent layers, or Dense layers below these"
+    path = _path(layers, below, _calls(model), begin=begin, numbers=True)
+    if not path:
+        refuse(f"begin {begin}", layers[:2])
+    n_features = model.inputs[0].shape[-1]
+    if n_features is None:
+        refuse("have a fixed number of features", layers[:1])
+    return int(n_features), path
+
+
+def _path(layers, below, calls, *, begin, numbers=False):
+    """Return the layers that follow `below` one by one, up to the highest recurrent."""
+    path = []
+    for layer in layers:
         if not _reads(layer, below, calls):
             break
+        has_begun = any(map(is_recurrent, path))
         if isinstance(layer, keras.layers.Bidirectional):
             refuse("read forwards only", [layer])
+        if numbers and isinstance(layer, keras.layers.Masking):
+            refuse("mask no steps", [layer], instead=UNMASKED)
         if type(layer) in TRANSPARENT:
             require_plain(layer)
         elif isinstance(layer, keras.layers.RNN):
             require_recurrent(layer)
-        elif any(map(is_recurrent, path)) and not isinstance(layer, TRANSPARENT):
+        elif numbers and not has_begun and isinstance(layer, DENSE):
+            _require_dense(layer)
+        elif has_begun and not isinstance(layer, TRANSPARENT):
             break  # what reads the chain: it is never run
         else:
-            refuse("begin Embedding -> recurrent layers, all of Keras's own", [layer])
+            own = "" if numbers else "s"
+            refuse(f"begin {begin}{own}, all of Keras's own", [layer])
         _only_input(layer, calls[id(layer)])
         path.append(layer)
         below = layer
@@ -338,9 +411,21 @@ def chain(model):
             break
     while path and not is_recurrent(path[-1]):
         path.pop()
-    if not path:
-        refuse("begin Embedding -> recurrent layer", layers[:2])
-    return embedding, path
+    return path
+
+
+def _require_dense(layer):
+    """Refuse a layer that is no Dense, applied to each step by itself."""
+    inner = layer.layer if type(layer) is keras.layers.TimeDistributed else layer
+    if type(inner) is not keras.layers.Dense:
+        refuse("have Dense layers itself below the recurrent ones", [layer, inner])
+    require_plain(layer)
+    require_plain(inner)
+
+
+def is_dense(layer):
+    """Return whether a layer of a chain is Dense, rather than transparent."""
+    return type(layer) in DENSE
 
 
 def is_recurrent(layer):

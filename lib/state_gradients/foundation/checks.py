@@ -10,6 +10,7 @@ import numbers
 import re
 import reprlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 PREFIX = re.compile(r"\w+: ")  # of a message: the function that was called
+LFS = b"version https://git-lfs.github.com/spec/"  # how a pointer to a file begins
 
 
 def in_own_name(function: Callable[Given, Result]) -> Callable[Given, Result]:
@@ -155,6 +157,24 @@ def real(array, who, name):
             f"{who}: `{name}` must hold real numbers, received {array.dtype}."
         )
     return array
+
+
+def require_no_pointer(path, who):
+    """Refuse a Git LFS pointer, the text that stands where a file was not fetched.
+
+    Raises
+    ------
+    ValueError
+        In the name of the function `who`.
+    """
+    with Path(path).open("rb") as file:
+        begins = file.read(len(LFS))
+    if begins == LFS:
+        raise ValueError(
+            f"{who}: {path} must be a model, received the Git LFS pointer to one: "
+            "the repository was cloned without its large files. Run `git lfs pull` in "
+            "it (Git LFS must be installed), or download the file itself."
+        )
 
 
 class _Beginning(reprlib.Repr):

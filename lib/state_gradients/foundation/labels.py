@@ -52,6 +52,11 @@ MEANING = {
     "direction": ("direction of a property, whitened", "1", "Eq. 14"),
     "relative_memory": ("memory relative to the best direction", "1", "Eq. 20"),
     "subspace_cosine": ("cosine with the best directions", "1", "Eq. 16"),
+    "feature_memory": (
+        "memory of one feature: length of its column, times its standard deviation",
+        "state unit / standard deviation",
+        "||G_f|| sd(x_f)",
+    ),
     # Uncertainty
     "observed": ("statistic of the mean gradient", None, "as its quantity"),
     "estimate": ("the same without the bias of noise", None, "observed - bias"),

@@ -3,5 +3,6 @@
 Read `language_model` (the layers), `batching` (a stream in rows and windows),
 `training` (the recipe) with `checkpoints`, and `evaluation` (perplexity). `cells` are
 recurrent cells of our own, `saved` loads the model of a reader; `archives` says what
-its file may hold, and `legacy` loads one in HDF5.
+its file may hold, `legacy` loads one in HDF5, and `torch_weights` builds one from the
+weights of PyTorch.
 """

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import h5py
 
+from state_gradients.foundation import checks
 from state_gradients.foundation.loading import load_keras
-from state_gradients.models import archives
+from state_gradients.models import archives, torch_weights
 from state_gradients.models.legacy import load_legacy_model
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ NO_ARCHIVE = (
     *(OSError, KeyError, ValueError, RuntimeError, NotImplementedError, EOFError),
     *(zipfile.BadZipFile, zlib.error),
 )
-LFS = b"version https://git-lfs.github.com/spec/"  # how a pointer to a file begins
 
 
 def _run(module):
@@ -44,20 +44,6 @@ def _run(module):
         ) from error
 
 
-def _require_no_pointer(path):
-    """Refuse a Git LFS pointer, the text that stands where a file was not fetched."""
-    if not Path(path).is_file():
-        return
-    with Path(path).open("rb") as file:
-        begins = file.read(len(LFS))
-    if begins == LFS:
-        raise ValueError(
-            f"load_model: {path} must be a model, received the Git LFS pointer to one: "
-            "the repository was cloned without its large files. Run `git lfs pull` in "
-            "it (Git LFS must be installed), or download the file itself."
-        )
-
-
 def load_model(
     path: str | os.PathLike[str], *, imports: Sequence[str | os.PathLike[str]] = ()
 ) -> "keras.Model":
@@ -66,9 +52,11 @@ def load_model(
     Parameters
     ----------
     path : path-like
-        ``MODEL.keras``, as ``model.save`` writes it; or ``MODEL.h5``, the format of
+        ``MODEL.keras``, as ``model.save`` writes it; ``MODEL.h5``, the format of
         Keras 2, if all its layers are Keras's own
-        (:mod:`state_gradients.models.legacy`).
+        (:mod:`state_gradients.models.legacy`); or PyTorch's ``MODEL.safetensors``, if
+        it says by itself which module is which
+        (:func:`state_gradients.models.torch_weights.load_torch`).
     imports : sequence of str or path-like
         Modules, by name or as ``.py`` files, that define the model's own classes with
         ``@keras.saving.register_keras_serializable()``. They are run.
@@ -98,9 +86,12 @@ def load_model(
     >>> [type(layer).__name__ for layer in loaded.layers]
     ['Embedding', 'GRU']
     """
-    _require_no_pointer(path)
-    if Path(path).is_file() and h5py.is_hdf5(path):
-        return load_legacy_model(path)
+    if Path(path).is_file():
+        checks.require_no_pointer(path, "load_model")
+        if h5py.is_hdf5(path):
+            return load_legacy_model(path)
+        if torch_weights.is_of_torch(path):
+            return torch_weights.load_torch(path)
     try:
         config = archives.read_config(path)
     except NO_ARCHIVE as error:
