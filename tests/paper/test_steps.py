@@ -59,7 +59,7 @@ def by_hand(kept, first, second):
     ],
 )
 def test_m_is_that_of_the_words_by_hand(kept, name, first, second):
-    found = steps.relative_memory(name, **kept)
+    found = steps.memory_of_property(name, **kept)
     # a 3 x 3 solve and an SVD in double precision
     np.testing.assert_allclose(found, by_hand(kept, first, second), rtol=1e-10)
 
@@ -69,7 +69,7 @@ def test_a_step_is_a_quantity_at_a_delay_and_below_another_at_some(kept):
         return kept[kind]
 
     spec = {"artifact": "gradients", "step": "number", "select": {"delay": 2}}
-    m, other = (steps.relative_memory(x, **kept) for x in ("number", "genitive"))
+    m, other = (steps.memory_of_property(x, **kept) for x in ("number", "genitive"))
     assert quantities.quantity(spec, "any", load) == pytest.approx(float(m[2]))
     spec |= {"below": "genitive", "select": {"delay": [1, 3]}}
     share = np.mean(m.values[1:] < other.values[1:])

@@ -76,7 +76,7 @@ def _of_step(spec, name, load):
     known = [load(name, kind) for kind in ("encoder", "gradients", "types")]
     select = _selection(spec)
     m, *others = (
-        steps.relative_memory(one, *known).sel(select)
+        steps.memory_of_property(one, *known).sel(select)
         for one in (spec["step"], *filter(None, [spec.get("below")]))
     )
     return float((m < others[0]).mean() if others else m.mean())

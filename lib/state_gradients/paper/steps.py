@@ -57,7 +57,7 @@ def _step(name, whitened, encoder, types):
     return whitened.Z @ (first - second)
 
 
-def relative_memory(name, encoder, gradients, types):
+def memory_of_property(name, encoder, gradients, types):
     """Return m of a step by delay, over all words.
 
     Parameters
