@@ -104,8 +104,8 @@ def mean_state_gradients(
         By default the sweep where the backend has an accelerator, else the tiles.
     tolerance : float, optional
         Carry inputs of some age in a basis that they share, cut so that it leaves no
-        input's tangents more than this of their norm (:mod:`state_gradients.engine.bundles`):
-        beyond 50 delays 1e-4 is a good choice. By default the chain is exact.
+        input's tangents more than this of their norm; see
+        :mod:`state_gradients.engine.bundles`. Beyond 50 delays 1e-4 is a good choice. By default the chain is exact.
     progress : bool
         Whether to show a bar with the time left.
 
@@ -287,26 +287,37 @@ def read_tolerance(tolerance, engine=None):
 
 def _with_error(result, tolerance, checks_of_jobs):
     """Say how far a result is from the exact chain, and warn where that is too far."""
+    error = warn_beyond_tolerance(checks_of_jobs, tolerance)
+    by_delay = xr.DataArray(error, dims=("state_kind", "delay"))
+    return result.merge(described(tolerance_error=by_delay)).assign_attrs(
+        tolerance=tolerance,
+        largest_residual=max(check.residual for check in checks_of_jobs),
+    )
+
+
+def warn_beyond_tolerance(checks_of_jobs, tolerance):
+    """Return the measured error (kind, delay); warn where it is ten times too large.
+
+    Parameters
+    ----------
+    checks_of_jobs : list of bundles.Check
+    tolerance : float
+    """
     difference = sum(check.difference for check in checks_of_jobs)
     exact = sum(check.exact for check in checks_of_jobs)
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.where(difference > 0, np.sqrt(difference / exact), 0.0)
-    error_by_delay = xr.DataArray(error, dims=("state_kind", "delay"))
-    result = result.merge(described(tolerance_error=error_by_delay)).assign_attrs(
-        tolerance=tolerance,
-        largest_residual=max(check.residual for check in checks_of_jobs),
-    )
     if tolerance and error.max() > 10 * tolerance:
         _, delay = np.unravel_index(error.argmax(), error.shape)
         warnings.warn(
             f"{WHO}: with tolerance={tolerance:g} the result should lie within ten "
-            f"times that of the exact chain, but of the inputs that went both ways it "
+            "times that of the exact chain, but of the inputs that went both ways it "
             f"is {error.max():.2g} away at delay {delay}: what was cut when it was "
             "small has grown since. Choose a smaller tolerance, or none.",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=2,
         )
-    return result
+    return error
 
 
 def read(model, *, state=None, layer=1, wrt=0, dtype=None):

@@ -7,9 +7,9 @@ all their rows. With Q an orthonormal basis of the rows' range,
 
     C_s <- X_s Q,   W <- Q^T,   left_s = ||X_s - X_s Q Q^T|| / ||X_s||  (Frobenius).
 
-Q comes from a random sketch of the rows, each input's scaled to norm 1 (Halko, Martinsson
-and Tropp 2011, Algorithm 4.1): as many columns of it as leave no input more than
-`tolerance`. With q_1.. q_n the columns of a sketch, of which the first k are taken,
+Q comes from a random sketch of the rows, each input's scaled to norm 1 (Halko,
+Martinsson and Tropp 2011, Algorithm 4.1): as many columns of it as leave no input more
+than `tolerance`. With q_1.. q_n the columns of a sketch, the first k of which are kept,
 
     left_s^2 ||X_s||^2 = sum_{k < j <= n} ||X_s q_j||^2 + ||X_s - X_s Q_n Q_n^T||^2,
 
