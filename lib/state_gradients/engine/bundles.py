@@ -113,7 +113,7 @@ class Flight:
             request=replace(job.request, n_groups=1, second_moment=False),
             sources=job.sources[chosen],
             ends=job.ends[chosen],
-            members=None,
+            members=[(0,)] * len(self._chosen),
         )
         self._sums_of_chosen = sums.Sums(self._checked)
 
@@ -134,7 +134,7 @@ class Flight:
             if begins:
                 self._sums.expect(job.members and job.members[born : born + 1], 1)
                 if born in self._chosen:
-                    self._sums_of_chosen.expect(None, 1)
+                    self._sums_of_chosen.expect([(0,)], 1)
             if begins or done < born:
                 self._step(differentials.at(t), born if begins else None)
                 self._add_own(t)
@@ -209,8 +209,9 @@ class Flight:
             self._sums.add_shared(members, ages, bundle.coefficients, history)
             chosen = self._which_are_chosen(bundle.sources)
             if chosen.start < chosen.stop:
+                alone = [(0,)] * (chosen.stop - chosen.start)
                 self._sums_of_chosen.add_shared(
-                    None, ages[chosen], bundle.coefficients[chosen], history
+                    alone, ages[chosen], bundle.coefficients[chosen], history
                 )
         bundle.first, bundle.history = t + 1, []
 

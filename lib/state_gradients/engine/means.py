@@ -105,7 +105,8 @@ def mean_state_gradients(
     tolerance : float, optional
         Carry inputs of some age in a basis that they share, cut so that it leaves no
         input's tangents more than this of their norm; see
-        :mod:`state_gradients.engine.bundles`. Beyond 50 delays 1e-4 is a good choice. By default the chain is exact.
+        :mod:`state_gradients.engine.bundles`. Beyond 50 delays 1e-4 is a good choice.
+        By default the chain is exact.
     progress : bool
         Whether to show a bar with the time left.
 

@@ -70,9 +70,10 @@ class Finder:
         tangents = _Tangents(rows, coefficients, n_inputs)
         probes = self._probes(tangents)
         peak = np.abs(probes).max()
-        if not 0 < peak < np.inf:  # all is forgotten; or NaN, which the sums will tell
-            return None
         most = int(WORTH * tangents.break_even())
+        # all may be forgotten, or be NaN, which the sums will tell
+        if not 0 < peak < np.inf or most < 1:
+            return None
         key = coefficients is not None, age
         n_columns = self._needed.get(key, most // 2 + 1)
         while True:

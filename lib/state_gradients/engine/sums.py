@@ -92,7 +92,7 @@ class Sums:
             for k, (age, one) in enumerate(
                 zip(ages.tolist(), coefficients, strict=True)
             ):
-                n_tokens = min(len(bases), self.shapes[0][1] - age)
+                n_tokens = max(0, min(len(bases), self.shapes[0][1] - age))
                 tangents = one @ bases[:n_tokens]
                 parts = [tangents]
                 if len(self.shapes) > 1:
