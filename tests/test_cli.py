@@ -71,7 +71,7 @@ print(experiment, training.sizes["epoch"])
 """
 COMMANDS = {
     *("corpus", "train", "extract", "analyse", "explain", "types", "classes"),
-    *("properties", "linear", "positions", "coherence", "reproduce"),
+    *("properties", "linear", "positions", "coherence", "tail", "reproduce"),
     *("status", "ledger", "claims", "inspect", "render"),
 }
 WORDS = [f"w{k}" for k in range(11)]

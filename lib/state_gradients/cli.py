@@ -293,6 +293,12 @@ def coherence(name: Name):
 
 
 @_command
+def tail(name: Name):
+    """Follow an experiment's memory up to 500 words back."""
+    _run_stage("tail", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

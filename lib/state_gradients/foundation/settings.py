@@ -130,7 +130,9 @@ class Gradients:
     controls: bool = False  # also the text cut at 200 tokens, and shuffled
 
 
-Study = Literal["types", "classes", "properties", "linear", "positions", "coherence"]
+Study = Literal[
+    "types", "classes", "properties", "linear", "positions", "coherence", "tail"
+]
 
 
 @_checked

@@ -29,6 +29,7 @@ from state_gradients.paper.language import (
     linear,
     positions,
     properties,
+    tail,
     types,
 )
 from state_gradients.paper.language.subject import Subject, build_model
@@ -347,6 +348,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "linear": linear.study,
     "positions": positions.study,
     "coherence": coherence.study,
+    "tail": tail.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN["explain"] = run_explain

@@ -11,6 +11,7 @@ types, positions, linear                         (from encoder, weights)
 classes     ->  class_gradients, classes         (from encoder)
 properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
+tail                                             (from encoder)
 """
 
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ STAGES = {
     "linear": Stage(recipe=1, groups=("corpus",)),
     "positions": Stage(recipe=1, groups=("corpus", "gradients")),
     "coherence": Stage(recipe=1, groups=("corpus", "gradients")),
+    "tail": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
 
@@ -249,6 +251,18 @@ KINDS = {
             "share_of_block": (*_OF_TEXT, "block"),
             "step": (*_OF_TEXT[1:], "embedding"),
             "n_samples": ("text", "delay"),
+        },
+    ),
+    "tail": Kind(
+        stage="tail",
+        upstream=("encoder",),
+        schema={
+            "observed": ("quantity", "delay"),
+            **dict.fromkeys(("estimate", "lower", "upper"), ("quantity", "mark")),
+            "n_samples": ("delay",),
+            "tolerance_error": ("delay",),
+            "tolerance": (),
+            "largest_residual": (),
         },
     ),
 }

@@ -3,6 +3,6 @@
 Read `rendering` (jupytext, papermill, what makes a page be run again), `pages` (texts
 for the prose, tables, twins, what has not been run), then what single pages show:
 `average_memory`, `synthetic`, `language_models`, `word_classes`, `types`, `properties`,
-`forgetting`, `coherence`, `grammar`, `conclusion`, `linear`, `effects`,
+`forgetting`, `coherence`, `tail`, `grammar`, `conclusion`, `linear`, `effects`,
 `ledger_tables`, `claims_tables`, `records` and `figures`.
 """
