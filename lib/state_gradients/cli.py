@@ -368,6 +368,9 @@ def inspect(
     max_delay: Annotated[int, typer.Option(min=0)] = 50,
     state: Annotated[str | None, typer.Option(help="Such as hidden, cell.")] = None,
     layer: Annotated[int, typer.Option(min=1, help="1 is the lowest.")] = 1,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Such as 1e-4, for hundreds of delays.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="A folder.")] = None,
     as_json: AsJson = False,
 ):
@@ -392,6 +395,7 @@ def inspect(
         max_delay=max_delay,
         state=state,
         layer=layer,
+        tolerance=tolerance,
     )
     paths = inspection.write(curves, folder)
     if not as_json:

@@ -166,6 +166,7 @@ def inspect_model(
     padding: int | None = None,
     window: int | None = None,
     dtype: Literal["float32", "float64"] | None = None,
+    tolerance: float | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Return how much, and how selectively, a network remembers of its inputs.
@@ -175,6 +176,8 @@ def inspect_model(
     model, ids, max_delay, state, layer, groups, padding, window, dtype, progress
         As for :func:`state_gradients.engine.means.mean_state_gradients`. Give a model
         of padded lines a list of padded arrays, and the id of `padding`.
+    tolerance : float, optional
+        As there: 1e-4, say, for hundreds of delays.
 
     Returns
     -------
@@ -183,7 +186,8 @@ def inspect_model(
         singular values ``s``, (normalization, delay, ...), for the gradient with
         respect to the embedding ("raw") and to the whitened embedding; raw alone where
         the embeddings' covariance is singular, as the attribute ``note`` then says.
-        ``n_samples`` (delay), how many positions each mean is over.
+        ``n_samples`` (delay), how many positions each mean is over; with a `tolerance`
+        also ``tolerance_error`` (delay).
 
     Raises
     ------
@@ -224,10 +228,12 @@ def inspect_model(
         padding=padding,
         window=window,
         dtype=dtype,
+        tolerance=tolerance,
         progress=progress,
     )
     curves = spectra_of(gradients["state_gradient"], network.table)
-    return curves.drop_dims("direction").assign(n_samples=gradients["n_samples"])
+    beside = gradients.drop_vars("state_gradient").data_vars
+    return curves.drop_dims("direction").assign(beside)
 
 
 def inspect_files(
@@ -240,6 +246,7 @@ def inspect_files(
     max_delay=50,
     state=None,
     layer=1,
+    tolerance=None,
     report=lambda line: None,
 ):
     """Read a model, a text and a vocabulary, check them, and :func:`inspect_model`.
@@ -256,7 +263,7 @@ def inspect_files(
         See :func:`state_gradients.models.saved.load_model`.
     reading : Reading, optional
         See :class:`state_gradients.text.reading.Reading`.
-    max_delay, state, layer
+    max_delay, state, layer, tolerance
         Of :func:`inspect_model`; one state.
     report : callable
         Receives a line of text before what takes long, and how the text was read.
@@ -295,6 +302,7 @@ def inspect_files(
     _require_reach(rows, max_delay, paths, network.masks)
     report(_summary(rows, n_unknown))
     settings = {"max_delay": max_delay, "state": state, "layer": layer}
+    settings |= {} if tolerance is None else {"tolerance": tolerance}
     one = len(rows.ids) == 1
     result = inspect_model(
         loaded,
