@@ -14,9 +14,7 @@ from state_gradients.analysis import decays
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
 
-FITTED = (
-    50  # the last delay that laws are fitted to: the end of the other pages' curves
-)
+FITTED = 50  # the last delay that laws are fitted to, where other pages end
 PLACES = {"short": 50, "near": 100, "mid": 200, "late": 300}  # and the last
 CURVES = {"rms_memory": "root mean square", "memory": "memory"}
 ENDS = ("lower", "upper")
