@@ -18,6 +18,7 @@ FITTED = 50  # the last delay that laws are fitted to, where other pages end
 PLACES = {"short": 50, "near": 100, "mid": 200, "late": 300}  # and the last
 CURVES = {"rms_memory": "root mean square", "memory": "memory"}
 ENDS = ("lower", "upper")
+DASHES = (1, 1), (3, 1), (5, 1, 1, 1), (7, 2)  # of the laws, all in one grey
 
 
 def places_of(marks):
@@ -194,12 +195,12 @@ def plot_tail(data, *, ax=None):
     band = chosen[[*ENDS]]
     draw_lines(ax, chosen["observed"], "delay", "plot_tail", band=band, every=3)
     floor = float(chosen["observed"].min()) / 10
-    for number, (law, said) in enumerate(laws(data)["memory"].groupby("law")):
-        line = said.squeeze("law")
+    fitted = laws(data)["memory"]
+    for law, dashes in zip(fitted["law"].values, DASHES, strict=True):
+        line = fitted.sel(law=law)
         line = line.where(line > floor).dropna("delay")
-        grey = str(0.25 + 0.15 * number)
-        ax.plot(line["delay"], line, color=grey, linewidth=1, dashes=(2 + number, 1.5))
-        ax.annotate(law, (line["delay"][-1], line[-1]), fontsize="small", color=grey)
+        looks = {"color": "0.4", "linewidth": 1.2, "dashes": dashes}
+        ax.plot(line["delay"], line, label=law, **looks)
     ax.axvline(FITTED, color="0.7", linewidth=0.8)
     x, y = "delay (tokens)", r"state units per standard deviation"
     return style.finish(ax, data, x=x, y=y, yscale="log", legend="above")
