@@ -15,6 +15,12 @@ them, and each number is the median over the rounds.
 ``peers``       ratio: the peer's time a token over the engine's
 ``growth``      time, and peak memory, when tokens, delays or vocabulary double
 ``extensions``  time over that of the plain mean on the same text; cells over the LSTM's
+``low_rank``    inputs that share a basis, with the weights of the book's baseline, for
+                those of a network without training forget too fast: time with a
+                tolerance over that of the exact chain for delays 0..50, process time,
+                since many delays make few jobs; error: the mean's distance from the
+                exact one, relative to its norm, at the worst delay; growth_in_delays:
+                the exponent p of time ~ delays^p from 50 to 500
 """
 
 import json
@@ -41,25 +47,30 @@ from state_gradients.foundation import settings
 from state_gradients.models import batching, training
 from state_gradients.models import language_model as models
 from state_gradients.models.cells import DiagonalCell, MinGRUCell
+from state_gradients.paper.language.subject import build_model
+from state_gradients.project import artifacts, kinds
 
 V, E, H, DELAY = 10_000, 64, 256, 50
 TOKENS = 2_048
+LONGEST = 500  # delays, where inputs share a basis
+TOLERANCES = 1e-3, 1e-4
+FAR_BACK = [(limit, delay) for limit in TOLERANCES for delay in (DELAY, LONGEST)]
 ROUNDS = 5
 COLUMNS = E * (DELAY + 1)  # tangents in flight at a token
 FLOPS = 2 * COLUMNS * H * (2 * H)  # a token: (COLUMNS, H) by (H, 2 H)
 MODEL = settings.Model(units=H, embedding_size=E)
 
 
-def medians(calls, *, rounds=ROUNDS):
-    """Return the median wall time of each call; they take turns, after a warm-up."""
+def medians(calls, *, rounds=ROUNDS, clock=time.perf_counter):
+    """Return the median time of each call; they take turns, after a warm-up."""
     for call in calls.values():
         call()
     times = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = clock()
             call()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -88,9 +99,12 @@ def mean(model, ids, **options):
     return lambda: means.mean_state_gradients(model, ids, **options)
 
 
-def peak_mb(n_tokens):
-    """Return the peak of a fresh process that runs the engine once and nothing else."""
-    command = [sys.executable, __file__, "--peak", str(n_tokens)]
+def peak_mb(*what):
+    """Return the peak of a fresh process that runs the engine once and nothing else.
+
+    Over so many tokens, or far back with a tolerance: see the end of this file.
+    """
+    command = [sys.executable, __file__, "--peak", *map(str, what)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(run.stdout)
 
@@ -159,6 +173,49 @@ def extensions(model, ids):
     found = medians(calls, rounds=3)
     plain = found.pop("plain")
     return {name: value / plain for name, value in found.items()}
+
+
+def baseline():
+    """Return the book's baseline, and ids drawn by its words' frequencies.
+
+    No corpus is needed so. Words stand in no order, of which the speed hardly knows.
+    """
+    encoder = artifacts.load(kinds.BASELINE, "encoder")
+    model = build_model(settings.load_experiment(kinds.BASELINE), encoder)
+    counts = encoder["count"].values
+    rng = np.random.default_rng(0)
+    return model, rng.choice(len(counts), size=TOKENS, p=counts / counts.sum())
+
+
+def low_rank():
+    """Return, by tolerance, what inputs that share a basis cost, and how near they are.
+
+    The exact chain and those with a tolerance take turns.
+    """
+    model, ids = baseline()
+    wanted = {(limit, d): {"tolerance": limit, "max_delay": d} for limit, d in FAR_BACK}
+    calls = {key: mean(model, ids, **options) for key, options in wanted.items()}
+    found = medians(
+        {"exact": mean(model, ids)} | calls, rounds=3, clock=time.process_time
+    )
+    exact = mean(model, ids)()["state_gradient"]
+    records = []
+    for limit in TOLERANCES:
+        short, long = found[limit, DELAY], found[limit, LONGEST]
+        near = calls[limit, DELAY]()["state_gradient"]
+        axes = ("state", "embedding")
+        error = ((near - exact) ** 2).sum(axes) / (exact**2).sum(axes)
+        records.append(
+            {
+                "tolerance": limit,
+                "ratio_50": short / found["exact"],
+                "ratio_500": long / found["exact"],
+                "error": float(np.sqrt(error.max())),
+                "growth_in_delays": np.log(long / short) / np.log(LONGEST / DELAY),
+                "peak_mb": peak_mb("tolerance", limit),
+            }
+        )
+    return records
 
 
 def against_peers(model, ids):
@@ -257,6 +314,7 @@ def main():
         **against_peers(model, ids),
         "growth": growth(model, some),
         "extensions": extensions(model, some),
+        "low_rank": low_rank(),
         "training": train_batch(),
     }
     short, long = peak_mb(2 * TOKENS), peak_mb(4 * TOKENS)
@@ -266,7 +324,11 @@ def main():
 
 
 if __name__ == "__main__":
-    if "--peak" in sys.argv:
+    if "tolerance" in sys.argv:
+        model, ids = baseline()
+        mean(model, ids, tolerance=float(sys.argv[-1]), max_delay=LONGEST)()
+        sys.stdout.write(f"{resident_peak():.1f}")
+    elif "--peak" in sys.argv:
         n_tokens = int(sys.argv[-1])
         mean(language_model(), np.random.default_rng(0).integers(V, size=n_tokens))()
         sys.stdout.write(f"{resident_peak():.1f}")

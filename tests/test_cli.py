@@ -71,7 +71,8 @@ print(experiment, training.sizes["epoch"])
 """
 COMMANDS = {
     *("corpus", "train", "extract", "analyse", "explain", "types", "classes"),
-    *("properties", "linear", "positions", "coherence", "grammar", "reproduce"),
+    *("properties", "linear", "positions", "coherence", "grammar", "tail"),
+    "reproduce",
     *("status", "ledger", "claims", "inspect", "render"),
 }
 WORDS = [f"w{k}" for k in range(11)]

@@ -177,6 +177,22 @@ def test_the_command_gives_what_the_engine_gives(theirs):
     assert str(theirs) not in str(curves.attrs)
 
 
+def test_a_tolerance_is_passed_on_and_recorded(folder, monkeypatch):
+    asked_for = {}
+
+    def watched(*given, original=means.mean_state_gradients, **options):
+        asked_for.update(options)
+        return original(*given, **options)
+
+    monkeypatch.setattr(means, "mean_state_gradients", watched)
+    done = asked("--tolerance", "0.001", "--max-delay", "9")
+    assert done.exit_code == 0, done.output
+    assert asked_for["tolerance"] == 0.001
+    curves = inspection.read(Path("inspection-model"))
+    assert json.loads(curves.attrs["settings"])["tolerance"] == 0.001
+    assert curves["tolerance_error"].dims == ("delay",)
+
+
 def test_without_the_import_the_error_names_the_class_and_the_flag(theirs, monkeypatch):
     monkeypatch.chdir(theirs)
     monkeypatch.setattr(sys, "path", sys.path.copy())

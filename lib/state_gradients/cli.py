@@ -299,6 +299,12 @@ def grammar(name: Name):
 
 
 @_command
+def tail(name: Name):
+    """Follow an experiment's memory up to 500 words back."""
+    _run_stage("tail", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings
@@ -390,6 +396,9 @@ def inspect(
     max_delay: Annotated[int, typer.Option(min=0)] = 50,
     state: Annotated[str | None, typer.Option(help="Such as hidden, cell.")] = None,
     layer: Annotated[int, typer.Option(min=1, help="1 is the lowest.")] = 1,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Such as 1e-4, for hundreds of delays.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="A folder.")] = None,
     as_json: AsJson = False,
 ):
@@ -429,6 +438,7 @@ def inspect(
             max_delay=max_delay,
             state=state,
             layer=layer,
+            tolerance=tolerance,
         )
     else:
         if vocabulary or reading != Reading(context=context):
@@ -446,6 +456,7 @@ def inspect(
             max_delay=max_delay,
             state=state,
             layer=layer,
+            tolerance=tolerance,
         )
     paths = inspection.write(curves, folder)
     if not as_json:

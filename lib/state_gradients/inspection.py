@@ -173,6 +173,7 @@ def inspect_model(
     padding: int | None = None,
     window: int | None = None,
     dtype: Literal["float32", "float64"] | None = None,
+    tolerance: float | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Return how much, and how selectively, a network remembers of its inputs.
@@ -183,6 +184,8 @@ def inspect_model(
     groups, padding, window, dtype, progress
         As for :func:`state_gradients.engine.means.mean_state_gradients`. Give a model
         of padded lines a list of padded arrays, and the id of `padding`.
+    tolerance : float, optional
+        As there: 1e-4, say, for hundreds of delays.
 
     Returns
     -------
@@ -194,6 +197,7 @@ def inspect_model(
         ``n_samples`` (delay), how many positions each mean is over. Of `inputs`, which
         are whitened by the covariance of their own steps, ``feature_memory`` (delay,
         feature) as well: how far a standard deviation of one feature moves the state.
+        With a `tolerance` also ``tolerance_error`` (delay).
 
     Raises
     ------
@@ -234,6 +238,7 @@ def inspect_model(
         padding=padding,
         window=window,
         dtype=dtype,
+        tolerance=tolerance,
         progress=progress,
     )
     network, *_ = means.read(
@@ -245,7 +250,7 @@ def inspect_model(
         curves = curves.assign(
             feature_memory=_feature_memory(gradients["state_gradient"], table)
         )
-    return curves.assign(n_samples=gradients["n_samples"])
+    return curves.assign(gradients.drop_vars("state_gradient").data_vars)
 
 
 def _steps(inputs, network):
@@ -277,6 +282,7 @@ def inspect_files(
     max_delay=50,
     state=None,
     layer=1,
+    tolerance=None,
     report=lambda line: None,
 ):
     """Read a model, a text and a vocabulary, check them, and :func:`inspect_model`.
@@ -295,7 +301,7 @@ def inspect_files(
         Of PyTorch's modules, see :class:`state_gradients.models.torch_weights.Names`.
     reading : Reading, optional
         See :class:`state_gradients.text.reading.Reading`.
-    max_delay, state, layer
+    max_delay, state, layer, tolerance
         Of :func:`inspect_model`; one state.
     report : callable
         Receives a line of text before what takes long, and how the text was read.
@@ -334,6 +340,7 @@ def inspect_files(
     _require_reach(rows, max_delay, paths, network.masks)
     report(_summary(rows, n_unknown))
     settings = {"max_delay": max_delay, "state": state, "layer": layer}
+    settings |= {} if tolerance is None else {"tolerance": tolerance}
     one = len(rows.ids) == 1
     result = inspect_model(
         loaded,
@@ -362,6 +369,7 @@ def inspect_inputs(
     max_delay=50,
     state=None,
     layer=1,
+    tolerance=None,
     report=lambda line: None,
 ):
     """Read a model and numbers, check them, and :func:`inspect_model`.
@@ -423,6 +431,7 @@ def inspect_inputs(
     _require_unchanged(before, made_from())
     report(f"averaging over {series.n_steps:,} steps, read as {series.how}")
     settings = {"max_delay": max_delay, "state": state, "layer": layer}
+    settings |= {} if tolerance is None else {"tolerance": tolerance}
     result = inspect_model(loaded, inputs=series.trials, progress=True, **settings)
     return result.assign_attrs(
         before,

@@ -715,13 +715,13 @@ def test_differentials_of_a_long_text_are_forgotten(monkeypatch):
     """Inputs far apart leave behind what was differentiated between them."""
     held = []
 
-    class Watched(tiles._Differentials):
+    class Watched(tiles.Differentials):
         def at(self, t):
             differentials = super().at(t)
             held.append(len(self))
             return differentials
 
-    monkeypatch.setattr(tiles, "_Differentials", Watched)
+    monkeypatch.setattr(tiles, "Differentials", Watched)
     monkeypatch.setattr(tiles, "TILE", E * H)  # a tile for every input or few
     monkeypatch.setattr(tiles, "LONGEST", 1)
     monkeypatch.setattr(jobs, "LENGTH", 10**6)

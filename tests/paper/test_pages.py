@@ -518,3 +518,12 @@ def test_the_ledger_reads_in_words_and_every_row_has_a_section(root):
     assert (texts.loc[rows["verdict"] == "not run", "difference"] == DASH).all()
     html = ledger_tables.show(rows, "Whitening").to_html()
     assert 'class="dataframe wide"' in html and "background-color" in html
+
+
+def test_inputs_that_share_a_basis_have_a_row_a_tolerance_and_none_in_old_records():
+    row = {"ratio_50": 0.5612, "ratio_500": 0.9, "growth_in_delays": 0.2}
+    row |= {"tolerance": 1e-4, "error": 1.2e-5, "peak_mb": 1234.4}
+    table = records.shared({"low_rank": [row, row | {"tolerance": 1e-3}]})
+    assert table.index.tolist() == ["0.0001", "0.001"]
+    assert table.iloc[0].tolist() == ["0.56", "0.9", "0.2", "1.2e-05", "1,234"]
+    assert records.shared({}).shape == (0, len(records.SHARED))

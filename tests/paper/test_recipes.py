@@ -62,6 +62,7 @@ experiments:
   positions: {{language: {{studies: [positions]}}}}
   coherence: {{gradients: {{max_delay: 2, controls: true}},
               language: {{studies: [coherence]}}}}
+  tail: {{gradients: {{max_delay: 2}}, language: {{studies: [tail]}}}}
   new-tokens:
     corpus: {{name: synthetic, vocabulary_size: null, train: null, valid: null,
              test: null}}
@@ -90,6 +91,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "positions": 1e-4,  # float32 norms and losses, whose ranks may change places
     "coherence": 1e-4,  # float32 chains; of the intervals, widths
     "grammar": 1e-4,  # float32 chains; float64 swaps of float32 weights
+    "tail": 1e-4,  # as the coherence; no more than the tolerance is cut
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
     "properties": 1e-4,  # differences of float32 states: 1e-7 over steps of 1/16
@@ -396,6 +398,20 @@ def held_against_the_truth(name):
     return {"grammar": found.assign(widths)}
 
 
+def far_back(name):
+    """Curves with intervals, by inputs that share a basis; of what is cut, no digits.
+
+    That is round-off here, where hardly anything is cut.
+    """
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    stages.RUN["tail"](experiment)
+    found = artifacts.load(name, "tail")
+    found = found.drop_vars(["tolerance_error", "largest_residual"])
+    widths = {end: found[end] - found["estimate"] for end in ("lower", "upper")}
+    return {"tail": found.assign(widths)}
+
+
 def two_classes(tokens):
     """Tag every other type as a noun, the rest as verbs."""
     is_noun = np.arange(len(tokens)) % 2 == 0
@@ -431,6 +447,7 @@ CASES = {
     ("positions", "positions"): replaced,
     ("coherence", "coherence"): split,
     ("grammar", "grammar"): held_against_the_truth,
+    ("tail", "tail"): far_back,
 }
 
 

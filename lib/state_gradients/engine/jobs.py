@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from state_gradients.engine import tiles
+from state_gradients.engine import bundles, tiles
 from state_gradients.foundation import backends, checks
 
 LENGTH = 256  # inputs a job: the tokens after it are linearised in two jobs
@@ -33,6 +33,7 @@ class Request:
     window: int | None = None  # the chain is cut at its multiples
     n_groups: int = 1
     second_moment: bool = False
+    tolerance: float | None = None  # of the bundles; None: the exact chain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class Job:
     sources: np.ndarray  # tokens whose inputs are carried, increasing, (source,)
     ends: np.ndarray  # the last token each source is carried to, (source,)
     members: list | None  # groups of each source, tuples of int; None: all, in one
+    number: int = 0  # among the jobs of all texts
     n_steps: int | None = None  # None: one along each component of the embedding
 
     @property
@@ -110,6 +112,7 @@ def cut(network, texts, stretches, members, request, *, length=None):
     length : int, optional
         Inputs a job.
     """
+    numbers = itertools.count()
     for number, ids in enumerate(texts):
         ends = _ends(len(ids), request)
         new_stretch = np.flatnonzero(np.diff(stretches[number])) + 1
@@ -131,6 +134,7 @@ def cut(network, texts, stretches, members, request, *, length=None):
                     sources=sources - first,
                     ends=ends[sources] - first,
                     members=groups,
+                    number=next(numbers),
                 )
                 yield stretches[number][first], job
 
@@ -165,9 +169,15 @@ def n_cores():
     return os.cpu_count() or 1
 
 
+def _job_sums(job):
+    if job.request.tolerance is None:
+        return tiles.job_sums(job)
+    return bundles.job_sums(job)
+
+
 def _in_one_thread(job):
     with one_thread():
-        return tiles.job_sums(job)
+        return _job_sums(job)
 
 
 def run(jobs, *, executor=None, engine=None):
@@ -201,7 +211,7 @@ def run(jobs, *, executor=None, engine=None):
         for stretch, job in jobs:
             yield stretch, job, sweep.job_sums(job)
     else:
-        yield from in_threads(jobs, tiles.job_sums)
+        yield from in_threads(jobs, _job_sums)
 
 
 def in_threads(jobs, work):

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import scipy.linalg
 
 FLUSH = 64  # inputs whose float32 sum is safe: relative error below 64 * 2^-24 = 4e-6
 
@@ -70,6 +71,70 @@ class Sums:
                 for group in groups:
                     total = self.running[group][number][kind, delay]
                     total += one
+
+    def add_shared(self, members, ages, coefficients, history):
+        """Add C_s W_t of sources that share a basis, t = 0.. since it was cut.
+
+        Parameters
+        ----------
+        members : list of tuples of int, or None
+            As for :meth:`add`.
+        ages : ndarray of int, shape (source,)
+            The delay of each source at t = 0, falling.
+        coefficients : ndarray of shape (source, embedding, rank)
+        history : ndarray of shape (kind, token, rank, units)
+            The basis W at each t.
+        """
+        for kind, bases in enumerate(history):
+            if members is None and (np.diff(ages) == -1).all():
+                self._add_neighbours(kind, int(ages[0]), coefficients, bases)
+                continue
+            for k, (age, one) in enumerate(
+                zip(ages.tolist(), coefficients, strict=True)
+            ):
+                n_tokens = max(0, min(len(bases), self.shapes[0][1] - age))
+                tangents = one @ bases[:n_tokens]
+                parts = [tangents]
+                if len(self.shapes) > 1:
+                    parts.append(tangents @ tangents.swapaxes(1, 2))
+                for group in (0,) if members is None else members[k]:
+                    for total, part in zip(self.running[group], parts, strict=True):
+                        total[kind, age : age + n_tokens] += part
+
+    def _add_neighbours(self, kind, age, coefficients, bases):
+        """As :meth:`add_shared`, of sources one token apart, all in group 0.
+
+        At one delay, source k is at token t + k: the bases that count lie side by side,
+        and one product adds up all sources,  sum_k C_k W_(t + k) = [C_0 C_1 ..] W.
+        With second moments, sum_k (C_k W W^T) C_k^T.
+        """
+        n_sources, size, rank = coefficients.shape
+        stacked = coefficients.swapaxes(1, 2).reshape(-1, size)  # (source x rank, E)
+        rows = bases.reshape(len(bases) * rank, -1)
+        grams = bases @ bases.swapaxes(1, 2) if len(self.shapes) > 1 else None
+        first, last = age - n_sources + 1, age + len(bases) - 1
+        gemm = scipy.linalg.get_blas_funcs("gemm", dtype=self.dtype)
+        for delay in range(max(first, 0), min(last, self.shapes[0][1] - 1) + 1):
+            # source k has this delay at token delay - age + k
+            lo, hi = max(0, age - delay), min(n_sources, age - delay + len(bases))
+            tokens = slice(delay - age + lo, delay - age + hi)
+            of_sources = slice(lo * rank, hi * rank)
+            of_tokens = slice(tokens.start * rank, tokens.stop * rank)
+            total = self.running[0][0][kind, delay]
+            # total += stacked^T rows, in place: BLAS reads C's rows as columns
+            gemm(
+                1,
+                rows[of_tokens].T,
+                stacked[of_sources].T,
+                1,
+                total.T,
+                trans_b=1,
+                overwrite_c=1,
+            )
+            if grams is not None:
+                moved = coefficients[lo:hi] @ grams[tokens]  # (source, E, rank)
+                moved = moved.swapaxes(0, 1).reshape(size, -1)
+                self.running[0][1][kind, delay] += moved @ stacked[of_sources]
 
     def take(self, group):
         """Hand a group's sums out, as precise as they are, and forget them."""

@@ -19,7 +19,7 @@ AHEAD = 32  # tokens that are read in one call
 LONGEST = 256  # inputs of a tile, of which few are in flight at a time
 
 
-class _Differentials:
+class Differentials:
     """Each layer's differentials by token: made once, forgotten behind the tiles.
 
     They are big, and neighbouring tiles pass the same tokens. A cell reads `AHEAD`
@@ -70,7 +70,7 @@ def job_sums(job):
 
 def carry(job, sums):
     """Add the tangents of a job's inputs to `sums`; yield each tile when it is in."""
-    differentials = _Differentials(job)
+    differentials = Differentials(job)
     tiles = list(_tiles(job))
     longest = max((len(job.sources[tile]) for tile in tiles), default=0)
     buffers = [  # of each layer's states: tangents, and what drives them
@@ -117,7 +117,7 @@ def _carry(job, tile, differentials, buffers, sums):
         born = alive + 1 if begins else alive
         if dead < born:
             rows = size * dead, size * alive, size * born
-            _step(job.cells, buffers, differentials.at(t), rows)
+            step(job.cells, buffers, differentials.at(t), rows)
             alive = born
             in_flight = slice(dead, alive)
             delays = [t - source for source in sources[in_flight]]
@@ -132,7 +132,7 @@ def _carry(job, tile, differentials, buffers, sums):
     differentials.forget_before(next_tile)
 
 
-def _step(cells, buffers, differentials, rows):
+def step(cells, buffers, differentials, rows):
     """Advance each layer's rows in flight by a token, and let new rows begin."""
     first, last, end = rows
     below = None

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from state_gradients.engine import jobs, means, sums, tiles
+from state_gradients.engine import bundles, jobs, means, sums, tiles
 from state_gradients.engine.texts import WHO, read_texts
 from state_gradients.foundation import checks
 
@@ -38,6 +38,7 @@ def type_gradients(
     second_moment: bool = False,
     dtype: str | None = None,
     max_bytes: float = 2.5e9,
+    tolerance: float | None = None,
 ) -> Iterator[xr.Dataset]:
     """Average ds_t/de_{t-tau} for every input type on its own.
 
@@ -50,7 +51,7 @@ def type_gradients(
     model : keras.Model
     ids : array_like of int, (time,) or (stream, time), or list of arrays (time,)
         The states of the whole text are kept: 4 bytes for each unit, input and token.
-    max_delay, state, layer, wrt, window, second_moment, dtype
+    max_delay, state, layer, wrt, window, second_moment, dtype, tolerance
         Of :func:`state_gradients.engine.means.mean_state_gradients`.
     types : array_like of int, optional
         By default every type that occurs.
@@ -93,6 +94,7 @@ def type_gradients(
     [(1, [2, 2]), (2, [1, 0]), (3, [1, 1]), (4, [1, 1])]
     """
     max_delay, window = means.read_delays(max_delay, window)
+    tolerance = means.read_tolerance(tolerance)
     network, kinds, state_indices = means.read(
         model, state=state, layer=layer, wrt=wrt, dtype=dtype
     )
@@ -112,6 +114,7 @@ def type_gradients(
         wrt=wrt,
         window=window,
         second_moment=second_moment,
+        tolerance=tolerance,
     )
     longest = max(map(len, texts.ids))
     cut = jobs.cut(network, texts.ids, texts.stretches, None, request, length=longest)
@@ -180,6 +183,16 @@ def _ahead(items, n):
         thread.shutdown(cancel_futures=True)
 
 
+def _carry(shard, open_sums):
+    """Carry a shard's inputs, exactly or to its tolerance; yield slices that are in."""
+    if shard.request.tolerance is None:
+        yield from tiles.carry(shard, open_sums)
+        return
+    flight = bundles.Flight(shard, open_sums)
+    yield from flight.carry()
+    means.warn_beyond_tolerance([flight.check()], shard.request.tolerance)
+
+
 def _shard_means(whole, texts, types, kinds):
     """Yield after each tile its last input, and means of types that do not come again.
 
@@ -213,7 +226,7 @@ def _shard_means(whole, texts, types, kinds):
             members=[(group[one],) for one in ids[sources].tolist()],
         )
         n_samples += jobs.n_samples(shard)
-        for tile in tiles.carry(shard, open_sums):
+        for tile in _carry(shard, open_sums):
             of_tile = ids[sources[tile]].tolist()
             left.subtract(of_tile)
             finished = [group[one] for one in sorted({*of_tile}) if not left[one]]

@@ -71,6 +71,23 @@ def whole_number(value, who, name, *, least, most=None, instead="whole number"):
     return int(value)
 
 
+def share(value, who, name):
+    """Return a number from 0 up to, but not including, 1 as a float.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < 1:
+        raise ValueError(
+            f"{who}: `{name}` must be a number from 0 up to, but not including, 1, "
+            f"received {short(value)}."
+        )
+    return float(value)
+
+
 def as_array(value, who, name):
     """Return what is given as an array, or refuse it: rows must be of one length.
 

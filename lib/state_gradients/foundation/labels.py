@@ -66,6 +66,11 @@ MEANING = {
     # Cancellation
     "rms_s": ("root-mean-square singular values", None, "sqrt eig M, M = E[G^T G]"),
     "rms_memory": ("memory that averaging cannot cancel", None, "largest sqrt eig M"),
+    "tolerance_error": (
+        "distance from the exact chain, of inputs drawn at random",
+        "1",
+        "|sum G - sum G exact| / |sum G exact|",
+    ),
     "coherence": ("share of it that averaging leaves", "1", "sigma_1 / rms_memory"),
     # Training
     "train_perplexity": ("training perplexity, with dropout", "1", "exp(mean -ln p)"),

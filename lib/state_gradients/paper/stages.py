@@ -30,6 +30,7 @@ from state_gradients.paper.language import (
     linear,
     positions,
     properties,
+    tail,
     types,
 )
 from state_gradients.paper.language.subject import Subject, build_model
@@ -349,6 +350,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "positions": positions.study,
     "coherence": coherence.study,
     "grammar": grammar.study,
+    "tail": tail.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN["explain"] = run_explain

@@ -12,6 +12,7 @@ classes     ->  class_gradients, classes         (from encoder)
 properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
 grammar, of the generated language               (from weights)
+tail                                             (from encoder)
 """
 
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ STAGES = {
     "positions": Stage(recipe=1, groups=("corpus", "gradients")),
     "coherence": Stage(recipe=1, groups=("corpus", "gradients")),
     "grammar": Stage(recipe=1, groups=("corpus",)),
+    "tail": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
 EMBEDDED = "grammar-lstm-64"  # what needs neither network nor licence: kept whole
@@ -281,6 +283,18 @@ KINDS = {
             ),
             "needed_for": ("property",),
             "lowest_perplexity": (),
+        },
+    ),
+    "tail": Kind(
+        stage="tail",
+        upstream=("encoder",),
+        schema={
+            "observed": ("quantity", "delay"),
+            **dict.fromkeys(("estimate", "lower", "upper"), ("quantity", "mark")),
+            "n_samples": ("delay",),
+            "tolerance_error": ("delay",),
+            "tolerance": (),
+            "largest_residual": (),
         },
     ),
 }

@@ -22,6 +22,42 @@ def read_records(folder="", *, root=None):
     return {path.stem: json.loads(path.read_text("utf-8")) for path in paths}
 
 
+SHARED = {  # of inputs that share a basis: the names in a record, and for readers
+    "ratio_50": "time of delays 0..50",
+    "ratio_500": "time of delays 0..500",
+    "growth_in_delays": "grows with the delays' power",
+    "error": "distance of the mean",
+    "peak_mb": "peak memory (MB)",
+}
+
+
+def shared(record):
+    """Return what inputs that share a basis cost, by tolerance, as text.
+
+    Times are relative to the exact chain's of delays 0..50. A record that was made
+    before has no rows.
+
+    Parameters
+    ----------
+    record : dict
+        What ``make bench`` wrote.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
+    rows = record.get("low_rank", [])
+    table = [
+        {
+            title: f"{row[name]:,.0f}" if name == "peak_mb" else f"{row[name]:.2g}"
+            for name, title in SHARED.items()
+        }
+        for row in rows
+    ]
+    index = pd.Index([f"{row['tolerance']:g}" for row in rows], name="tolerance")
+    return pd.DataFrame(table, index=index, columns=[*SHARED.values()])
+
+
 def times(record, floor):
     """Return the milliseconds a token that each way takes, NaN where not measured.
 

@@ -6,5 +6,6 @@ Read `subject` (what a study reads) and `tags` (parts of speech), then the studi
 `properties` (plural, tense, .., with `swaps`),
 `linear` (Table 3),
 `positions` (are errors seen in the gradients, with `surprisal` and `replacements`),
-`coherence` (do responses shorten, or cease to agree).
+`coherence` (do responses shorten, or cease to agree),
+`tail` (what is left after 500 words).
 """

@@ -1,0 +1,316 @@
+"""Inputs that share a basis, against the exact chain."""
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from state_gradients.engine import bundles, jobs, means, shared_basis, tiles, words
+from state_gradients.engine.means import mean_state_gradients
+from state_gradients.foundation import backends
+
+V, E, H, T = 9, 4, 12, 160
+double = pytest.mark.skipif(
+    not backends.supports("float64"), reason="on JAX, needs JAX_ENABLE_X64=1"
+)
+LAYERS = {
+    "lstm": keras.layers.LSTM,
+    "gru": keras.layers.GRU,
+    "rnn": keras.layers.SimpleRNN,
+}
+IDS = np.random.default_rng(5).integers(V, size=T)
+
+
+def build(*kinds, seed=0, units=H, scale=1.0):
+    """A network that forgets: half of Glorot's weights in the recurrent kernel."""
+    keras.utils.set_random_seed(seed)
+    layers = [LAYERS[kind](units, return_sequences=True) for kind in kinds]
+    model = keras.Sequential([keras.layers.Embedding(V, E), *layers])
+    model.build((None, None))
+    rng = np.random.default_rng(seed)
+    for weights in model.weights:
+        shape = weights.shape
+        weights.assign(rng.normal(size=shape) * scale / np.sqrt(shape[0]))
+    return model
+
+
+def linear(recurrent, kernel):
+    """s' = s recurrent + e kernel."""
+    size, units = kernel.shape
+    rnn = keras.layers.SimpleRNN(units, activation="linear", return_sequences=True)
+    model = keras.Sequential([keras.layers.Embedding(V, size), rnn])
+    model.build((None, None))
+    rnn.set_weights([kernel, recurrent, np.zeros(units)])
+    return model
+
+
+def relative(ours, exact):
+    """The distance of two gradients by delay, relative to the second's norm."""
+    axes = tuple({"state", "embedding", "embedding_2"} & {*exact.dims})
+    return np.sqrt(((ours - exact) ** 2).sum(axes) / (exact**2).sum(axes))
+
+
+@double
+@settings(deadline=None, max_examples=12)
+@given(
+    kinds=st.lists(st.sampled_from([*LAYERS]), min_size=1, max_size=3),
+    units=st.integers(3, 14),
+    tolerance=st.sampled_from([1e-2, 1e-3, 1e-4]),
+    seed=st.integers(0, 3),
+)
+def test_the_mean_lies_within_ten_tolerances(kinds, units, tolerance, seed):
+    model = build(*kinds, seed=seed, units=units, scale=0.7)
+    options = {"max_delay": 40, "layer": len(kinds), "dtype": "float64"}
+    exact = mean_state_gradients(model, IDS, **options)
+    ours = mean_state_gradients(model, IDS, tolerance=tolerance, **options)
+    error = relative(ours["state_gradient"], exact["state_gradient"])
+    assert float(error.max()) <= 10 * tolerance
+    assert ours.attrs["tolerance"] == tolerance
+    assert 0 <= ours.attrs["largest_residual"] <= tolerance
+    np.testing.assert_array_equal(ours["n_samples"], exact["n_samples"])
+
+
+def ask(model, tolerance, **options):
+    options = {"max_delay": 30, "tolerance": tolerance} | options
+    return mean_state_gradients(model, IDS, **options)
+
+
+ON = np.arange(V) % 3
+ASKED = {
+    "both states": {"state": ("cell", "hidden")},
+    "second moments": {"second_moment": True},
+    "blocks": {"blocks": 3, "second_moment": True},
+    "windows": {"window": 45, "second_moment": True},
+    "groups": {"groups": np.stack([ON < 2, ON > 0]), "second_moment": True},
+    "positions": {"positions": (np.arange(T) % 5 == 0)[None]},
+    "short delays": {"max_delay": 3},
+    "a whole text": {"max_delay": T - 1},
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_all_that_can_be_asked_is_near_the_exact_chain(asked):
+    model = build("lstm", scale=0.8)
+    exact = ask(model, None, **ASKED[asked])
+    ours = ask(model, 1e-3, **ASKED[asked])
+    ours = ours.drop_vars("tolerance_error")
+    assert ours.sizes == exact.sizes and {*ours} == {*exact}
+    for name in {*exact} - {"n_samples"}:
+        error = relative(ours[name], exact[name]).where(exact["n_samples"] > 0)
+        # of squares, whose error is twice that of what is squared
+        assert float(error.max()) < 2 * 10 * 1e-3, name
+        at_start = error.isel(delay=slice(3))  # too young for a bundle
+        assert float(at_start.max()) < 1e-5, name
+
+
+def test_less_is_carried():
+    """Of inputs of some age far fewer rows are in flight than E each."""
+    model = build("lstm", scale=0.8)
+    network, _, states = means.read(model)
+    request = jobs.Request(max_delay=60, state_indices=states, tolerance=1e-2)
+    stretch = [np.zeros(T, int)]
+    (_, job), *_ = jobs.cut(network, [IDS], stretch, None, request, length=T)
+    flight = bundles.Flight(job, bundles.sums.Sums(job))
+    rows = []
+
+    class Watched(bundles.Flight):
+        def _step(self, *given):
+            rows.append(self._n_rows())
+            super()._step(*given)
+
+    flight = Watched(job, bundles.sums.Sums(job))
+    done = [*flight.carry()]
+    assert [k for part in done for k in range(part.start, part.stop)] == [*range(T)]
+    assert max(rows) < 0.5 * E * 61  # of the exact chain's, 61 delays in flight
+
+
+def test_without_tolerance_nothing_is_cut():
+    model = build("gru", scale=0.8)
+    exact, ours = ask(model, None), ask(model, 0.0)
+    error = relative(ours["state_gradient"], exact["state_gradient"])
+    assert float(error.max()) < 1e-5  # float32, added up in another order
+    assert ours.attrs["largest_residual"] == 0
+    assert float(ours["tolerance_error"].max()) < 1e-5
+
+
+def test_a_network_that_forgets_nothing_keeps_its_rows():
+    """Of orthogonal recurrent weights no basis is smaller, and all stays right."""
+    rng = np.random.default_rng(0)
+    rotation = np.linalg.qr(rng.normal(size=(40, 40)))[0]
+    model = linear(rotation, rng.normal(size=(E, 40)))
+    exact, ours = ask(model, None), ask(model, 1e-3)
+    error = relative(ours["state_gradient"], exact["state_gradient"])
+    assert float(error.max()) < 1e-5
+    assert ours.attrs["largest_residual"] == 0
+
+
+def test_what_was_cut_and_grows_is_measured_and_warned_of():
+    """A direction is cut while it is small; then the others fade, and it grows."""
+    rates = np.r_[np.full(7, 0.8), 1.3]
+    rng = np.random.default_rng(0)
+    kept = rng.normal(size=(E, 2)) @ rng.normal(size=(2, 7))
+    kernel = np.c_[kept, 1e-7 * rng.normal(size=E)]
+    model = linear(np.diag(rates), kernel)
+    exact = ask(model, None, max_delay=40)
+    with pytest.warns(RuntimeWarning, match="within ten times that of the exact chain"):
+        ours = ask(model, 1e-2, max_delay=40)
+    error = relative(ours["state_gradient"], exact["state_gradient"])
+    assert float(error.max()) > 0.1
+    assert (
+        float(ours["tolerance_error"].max()) > 0.1
+    )  # of other inputs, hence not as far
+
+
+def test_cells_without_matrices_between_states_are_exact():
+    from state_gradients.models.cells import DiagonalCell
+
+    rnn = keras.layers.RNN(DiagonalCell(H), return_sequences=True)
+    model = keras.Sequential([keras.layers.Embedding(V, E), rnn])
+    model.build((None, None))
+    exact, ours = ask(model, None), ask(model, 0.1)
+    xr.testing.assert_allclose(
+        ours["state_gradient"], exact["state_gradient"], rtol=1e-6, atol=0
+    )
+    assert float(ours["tolerance_error"].max()) == 0
+
+
+def test_a_state_that_is_forgotten_at_once_is_zero():
+    model = linear(np.zeros((H, H)), np.ones((E, H)))
+    ours = ask(model, 1e-3)
+    later = ours["state_gradient"].sel(delay=slice(1, None))
+    assert (later == 0).all()
+    assert not np.isnan(ours["tolerance_error"]).any()
+
+
+def test_the_result_is_the_same_on_any_number_of_cores(monkeypatch):
+    model = build("lstm", scale=0.8)
+    monkeypatch.setattr(jobs, "LENGTH", 40)
+    options = {"max_delay": 8, "tolerance": 1e-3, "second_moment": True}
+    one = mean_state_gradients(model, IDS, **options)
+    with ThreadPoolExecutor(3) as threads:
+        other = mean_state_gradients(model, IDS, executor=threads, **options)
+    monkeypatch.setattr(jobs, "n_cores", lambda: 1)
+    alone = mean_state_gradients(model, IDS, **options)
+    xr.testing.assert_identical(one, other)
+    xr.testing.assert_identical(one, alone)
+
+
+def test_word_types_share_a_basis_too():
+    model = build("lstm", scale=0.8)
+    options = {"max_delay": 30, "second_moment": True}
+    exact = {
+        int(mean["group"][0]): mean
+        for mean in words.type_gradients(model, IDS, **options)
+    }
+    for mean in words.type_gradients(model, IDS, tolerance=1e-3, **options):
+        of_type = exact.pop(int(mean["group"][0]))
+        for name in ("state_gradient", "second_moment"):
+            error = relative(mean[name], of_type[name])
+            assert float(error.max()) < 2 * 10 * 1e-3, name
+        xr.testing.assert_identical(mean["n_samples"], of_type["n_samples"])
+    assert not exact
+
+
+def test_one_in_a_hundred_inputs_goes_both_ways():
+    model = build("rnn")
+    network, _, states = means.read(model)
+    request = jobs.Request(max_delay=3, state_indices=states, tolerance=1e-2)
+    ids = np.random.default_rng(0).integers(V, size=40_000)
+    stretch = [np.zeros(len(ids), int)]
+    cut = jobs.cut(network, [ids], stretch, None, request, length=100)
+    chosen = [bundles._chosen(job) for _, job in cut]
+    n = sum(one.stop - one.start for one in chosen)
+    # 400 jobs, each with probability 1 / 12 a run of 12: 400 +- 73
+    assert 150 < n < 650
+    assert chosen[0].stop > chosen[0].start
+
+
+@pytest.mark.parametrize("tolerance", [-0.1, 1, 2, "0.1", True, np.nan, [0.1]])
+def test_a_tolerance_that_is_none_is_refused(tolerance):
+    model = build("rnn")
+    with pytest.raises(ValueError, match="mean_state_gradients: `tolerance` must be"):
+        ask(model, tolerance)
+    with pytest.raises(ValueError, match="type_gradients: `tolerance` must be"):
+        words.type_gradients(model, IDS, max_delay=2, tolerance=tolerance)
+
+
+def test_the_sweep_has_no_tolerance():
+    with pytest.raises(ValueError, match="`tolerance` must be None where `engine`"):
+        ask(build("rnn"), 1e-3, engine="sweep")
+
+
+@double
+def test_a_basis_leaves_what_it_says():
+    """Rows of known singular values: rank and residual, against the whole of them."""
+    rng = np.random.default_rng(1)
+    n_inputs, size, n_states = 6, 5, 40
+    u = np.linalg.qr(rng.normal(size=(n_inputs * size, 30)))[0]
+    v = np.linalg.qr(rng.normal(size=(n_states, 30)))[0]
+    rows = (u * 0.3 ** np.arange(30)) @ v.T
+    finder = shared_basis.Finder(1e-3)
+    shared = finder.find(rows, n_inputs)
+    left = rows.reshape(n_inputs, size, -1) - shared.coefficients @ shared.basis
+    norms = np.linalg.norm(rows.reshape(n_inputs, -1), axis=1)
+    residual = np.linalg.norm(left, axis=(1, 2)) / norms
+    # of all but the last columns exact; the rest from four random rows
+    assert residual.max() <= 2 * 1e-3
+    assert len(shared.basis) < 12  # 0.3^6 < 1e-3
+    np.testing.assert_allclose(
+        shared.basis @ shared.basis.T, np.eye(len(shared.basis)), atol=1e-6
+    )
+    again = finder.find(shared.basis, n_inputs, coefficients=shared.coefficients, age=3)
+    assert again is None or len(again.basis) <= len(shared.basis)
+
+
+def test_a_basis_of_vanishing_tangents_is_found():
+    """1e-30 in float32, whose squares are zero."""
+    rng = np.random.default_rng(1)
+    rows = (rng.normal(size=(48, 2)) @ rng.normal(size=(2, 20))).astype(np.float32)
+    shared = shared_basis.Finder(1e-3).find(rows * np.float32(1e-30), 12)
+    assert len(shared.basis) == 2
+    assert shared.coefficients.dtype == np.float32
+    ours = (shared.coefficients @ shared.basis).reshape(48, 20)
+    np.testing.assert_allclose(ours, rows * 1e-30, rtol=1e-4, atol=1e-34)
+
+
+def test_the_exact_chain_of_the_inputs_that_are_checked_is_the_tiles(monkeypatch):
+    """The check sees an error that is put into the bundles' sums."""
+    model = build("lstm", scale=0.8)
+    add = bundles.sums.Sums.add_shared
+
+    def wrongly(self, members, ages, coefficients, history):
+        add(self, members, ages, coefficients * np.float32(1.5), history)
+
+    monkeypatch.setattr(bundles.sums.Sums, "add_shared", wrongly)
+    with pytest.warns(RuntimeWarning, match="at delay"):
+        ours = ask(model, 1e-3)
+    assert float(ours["tolerance_error"].max()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_no_warning_within_the_tolerance():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        ask(build("lstm", scale=0.8), 1e-4)
+
+
+def test_tiles_and_bundles_agree_for_sources_apart():
+    """Sources that are not neighbours are added one by one."""
+    model = build("lstm", scale=0.8)
+    network, _, states = means.read(model)
+    request = jobs.Request(max_delay=30, state_indices=states, tolerance=1e-3)
+    stretch = [np.zeros(T, int)]
+    (_, job), *_ = jobs.cut(network, [IDS], stretch, None, request, length=T)
+    apart = np.flatnonzero(np.arange(T) % 7 < 2)
+    members = [(0,)] * len(apart)
+    job = replace(job, sources=apart, ends=job.ends[apart], members=members)
+    (ours,), check = bundles.job_sums(job)
+    (exact,) = tiles.job_sums(job)
+    scale = np.sqrt((exact**2).sum(axis=(-2, -1), keepdims=True))
+    assert np.sqrt((((ours - exact) / scale) ** 2).sum(axis=(-2, -1))).max() < 1e-2
+    assert check.residual <= 1e-3
