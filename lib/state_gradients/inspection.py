@@ -382,7 +382,7 @@ def inspect_inputs(
         See :mod:`state_gradients.text.series`.
     context : int, optional
         Cut the trials into windows of so many steps, each from the zero state.
-    imports, names, max_delay, state, layer, report
+    imports, names, max_delay, state, layer, tolerance, report
         Of :func:`inspect_files`.
 
     Returns

@@ -170,6 +170,21 @@ def numbers(data):
     return texts
 
 
+def drawn(data):
+    """Return what :func:`plot_tail` draws, a dict of a Dataset and a DataArray.
+
+    Parameters
+    ----------
+    data : Dataset
+        The artifact ``tail``.
+    """
+    chosen = data[[*ENDS]].sel(quantity=[*CURVES]).rename(mark="delay")
+    chosen["observed"] = data["observed"].sel(delay=data["mark"].values)
+    chosen = chosen.drop_vars("state_kind", errors="ignore")
+    curves = chosen.assign_coords(quantity=[*CURVES.values()])
+    return {"curves": curves, "laws": laws(data)["memory"]}
+
+
 def plot_tail(data, *, ax=None):
     """Draw memory and its root mean square with intervals, and where the laws lead.
 
@@ -188,14 +203,11 @@ def plot_tail(data, *, ax=None):
     matplotlib.axes.Axes
     """
     ax = style.axes_or_new(ax, height=3.6)
-    chosen = data[[*ENDS]].sel(quantity=[*CURVES]).rename(mark="delay")
-    chosen["observed"] = data["observed"].sel(delay=data["mark"].values)
-    chosen = chosen.drop_vars("state_kind", errors="ignore")
-    chosen = chosen.assign_coords(quantity=[*CURVES.values()])
+    chosen = drawn(data)["curves"]
     band = chosen[[*ENDS]]
     draw_lines(ax, chosen["observed"], "delay", "plot_tail", band=band, every=3)
     floor = float(chosen["observed"].min()) / 10
-    fitted = laws(data)["memory"]
+    fitted = drawn(data)["laws"]
     for law, dashes in zip(fitted["law"].values, DASHES, strict=True):
         line = fitted.sel(law=law)
         line = line.where(line > floor).dropna("delay")
