@@ -523,7 +523,9 @@ def test_the_ledger_reads_in_words_and_every_row_has_a_section(root):
 def test_inputs_that_share_a_basis_have_a_row_a_tolerance_and_none_in_old_records():
     row = {"ratio_50": 0.5612, "ratio_500": 0.9, "growth_in_delays": 0.2}
     row |= {"tolerance": 1e-4, "error": 1.2e-5, "peak_mb": 1234.4}
-    table = records.shared({"low_rank": [row, row | {"tolerance": 1e-3}]})
+    other = row | {"tolerance": 1e-3, "error": 9e-5}
+    table = records.shared({"low_rank": [row, other]})
     assert table.index.tolist() == ["0.0001", "0.001"]
     assert table.iloc[0].tolist() == ["0.56", "0.9", "0.2", "1.2e-05", "1,234"]
+    assert table["distance of the mean"].tolist() == ["1.2e-05", "9e-05"]
     assert records.shared({}).shape == (0, len(records.SHARED))
