@@ -10,15 +10,13 @@ import functools
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import ROOT
+from conftest import NEEDS_BROWSER, ROOT
 from test_browser import (
     AXE_OPTIONS,
     HTML,
-    NEEDED,
     PHONE,
     WIDE,
     answers,
-    browser,  # noqa: F401 (a fixture)
     is_excused,
     settled,
     show,
@@ -41,13 +39,13 @@ LONG = " ".join(["the dogs near the cat see mary because john waits"] * 7)
 
 if not PAGE.is_file():
     REASON = "the book is not built: make book"
-    if NEEDED:
+    if NEEDS_BROWSER:
         pytest.fail(REASON, pytrace=False)
     pytest.skip(REASON, allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
-def context(browser):  # noqa: F811
+def context(browser):
     with browser.new_context(viewport=WIDE, color_scheme="dark") as context:
         context.set_offline(True)
         context.set_default_timeout(120_000)  # a busy machine reads slowly
@@ -560,7 +558,7 @@ def test_pictures_say_in_words_what_they_show(page):
     assert "singular \N{MINUS SIGN} plural" in said["relative"]
 
 
-def test_without_javascript_a_text_says_what_is_missing(browser):  # noqa: F811
+def test_without_javascript_a_text_says_what_is_missing(browser):
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto(PAGE.as_uri())

@@ -232,19 +232,20 @@ def made_by(
 
 def _page_of(figure):
     """Return the notebook, without folder and suffix, whose cell draws a figure."""
-    mark = re.compile(rf"^\s+name: {re.escape(figure)}$", re.MULTILINE)
+    name = re.escape(figure)  # as YAML has it, or, in a student's notebook, JSON
+    mark = re.compile(rf'^\s+(?:name: {name}|"name": "{name}",?)$', re.MULTILINE)
     folder = settings.project_root() / "notebooks"
-    found = [
+    found = {
         path.stem
-        for path in sorted(folder.glob("*.md"))
+        for path in (*folder.glob("*.md"), *folder.glob("*.ipynb"))
         if mark.search(path.read_text(encoding="utf-8"))
-    ]
+    }
     if len(found) != 1:
         raise ValueError(
             f"made_by: just one notebook must have a figure `name: {figure}`, received "
-            f"{found}."
+            f"{sorted(found)}."
         )
-    return found[0]
+    return found.pop()
 
 
 def _link(path, text=None):
