@@ -2,11 +2,12 @@
 
 A file is a table (time, feature), or holds trials (trial, time, feature):
 
-    .csv        a line a step, a column a feature. A column called ``trial`` tells the
-                trials, one called ``time`` is left out.
-    .npy, .npz  an array; beside it, in .npz, names of the features as ``features``
-    .nc         a variable with the axes ([trial], time, feature), or several with the
-                axes ([trial], time), a feature each
+- ``.csv``: a line a step, a column a feature. A column called ``trial`` tells the
+  trials, one called ``time`` is left out.
+- ``.npy``, ``.npz``: an array; beside it, in ``.npz``, names of the features as
+  ``features``.
+- ``.nc``: a variable with the axes ([trial], time, feature), or several with the axes
+  ([trial], time), a feature each.
 """
 
 import zipfile
