@@ -57,7 +57,9 @@ def test_unknown_variants_are_refused():
 
 
 def test_colours_follow_the_cycle_that_was_set_and_begin_again():
-    assert style.colours(7) == [*style.ON_LIGHT, style.ON_LIGHT[0]]
+    with plt.rc_context():
+        mpl.rcdefaults()
+        assert style.colours(7) == [*style.ON_LIGHT, style.ON_LIGHT[0]]
     with plt.style.context("dark_background"):
         assert style.colours(2) == sns.color_palette(n_colors=2).as_hex()
 

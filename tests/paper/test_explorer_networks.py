@@ -9,7 +9,7 @@ import pytest
 
 from state_gradients.analysis.spectra import property_direction
 from state_gradients.paper.book import explorer
-from state_gradients.paper.grammar.agreement import number_direction
+from state_gradients.paper.grammar.number import number_direction
 from state_gradients.project import artifacts
 from state_gradients.text.grammar import rules
 

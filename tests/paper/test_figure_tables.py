@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from pages_in_process import SOURCES, figures_of
 
-BESIDE = {"fig-concept"}  # its two spaces are drawn beside each other, one moved
+# The concept's two spaces are drawn beside each other, one moved; the steps have their
+# diagonal below them.
+BESIDE = {"fig-concept", "fig-grammar-steps"}
 
 
 def numbers_of(csv):

@@ -10,6 +10,7 @@ scripts run once the page has been read. What is made at build time is written t
 """
 
 import re
+from pathlib import Path
 
 from sphinx.util import logging
 
@@ -17,6 +18,7 @@ from state_gradients.foundation import settings
 from state_gradients.paper.book import explorer, vega
 
 LOGGER = logging.getLogger(__name__)
+EXPLORER = "notebooks/explorer.md"
 MADE = "book/_static/made"  # below the project's root; not in git
 
 
@@ -28,8 +30,10 @@ def write_scripts(root):
     root : path-like
         The project's root.
     """
+    root = Path(root)
     vega.write_bundle(root / MADE)
-    explorer.write_networks(root / MADE, root=root)
+    if (root / EXPLORER).is_file():  # a book without the page needs no networks
+        explorer.write_networks(root / MADE, root=root)
 
 
 def asked_for(html):
