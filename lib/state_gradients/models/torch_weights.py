@@ -3,10 +3,11 @@
 PyTorch keeps a layer's gates one below the other, (gates x units, in), and two biases,
 of the input and of the state; Keras has them side by side, (in, gates x units).
 
-    nn.RNN   h = tanh or relu of W x + b + W' h' + b'
-    nn.LSTM  gates i, f, g, o, in Keras i, f, c, o; the two biases only occur as a sum
-    nn.GRU   gates r, z, n, in Keras z, r, h; n = tanh(W x + b + r (W' h' + b')), so
-             that the reset comes after the product, and the second bias stays apart
+- ``nn.RNN``: h = tanh or relu of W x + b + W' h' + b'.
+- ``nn.LSTM``: gates i, f, g, o, in Keras i, f, c, o; the two biases only occur as a
+  sum.
+- ``nn.GRU``: gates r, z, n, in Keras z, r, h; n = tanh(W x + b + r (W' h' + b')), so
+  that the reset comes after the product, and the second bias stays apart.
 
 A state dict names weights, and says nothing of what is done with them. So every weight
 is accounted for: it is read, it cannot stand below the recurrent layers by its shape,
