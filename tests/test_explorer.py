@@ -15,6 +15,7 @@ from test_browser import (
     AXE_OPTIONS,
     HTML,
     PHONE,
+    TAB_STOPS,
     WIDE,
     answers,
     is_excused,
@@ -534,6 +535,7 @@ def test_axe_finds_nothing_once_all_is_open(page, viewport, theme):
     show(page, viewport, theme)
     read(page, "the dogs near the elephant sleep")
     page.locator("details[data-part='tables'] > summary").click()
+    page.wait_for_function(TAB_STOPS, timeout=5000)
     found = [
         f"{violation['id']}: {node['html'][:120]}"
         for violation in Axe().run(page, options=AXE_OPTIONS).response["violations"]
