@@ -24,6 +24,7 @@ class Figure:
     twin: object = None
 
 
+@plt.rc_context()  # a page sets the theme: not for the tests that come after
 def figures_of(path, monkeypatch):
     """Run a notebook's cells, as its kernel does; return its figures in their order."""
     monkeypatch.chdir(path.parent)
