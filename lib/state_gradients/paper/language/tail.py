@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from state_gradients.analysis import spectra, summary, uncertainty, whitening
+from state_gradients.foundation import labels
 from state_gradients.foundation.labels import about
 from state_gradients.foundation.loading import load_keras
 
@@ -32,11 +33,7 @@ MEANING = {
     "lower": ("lower end of its interval", _OF_QUANTITY, "estimate - t SE"),
     "upper": ("upper end of its interval", _OF_QUANTITY, "estimate + t SE"),
     "n_samples": ("positions averaged over", "1", "number of t"),
-    "tolerance_error": (
-        "distance from the exact chain, of inputs drawn at random",
-        "1",
-        "|sum G - sum G exact| / |sum G exact|",
-    ),
+    "tolerance_error": labels.MEANING["tolerance_error"],
     "tolerance": ("what a cut may leave of an input", "1", "|X - X Q Q^T| / |X|"),
     "largest_residual": ("the most that one left", "1", "largest |X - X Q Q^T| / |X|"),
 }
