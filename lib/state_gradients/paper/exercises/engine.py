@@ -1,4 +1,4 @@
-"""Targets of the exercises on coherence, forgetting, one sentence and speed."""
+"""Targets of exercises on coherence, forgetting, a sentence, speed and the tail."""
 
 import numpy as np
 
@@ -242,4 +242,66 @@ def operations_of_one_token():
             "These are rows going backward, one for each unit.": backward,
         },
         rtol=1e-12,  # a count
+    )
+
+
+@target("W.1")
+def root_mean_square_over_memory(tail):
+    """Read off the ratio of the two curves at the last delay."""
+    last = tail["observed"].isel(delay=-1)
+    ratio = float(last.sel(quantity="rms_memory") / last.sel(quantity="memory"))
+    first = tail["observed"].isel(delay=0)
+    return Value(
+        ratio,
+        rtol=0.3,
+        kind="a factor above 1, to within 30 %",
+        hint="On a logarithmic axis a factor is a distance: measure that of a decade.",
+        mistakes={
+            "That is the memory over the root mean square, the coherence.": 1 / ratio,
+            "That is the factor at the other end, at delay 0.": float(
+                first.sel(quantity="rms_memory") / first.sel(quantity="memory")
+            ),
+        },
+    )
+
+
+def _factor_off(law, memory):
+    return np.exp(np.sqrt(np.mean(np.log(law / memory) ** 2)))
+
+
+@target("W.2")
+def factor_by_which_a_law_is_off():
+    """Take the root mean square of a logarithm as a factor."""
+    rng = np.random.default_rng(0)
+    trials = [tuple(np.exp(rng.normal(size=(2, n)))) for n in (20, 7)]
+
+    def logarithm(law, memory):
+        return np.log(_factor_off(law, memory))
+
+    def mean(law, memory):
+        return np.exp(np.mean(np.log(law / memory)))
+
+    def mean_length(law, memory):
+        return np.exp(np.mean(np.abs(np.log(law / memory))))
+
+    def of_the_ratio(law, memory):
+        return np.sqrt(np.mean((law / memory) ** 2))
+
+    def decades(law, memory):
+        return np.sqrt(np.mean(np.log10(law / memory) ** 2))
+
+    return Function(
+        _factor_off,
+        trials,
+        kind="a function that returns a factor, 1 or more",
+        hint="Take the logarithm of the ratio at each delay, then the root of the mean "
+        "of the squares; what turns a logarithm back into a factor?",
+        mistakes={
+            "That is the logarithm of the factor.": logarithm,
+            "In the mean logarithm, too much here and too little there cancel.": mean,
+            "That is the mean of the logarithm's absolute value.": mean_length,
+            "That is the root mean square of the ratio itself, in which too much "
+            "counts for more than too little.": of_the_ratio,
+            "That is the logarithm to base 10, and no factor.": decades,
+        },
     )
