@@ -173,7 +173,7 @@ def main(
 
 
 def _text(name):
-    """Return the text of a corpus, with the settings of the first experiment on it."""
+    """Return a corpus's settings, those of the first experiment on it, and its text."""
     from state_gradients.foundation import settings
     from state_gradients.text import corpora
 
@@ -184,9 +184,8 @@ def _text(name):
             raise
         names = []  # outside a project: the default settings
     used = [settings.load_experiment(name).corpus for name in names]
-    return corpora.load(
-        next((c for c in used if c.name == name), settings.Corpus(name=name))
-    )
+    chosen = next((c for c in used if c.name == name), settings.Corpus(name=name))
+    return chosen, corpora.load(chosen)
 
 
 @_command
@@ -198,6 +197,13 @@ def corpus(
     output: Annotated[
         Path | None, typer.Option(help="Word vectors: the file to write.")
     ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder to write the text to, with a card that says of it "
+            "what it is, whose, and how it was counted."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ):
     """Find or fetch a corpus or word vectors (glove), check them, print their sizes.
@@ -208,9 +214,19 @@ def corpus(
     from state_gradients.text import vectors
 
     if name in vectors.REGISTRY:
+        if write:
+            raise typer.BadParameter(
+                f"`--write` needs a corpus, received {name}, which is a set of word "
+                "vectors: say `--output FILE`."
+            )
         _word_vectors(name, of, output or Path(f"{name}-{of}.txt"), as_json)
         return
-    text = _text(name)
+    settings_of, text = _text(name)
+    if write:
+        from state_gradients.text import writing
+
+        for path in writing.write(settings_of, text, write):
+            _say(f"written: {path}")
     sizes = {split: len(ids) for split, ids in text.splits.items()}
     sizes |= {"vocabulary": len(text.vocabulary)}
     typer.echo(json.dumps(sizes) if as_json else f"{name}: {sizes}")
@@ -220,7 +236,7 @@ def _word_vectors(name, of, output, as_json):
     from state_gradients.foundation.atomic import replacing
     from state_gradients.text import vectors
 
-    vocabulary = _text(of).vocabulary
+    vocabulary = _text(of)[1].vocabulary
     table, drawn = vectors.registered_vectors(name, vocabulary, corpus=of)
     with replacing(output) as temporary, temporary.open("w", encoding="utf-8") as file:
         vectors.write_vectors(file, vocabulary, table)

@@ -6,5 +6,6 @@ text), `vectors` (embeddings that others trained) and `synthetic`
 (the generated language of Section 4.2, whose optimum is known), then `grammar` (a
 generated, English-like one, of which all is known). For a reader's own
 model there are `tokenizer` (the ids of a Keras Tokenizer) and `reading` (lines,
-windows, padding); `series` reads the numbers of one that reads no words.
+windows, padding); `series` reads the numbers of one that reads no words. `writing`
+writes a corpus as plain text, with a card.
 """
