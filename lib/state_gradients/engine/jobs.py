@@ -236,7 +236,8 @@ def run(jobs, *, executor=None, engine=None):
     if plan is not None:
         from state_gradients.engine import sweep
 
-        yield from sweep.run(jobs, plan)
+        with one_thread():  # the forward pass multiplies vectors
+            yield from sweep.run(jobs, plan)
         return
     if executor is not None:
         yield from _submitted(jobs, executor, _in_one_thread, at_a_time=IN_FLIGHT)

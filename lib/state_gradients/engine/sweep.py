@@ -63,19 +63,8 @@ def _begun(jobs, plan):
         By kind of state, the sums of X, and of X X^T if asked for: tensors (lane,
         group, delay, embedding, ..), and what their rounding has lost.
     """
-    job = jobs[0]
-    shape = capacity.Shape.of(job)
-    forms = tuple(cell.form for cell in job.cells)
-    weights = [cell.weights for cell in job.cells]
-    sweep = _compiled(forms, job.request, job.n_inputs, plan)
-
-    def zeros(*of_lane):
-        return ops.zeros((plan.lanes, *of_lane), dtype=job.dtype.name)
-
-    tangents = [[zeros(shape.n_rows, n) for n in sizes] for sizes in shape.sizes]
-    totals = [
-        [(zeros(*one), zeros(*one)) for one in shape.sums] for _ in range(shape.n_kinds)
-    ]
+    sweep, weights = _program(jobs[0], plan)
+    tangents, totals = _zeros(jobs[0], plan)
     chosen = [_chosen(job) for job in jobs]
     for start in range(0, max(map(len, chosen)), plan.block):
         rows = slice(start, start + plan.block)
@@ -89,6 +78,48 @@ def _begun(jobs, plan):
         counted = _side_by_side([one[rows] for one in chosen], plan)
         tangents, totals = sweep(weights, trace, counted, tangents, totals)
     return totals
+
+
+def _program(job, plan):
+    """Return the compiled sweep of jobs like one, and the weights that it takes."""
+    forms = tuple(cell.form for cell in job.cells)
+    weights = [cell.weights for cell in job.cells]
+    return _compiled(forms, job.request, job.n_inputs, plan), weights
+
+
+def _zeros(job, plan):
+    """Return the tangents and totals with which some jobs begin."""
+    shape = capacity.Shape.of(job)
+
+    def zeros(*of_lane):
+        return ops.zeros((plan.lanes, *of_lane), dtype=job.dtype.name)
+
+    tangents = [[zeros(shape.n_rows, n) for n in sizes] for sizes in shape.sizes]
+    totals = [
+        [(zeros(*one), zeros(*one)) for one in shape.sums] for _ in range(shape.n_kinds)
+    ]
+    return tangents, totals
+
+
+def planned_bytes(job, plan):
+    """Return the bytes that XLA plans for, on JAX, to be held at the sweep's peak.
+
+    What :meth:`state_gradients.engine.capacity.Shape.sweep_bytes` predicts.
+    """
+    sweep, weights = _program(job, plan)
+    trace = [
+        [_side_by_side([array[: plan.block]], plan) for array in layer]
+        for layer in job.trace
+    ]
+    chosen = _side_by_side([_chosen(job)[: plan.block]], plan)
+    lowered = sweep.lower(weights, trace, chosen, *_zeros(job, plan))
+    memory = lowered.compile().memory_analysis()
+    return (
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+        + memory.temp_size_in_bytes
+    )
 
 
 def _chosen(job):

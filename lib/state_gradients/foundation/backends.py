@@ -6,6 +6,8 @@ import functools
 import keras
 import numpy as np
 
+LITTLE = 4e9  # bytes, which any accelerator has
+
 
 @contextlib.contextmanager
 def full_float32():
@@ -143,8 +145,8 @@ def free_memory():
     if keras.backend.backend() == "jax":
         import jax
 
-        stats = jax.devices()[0].memory_stats()
-        return stats["bytes_limit"] - stats["bytes_in_use"]
+        stats = jax.devices()[0].memory_stats() or {}  # not all allocators count
+        return stats.get("bytes_limit", LITTLE) - stats.get("bytes_in_use", 0)
     import tensorflow as tf
     from tensorflow.python.client import device_lib
 
