@@ -15,7 +15,7 @@ differential)``, where ``differential(*slopes)`` makes the matrices from vectors
 are known by then: for all tokens of `x`, or for one of them from its own slopes.
 """
 
-from functools import cached_property
+from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -25,12 +25,31 @@ from scipy.special import expit
 
 from state_gradients.foundation import backends
 
-SHARED = ("matmul", "split", "stack", "einsum")
+SHARED = ("matmul", "split", "stack")
+
+
+def _merged(kernels, slopes):
+    """Return sum_g kernels[:, g] slopes[.., g], (.., in, units): one pass in NumPy."""
+    return np.einsum("ngu,...gu->...nu", kernels, slopes)
+
+
+def _merged_on_backend(kernels, slopes):
+    """As :func:`_merged`: XLA fuses the terms, but would multiply and transpose."""
+    by_gate = [kernels[:, g] * slopes[..., g : g + 1, :] for g in range(3)]
+    return by_gate[0] + by_gate[1] + by_gate[2]
+
+
 NUMPY = SimpleNamespace(
-    **{n: getattr(np, n) for n in SHARED}, tanh=np.tanh, sigmoid=expit
+    **{n: getattr(np, n) for n in SHARED},
+    tanh=np.tanh,
+    sigmoid=expit,
+    merged=_merged,
 )
 BACKEND = SimpleNamespace(
-    **{n: getattr(ops, n) for n in SHARED}, tanh=backends.tanh, sigmoid=ops.sigmoid
+    **{n: getattr(ops, n) for n in SHARED},
+    tanh=backends.tanh,
+    sigmoid=ops.sigmoid,
+    merged=_merged_on_backend,
 )
 
 
@@ -86,18 +105,30 @@ class Differential:
                 if driven[i] is not None:
                     tangents[i] += driven[i]
 
-    def by_token(self):
-        """Return a function from a token, on the leading axis, to its differential."""
+    def by_token(self, lanes):
+        """Return a function from a token to its differential, of all lanes.
+
+        The leading axis is the tokens', and within a token the lanes'. A token's
+        matrices are (lane, .., ..), its diagonals (lane, 1, units), to scale rows.
+        """
         inputs = self.inputs  # of all tokens, before a compiled loop asks for one
+        token = partial(_at, lanes=lanes)
 
         def at(t):
             return Differential(
-                lambda: [matrix[t] for matrix in inputs],
-                {states: matrix[t] for states, matrix in self.dense.items()},
-                [None if d is None else (d[0], d[1][t]) for d in self.diagonal],
+                lambda: [token(matrix, t) for matrix in inputs],
+                {states: token(matrix, t) for states, matrix in self.dense.items()},
+                [
+                    None if d is None else (d[0], token(d[1], t)[:, None])
+                    for d in self.diagonal
+                ],
             )
 
         return at
+
+
+def _at(array, t, *, lanes):
+    return ops.reshape(array, (-1, lanes, *array.shape[1:]))[t]
 
 
 class LSTMWeights(NamedTuple):
@@ -147,7 +178,7 @@ def lstm(xp, weights, x, states):
 
     def differential(ifc, output, slope, f):
         def on_states(kernel_ifc, kernel_o):
-            return kernel_o * output, xp.einsum("ngu,...gu->...nu", kernel_ifc, ifc)
+            return kernel_o * output, xp.merged(kernel_ifc, ifc)
 
         to_h, to_c = on_states(weights.recurrent_kernel_ifc, weights.recurrent_kernel_o)
         return Differential(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from state_gradients.engine import bundles, tiles
+from state_gradients.engine import bundles, capacity, tiles
 from state_gradients.foundation import backends, checks
 
 LENGTH = 256  # inputs a job: the tokens after it are linearised in two jobs
@@ -180,16 +180,16 @@ def _in_one_thread(job):
         return _job_sums(job)
 
 
-def run(jobs, *, executor=None, engine=None):
-    """Yield ``(stretch, job, sums)`` of each job, in order.
+def engine_for(engine, *, executor=None, tolerance=None):
+    """Return which engine is to run.
 
     Parameters
     ----------
-    jobs : iterable of (int, Job)
-    executor : concurrent.futures.Executor, optional
-        By default threads, one a core.
-    engine : "tiles" or "sweep", optional
-        By default the sweep where the backend has an accelerator.
+    engine : "tiles" or "sweep", or None
+        None: the sweep where the backend has an accelerator, and nothing is asked for
+        that only the tiles do.
+    executor : concurrent.futures.Executor or None
+    tolerance : float or None
 
     Raises
     ------
@@ -202,16 +202,69 @@ def run(jobs, *, executor=None, engine=None):
             f"mean_state_gradients: `engine` must be one of {ENGINES}, and 'tiles' on "
             f"an executor, received {checks.short(engine)}."
         )
-    engine = engine or ("sweep" if backends.accelerators() else "tiles")
-    if executor is not None:
-        yield from _submitted(jobs, executor, _in_one_thread, at_a_time=IN_FLIGHT)
-    elif engine == "sweep":
+    if engine is not None:
+        return engine
+    of_tiles = executor is not None or tolerance is not None
+    return "sweep" if not of_tiles and backends.accelerators() else "tiles"
+
+
+def run(jobs, *, executor=None, engine=None):
+    """Yield ``(stretch, job, sums)`` of each job, in order.
+
+    Parameters
+    ----------
+    jobs : iterable of (int, Job)
+    executor : concurrent.futures.Executor, optional
+        By default threads, one a core.
+    engine : "tiles" or "sweep", optional
+        By default the sweep where the backend has an accelerator with memory for it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such engine, or the sweep is asked for on an executor, in a
+        precision that the backend lacks, or where the device has no memory for it.
+    """
+    jobs = iter(jobs)
+    first = next(jobs)
+    _, job = first
+    jobs = itertools.chain([first], jobs)
+    limit = job.request.tolerance
+    plan = None
+    if engine_for(engine, executor=executor, tolerance=limit) == "sweep":
+        plan = _plan(job, must=engine == "sweep")
+    if plan is not None:
         from state_gradients.engine import sweep
 
-        for stretch, job in jobs:
-            yield stretch, job, sweep.job_sums(job)
+        with one_thread():  # the forward pass multiplies vectors
+            yield from sweep.run(jobs, plan)
+        return
+    if executor is not None:
+        yield from _submitted(jobs, executor, _in_one_thread, at_a_time=IN_FLIGHT)
     else:
         yield from in_threads(jobs, _job_sums)
+
+
+def _plan(job, *, must):
+    """Return how the sweep is to go through jobs like one; None if it cannot.
+
+    Raises
+    ------
+    ValueError
+        If it cannot, but must.
+    """
+    plan = None
+    if not backends.supports(job.dtype.name):
+        why = f"the backend must compute in {job.dtype.name}; set JAX_ENABLE_X64=1"
+    elif (plan := capacity.plan(job)) is None:
+        needed = capacity.Shape.of(job).sweep_bytes(lanes=1, block=1)
+        why = f"the device must have {2 * needed / 1e9:.2g} GB free for one job"
+    if plan is None and must:
+        raise ValueError(
+            f"mean_state_gradients: for `engine` 'sweep' {why}, or pass 'tiles', which "
+            "runs on the processor."
+        )
+    return plan
 
 
 def in_threads(jobs, work):

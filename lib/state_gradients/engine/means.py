@@ -109,7 +109,8 @@ def mean_state_gradients(
     executor : concurrent.futures.Executor, optional
         Where the jobs run; by default in threads, one a core.
     engine : "tiles" or "sweep", optional
-        By default the sweep where the backend has an accelerator, else the tiles.
+        By default the sweep where the backend has an accelerator with memory for it,
+        else the tiles.
     tolerance : float, optional
         Carry inputs of some age in a basis that they share, cut so that it leaves no
         input's tangents more than this of their norm; see
@@ -250,8 +251,12 @@ def _in_precision(
         tolerance=tolerance,
     )
     n_stretches = blocks or 1
-    # a job's last inputs share no basis with the next job's first
-    length = None if tolerance is None else max(jobs.LENGTH, 4 * max_delay)
+    runs_on = jobs.engine_for(engine, executor=executor, tolerance=tolerance)
+    length = None
+    if tolerance is not None:  # its last inputs share no basis with the next job's
+        length = max(jobs.LENGTH, 4 * max_delay)
+    elif runs_on == "sweep":  # what two jobs both pass is an eighth at most
+        length = max(jobs.LENGTH, 8 * max_delay)
     cut = jobs.cut(
         network, texts.ids, texts.stretches, texts.members, request, length=length
     )

@@ -11,7 +11,7 @@ import inspect
 import itertools
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -93,6 +93,35 @@ def read_cell(cell, *, n_inputs, dtype="float32"):
     return Automatic(cell, sizes, names, n_inputs)
 
 
+class Form(NamedTuple):
+    """What a program is compiled for; the weights are what it is given."""
+
+    step: Any
+    sizes: tuple
+    output: int
+
+    def on_backend(self, weights, x, states):
+        """As :meth:`ClosedForm.on_backend`."""
+        weights = keras.tree.map_structure(ops.convert_to_tensor, weights)
+        _, slopes, differential = self.step(formulas.BACKEND, weights, x, states)
+        return differential(*slopes)
+
+
+class Fixed(NamedTuple):
+    """A cell whose weights are compiled in."""
+
+    cell: Any
+
+    @property
+    def output(self):
+        """Which of the states the layer above reads."""
+        return self.cell.output
+
+    def on_backend(self, _, x, states):
+        """As :meth:`ClosedForm.on_backend`."""
+        return self.cell.on_backend(x, states)
+
+
 @dataclass(frozen=True, eq=False)
 class ClosedForm:
     """A cell whose step and differential are written out."""
@@ -117,11 +146,23 @@ class ClosedForm:
         _, slopes, differential = self.step(formulas.NUMPY, self.weights, x, states)
         return [partial(differential, *one) for one in zip(*slopes, strict=True)]
 
+    def matrices(self, n_inputs):
+        """Return how many numbers B and J of a token are, and that none is derived."""
+        zeros = [np.zeros((1, n), np.float32) for n in (n_inputs, *self.sizes)]
+        (make,) = self.differentials(zeros[0], zeros[1:])
+        differential = make()
+        parts = [*differential.inputs, *differential.dense.values()]
+        diagonals = [one[1] for one in differential.diagonal if one is not None]
+        return sum(part.size for part in parts + diagonals), False
+
     def on_backend(self, x, states):
         """Return the differentials of all tokens, tensors with a leading time axis."""
-        weights = keras.tree.map_structure(ops.convert_to_tensor, self.weights)
-        _, slopes, differential = self.step(formulas.BACKEND, weights, x, states)
-        return differential(*slopes)
+        return self.form.on_backend(self.weights, x, states)
+
+    @property
+    def form(self):
+        """The cell without its weights, equal to any of the same formula and sizes."""
+        return Form(self.step, self.sizes, self.output)
 
 
 def read_behind(layers, cell, *, n_inputs, dtype="float32"):
@@ -213,6 +254,19 @@ class Behind:
         makers = self.cell.differentials(self._by_parts(forward, x), states)
         pairs = zip(self._by_parts(slopes, x), makers, strict=True)
         return [partial(self._differential, *pair) for pair in pairs]
+
+    weights = ()
+
+    @property
+    def form(self):
+        """The cell, with its weights."""
+        return Fixed(self)
+
+    def matrices(self, n_inputs):
+        """Return how many numbers F, B and J of a step are, and whether derived."""
+        width = self.dense[-1].units
+        numbers, derived = self.cell.matrices(width)
+        return numbers + n_inputs * (width + sum(self.sizes)), derived
 
     def on_backend(self, x, states):
         """Return the differentials of all steps, tensors with a leading time axis."""
@@ -342,6 +396,17 @@ class Automatic:
                 for t in range(n_tokens)
             ]
         return differentials
+
+    weights = ()
+
+    @property
+    def form(self):
+        """The cell, with its weights."""
+        return Fixed(self)
+
+    def matrices(self, n_inputs):
+        """Return how many numbers B and J of a token are, and that they are derived."""
+        return (n_inputs + sum(self.cell_sizes)) * sum(self.sizes), True
 
     def on_backend(self, x, states):
         """Return the differentials of all tokens, tensors with a leading time axis."""

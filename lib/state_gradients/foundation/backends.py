@@ -6,6 +6,8 @@ import functools
 import keras
 import numpy as np
 
+LITTLE = 4e9  # bytes, which any accelerator has
+
 
 @contextlib.contextmanager
 def full_float32():
@@ -31,18 +33,33 @@ def full_float32():
         execution.enable_tensor_float_32_execution(before)
 
 
-def compiled(function):
-    """Compile a pure function of tensors, its results reproducible bit for bit."""
+def compiled(function, *, jit=False, reuse=()):
+    """Compile a pure function of tensors, its results reproducible bit for bit.
+
+    Parameters
+    ----------
+    function : callable
+    jit : bool
+        Whether TensorFlow shall compile with XLA, as JAX always does: slower to
+        compile, fewer passes through the memory, and its need is planned before it
+        runs.
+    reuse : tuple of int
+        Arguments whose memory the results may take, on JAX: nobody may read them again.
+    """
     if keras.backend.backend() == "jax":
         import jax
 
         on_gpu = jax.default_backend() == "gpu"
         options = {"xla_gpu_deterministic_ops": True} if on_gpu else None
-        return jax.jit(_in_full(function), compiler_options=options)
+        return jax.jit(
+            _in_full(function), compiler_options=options, donate_argnums=reuse
+        )
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
-    traced = tf.function(function, autograph=False, reduce_retracing=True)
+    traced = tf.function(
+        function, autograph=False, reduce_retracing=True, jit_compile=jit or None
+    )
     return _in_full(traced)  # TensorFlow chooses when it multiplies, not when it traces
 
 
@@ -121,3 +138,21 @@ def accelerators():
     details = tf.config.experimental.get_device_details
     devices = tf.config.list_physical_devices("GPU")
     return [details(device).get("device_name", device.name) for device in devices]
+
+
+def free_memory():
+    """Return how many bytes the first accelerator has left for this process."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        stats = jax.devices()[0].memory_stats() or {}  # not all allocators count
+        return stats.get("bytes_limit", LITTLE) - stats.get("bytes_in_use", 0)
+    import tensorflow as tf
+    from tensorflow.python.client import device_lib
+
+    limits = [
+        device.memory_limit
+        for device in device_lib.list_local_devices()
+        if device.device_type == "GPU"
+    ]
+    return limits[0] - tf.config.experimental.get_memory_info("GPU:0")["current"]
