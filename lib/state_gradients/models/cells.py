@@ -97,6 +97,7 @@ class _LinearCell(keras.layers.Layer):
             return self.times(a2, a1), self.times(a2, b1) + b2
 
         _, h = ops.associative_scan(after, (a, b), axis=1)
+        h = ops.reshape(h, ops.shape(b))  # in TensorFlow's graph it has lost its shape
         return self.read(x, h), [h[:, -1]]
 
 
