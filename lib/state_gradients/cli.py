@@ -255,6 +255,36 @@ def train(name: Name, restart: bool = False):
 
 
 @_command
+def rates(
+    name: Name,
+    rate: Annotated[
+        list[float] | None, typer.Option(help="To try; 0.1, 0.3 and 1 by default.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each trial.")] = 2,
+    as_json: AsJson = False,
+):
+    """Compare learning rates by short trainings, from which `train` can go on.
+
+    A rate is taken up by writing it into params.yaml as training.learning_rate.
+    """
+    from state_gradients.foundation import settings
+    from state_gradients.foundation.loading import load_keras
+    from state_gradients.project import locks
+
+    load_keras()
+    from state_gradients.models import rates as trials
+
+    experiment = settings.load_experiment(name)
+    with _stoppable("rates", experiment), locks.alone(experiment):
+        curves = trials.compare_rates(
+            experiment, rates=rate or trials.RATES, epochs=epochs
+        )
+    best = trials.best_rate(curves)
+    table = curves.to_dataframe().reset_index()
+    _print(table.assign(is_best=table["learning_rate"] == best), as_json)
+
+
+@_command
 def extract(name: Name):
     """Average the state gradients of a trained experiment over its text."""
     _run_stage("extract", name)

@@ -85,12 +85,16 @@ class Corpus:
     eos_at_stops: bool = False
 
 
+OF_KERAS = "lstm", "gru", "rnn"
+OF_OURS = "mingru", "minlstm", "lru", "s6", "slstm"  # state_gradients.models.cells
+
+
 @_checked
 class Model:
     """The language model: embedding, recurrent layers, dropout, softmax."""
 
-    cell: Literal["lstm", "gru", "rnn"] = "lstm"
-    units: Positive = 256
+    cell: Literal[*OF_KERAS, *OF_OURS] = "lstm"
+    units: Positive = 256  # numbers that the softmax reads
     layers: Positive = 1
     embedding: Literal["trained", "frozen", "one-hot"] = "trained"
     embedding_size: Positive = 64
@@ -98,6 +102,10 @@ class Model:
     dropout: Share = 0.5  # on the recurrent output only: the input stays whole
     embedding_dropout: Share = 0.0  # the released code drops 0.5, the paper does not
     initial_range: Amount = 0.05  # uniform(-r, r) for every matrix and softmax bias
+    # Of a cell of ours, whose gates look at the input alone and so have few parameters:
+    # its width, if not `units`. A matrix makes `units` of it, so that the softmax is the
+    # same. An LRU's are complex numbers, an S6's channels of four numbers each.
+    recurrent_units: Positive | None = None
 
 
 @_checked
@@ -222,8 +230,19 @@ class Experiment:
         return self
 
     @model_validator(mode="after")
+    def _keras_cells_are_as_wide_as_the_softmax_reads(self):
+        if self.model.cell in OF_KERAS and self.model.recurrent_units is not None:
+            raise ValueError(
+                f"model.recurrent_units must be null for a {self.model.cell}, which has "
+                f"`units` states, received {self.model.recurrent_units}; it is for "
+                f"{', '.join(OF_OURS)}."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _only_an_lstm_has_a_cell_state(self):
-        if "cell" in self.gradients.states and self.model.cell != "lstm":
+        has_cell = self.model.cell in ("lstm", "slstm")
+        if "cell" in self.gradients.states and not has_cell:
             raise ValueError(
                 f"gradients.states must be ('hidden',) for a {self.model.cell}, "
                 f"received {self.gradients.states}."

@@ -2,8 +2,9 @@
 
     e_t = E[w_t],  s_t = cell(e_t, s_{t-1}),  logits_t = K^T h_t + b
 
-Layers are called ``embedding``, ``recurrent_1..n``, ``dropout`` and ``logits``. The
-model maps ids (batch, time) to logits (batch, time, vocabulary); training and the
+Layers are called ``embedding``, ``recurrent_1..n``, ``dropout`` and ``logits``; where
+the cells' outputs are not ``units`` numbers, a matrix ``projection`` below the dropout
+makes them so, h_t = P^T output_t. The model maps ids (batch, time) to logits (batch, time, vocabulary); training and the
 gradient engine carry the states themselves, through :func:`run_layers`.
 """
 
@@ -11,10 +12,19 @@ import keras
 import numpy as np
 from keras import ops
 
+from state_gradients.models import cells
+
 CELLS = {
     "lstm": keras.layers.LSTM,
     "gru": keras.layers.GRU,
     "rnn": keras.layers.SimpleRNN,
+}
+OWN_CELLS = {  # of state_gradients.models.cells; see `_own_cell`
+    "mingru": cells.MinGRUCell,
+    "minlstm": cells.MinLSTMCell,
+    "lru": cells.LRUCell,
+    "s6": cells.S6Cell,
+    "slstm": cells.SLSTMCell,
 }
 PRECISIONS = ("float32", "float64")
 
@@ -24,7 +34,8 @@ def build_language_model(config, vocabulary_size, *, seed=0, embeddings=None):
 
     Every matrix and the softmax bias are uniform(-r, r), r = ``initial_range``, each
     variable drawn on its own from (`seed`, its place); recurrent biases are 0, the
-    GRU's gates 1, as in TensorFlow 1's cells. The numbers do not depend on the backend.
+    GRU's gates 1, as in TensorFlow 1's cells, and what a cell's paper gives a first
+    value of its own keeps it. The numbers do not depend on the backend.
 
     Parameters
     ----------
@@ -64,20 +75,18 @@ def build_language_model(config, vocabulary_size, *, seed=0, embeddings=None):
     x = keras.layers.Embedding(
         *size, trainable=config.embedding == "trained", name="embedding"
     )(ids)
-    options = {"reset_after": False} if config.cell == "gru" else {}
-    for layer in range(1, config.layers + 1):
-        x, *_ = CELLS[config.cell](
-            config.units,
-            return_sequences=True,
-            return_state=True,
-            name=f"recurrent_{layer}",
-            **options,
-        )(x)
+    for number in range(1, config.layers + 1):
+        x, *_ = _recurrent_layer(config, number, seed)(x)
+    if x.shape[-1] != config.units:
+        x = keras.layers.Dense(config.units, use_bias=False, name="projection")(x)
     x = keras.layers.Dropout(config.dropout, name="dropout")(x)
     model = keras.Model(ids, keras.layers.Dense(vocabulary_size, name="logits")(x))
+    own = _initial_weights_of_cells(model)
     for place, variable in enumerate(model.variables):
         if not any(variable is weight for weight in model.weights):
             continue  # the dropout layer's seed, which is never used
+        if id(variable) in own:
+            continue
         rng = np.random.default_rng([seed, place])
         r = config.initial_range
         value = rng.uniform(-r, r, variable.shape)
@@ -89,6 +98,35 @@ def build_language_model(config, vocabulary_size, *, seed=0, embeddings=None):
     if embeddings is not None:
         model.get_layer("embedding").embeddings.assign(embeddings)
     return model
+
+
+def _recurrent_layer(config, number, seed):
+    """Return recurrent layer `number`, 1 the lowest, of a configuration."""
+    options = {"return_sequences": True, "return_state": True}
+    options["name"] = f"recurrent_{number}"
+    if config.cell in OWN_CELLS:
+        return keras.layers.RNN(_own_cell(config, seed + number - 1), **options)
+    if config.cell == "gru":
+        options["reset_after"] = False
+    return CELLS[config.cell](config.units, **options)
+
+
+def _own_cell(config, seed):
+    """Return a cell of ours, `recurrent_units` wide; an LRU gives `units` numbers."""
+    width = config.recurrent_units or config.units
+    if config.cell == "lru":
+        return cells.LRUCell(config.units, width, seed=seed)
+    return OWN_CELLS[config.cell](width)
+
+
+def _initial_weights_of_cells(model):
+    """Return the ids of the variables that cells of ours give their first values."""
+    return {
+        id(variable)
+        for layer in recurrent_layers(model)
+        for variable in layer.weights
+        if variable.name in getattr(layer.cell, "initial_weights", ())
+    }
 
 
 def recurrent_layers(model):
@@ -125,12 +163,25 @@ def run_layers(model, embedded, states, mask=None):
     logits : tensor of shape (batch, time, vocabulary)
     states : list of lists of tensors
         The states after the window.
+
+    Cells that can run a window in parallel do.
     """
     x, after = embedded, []
     for layer, before in zip(recurrent_layers(model), states, strict=True):
-        x, *state = layer(x, initial_state=before)
+        x, state = _run_layer(layer, x, before)
         after.append(state)
+    for layer in model.layers:
+        if layer.name == "projection":
+            x = layer(x)
     return model.get_layer("logits")(x if mask is None else x * mask), after
+
+
+def _run_layer(layer, x, states):
+    """Return a layer's outputs and the list of its states, by a scan if it has one."""
+    if hasattr(layer.cell, "scan") and x.shape[1] is not None:
+        return layer.cell.scan(x, states)
+    x, *states = layer(x, initial_state=states)
+    return x, states
 
 
 def _variables(model):
