@@ -157,12 +157,7 @@ def position_blocks(
         tables.move_into(*tables_of_both, start=start)
         done = next_first - start
         whole = [one[:, :done] for one in tables_of_both]
-        positions = everywhere[start:next_first]
-        yield (
-            asked.dataset(*whole, positions, positions)
-            .rename_dims(sampled="position")
-            .drop_vars("sampled")
-        )
+        yield asked.dataset(*whole, everywhere[start:next_first])
         start, tables_of_both = next_first, [one[:, done:] for one in tables_of_both]
 
 
@@ -205,19 +200,20 @@ class _Asked:
             yield first + len(job.sources), tables
         bar.close()
 
-    def dataset(self, norm, largest, positions, sampled):
-        """Return tables with labels."""
+    def dataset(self, norm, largest, positions, sampled=None):
+        """Return tables with labels; `largest` is of all positions by default."""
+        of_largest = "position" if sampled is None else "sampled"
+        coords = {
+            "state_kind": list(self.kinds),
+            "position": positions,
+            "delay": np.arange(self._request.max_delay + 1),
+        }
         result = xr.Dataset(
             {
                 "norm": (("state_kind", "position", "delay"), norm),
-                "largest": (("state_kind", "sampled", "delay"), largest),
+                "largest": (("state_kind", of_largest, "delay"), largest),
             },
-            coords={
-                "state_kind": list(self.kinds),
-                "position": positions,
-                "sampled": sampled,
-                "delay": np.arange(self._request.max_delay + 1),
-            },
+            coords=coords if sampled is None else coords | {"sampled": sampled},
         )
         missing = "the text does not reach back so far"
         for name in MEANING:
