@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy.special import expit
 
 from state_gradients.engine import jobs, tiles
 from state_gradients.engine.means import mean_state_gradients
-from state_gradients.engine.positions import position_memory
+from state_gradients.engine.positions import position_blocks, position_memory
 from state_gradients.foundation.settings import Model
 from state_gradients.models import language_model
 
@@ -131,3 +132,23 @@ def test_bad_input_is_refused(ids, change, message):
     options = {"model": build(), "ids": ids, "max_delay": 3} | change
     with pytest.raises(ValueError, match=message):
         position_memory(options.pop("model"), options.pop("ids"), **options)
+
+
+@pytest.mark.parametrize("state", [None, ("hidden", "cell")], ids=str)
+def test_blocks_are_the_table_cut_into_pieces(ids, factor, state, monkeypatch):
+    monkeypatch.setattr(jobs, "LENGTH", 7)
+    options = {"max_delay": 9, "factor": factor, "state": state}
+    whole = position_memory(build(), ids, sample=np.arange(len(ids)), **options)
+    blocks = list(position_blocks(build(), ids, **options))
+    assert [block.sizes["position"] for block in blocks] == [7, 7, 7, 7, 7, 5]
+    found = xr.concat(blocks, "position")
+    xr.testing.assert_identical(found["norm"], whole["norm"])
+    largest = whole["largest"].rename(sampled="position")
+    np.testing.assert_array_equal(found["largest"], largest)
+    assert found["largest"].dims == found["norm"].dims
+    assert list(found["position"].values) == list(range(len(ids)))
+
+
+def test_blocks_say_what_does_not_fit_before_they_begin(ids):
+    with pytest.raises(ValueError, match=r"one text of shape"):
+        next(position_blocks(build(), [ids, ids], max_delay=2))

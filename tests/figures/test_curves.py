@@ -262,3 +262,13 @@ def png(curves, interval):
 
 def test_the_same_data_give_the_same_picture(curves, interval):
     assert png(curves, interval) == png(curves, interval)
+
+
+def test_the_axis_of_memory_ends_where_float64_rounds(curves):
+    before = figures.plot_memory(curves).get_ylim()[0]
+    curves["memory"][1, 3] = 1e-119
+    low = 2.220446049250313e-16 * float(curves["memory"].max())
+    assert low < before
+    ax = figures.plot_memory(curves)
+    assert ax.get_ylim()[0] == pytest.approx(low)
+    assert_drawn(ax, "untrained", [0, 2, 4, 6], curves["memory"][1])

@@ -7,6 +7,7 @@ of which a mean gradient knows nothing. The chain is that of
 tangents are rows of (G D)^T; in the place of sums it fills a table of norms.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -106,49 +107,120 @@ def position_memory(
     >>> sizes["largest"].values.round(3)
     array([[1. , 0.5]], dtype=float32)
     """
-    max_delay = checks.whole_number(max_delay, WHO, "max_delay", least=0)
-    network, kinds, state_indices = means.read(
-        model, state=state, layer=layer, dtype=dtype
-    )
-    if np.ndim(ids) != 1:
-        raise ValueError(
-            f"{WHO}: `ids` must be one text of shape (time,), received shape "
-            f"{np.shape(ids)}; call it for each text on its own."
-        )
-    texts = read_texts(ids, network, max_delay=max_delay)
-    sampled = _checked_sample(sample, texts.n_tokens)
-    cell = _counted_in_units(network, factor)
-    request = jobs.Request(max_delay=max_delay, state_indices=state_indices)
-    shape = len(kinds), texts.n_tokens, max_delay + 1
-    norm = np.full(shape, np.nan, np.float32)
-    largest = np.full((len(kinds), len(sampled), max_delay + 1), np.nan, np.float32)
-
-    def tables_of(job):
-        return _tables_of(replace(job, cells=(cell, *job.cells[1:])), sampled)
-
-    cut = jobs.cut(network, texts.ids, texts.stretches, None, request)
-    bar = tqdm(total=texts.n_tokens, unit="token", disable=not progress)
-    for _, job, tables in jobs.in_threads(numbered(cut), tables_of):
-        bar.update(len(job.sources))
+    asked = _Asked(model, ids, max_delay, factor, state, layer, dtype)
+    sampled = _checked_sample(sample, asked.n_tokens)
+    norm = asked.table(asked.n_tokens)
+    largest = asked.table(len(sampled))
+    for _, tables in asked.tables(sampled, progress):
         tables.move_into(norm, largest)
-    bar.close()
-    dims = ("state_kind", "position", "delay")
-    result = xr.Dataset(
-        {
-            "norm": (dims, norm),
-            "largest": (("state_kind", "sampled", "delay"), largest),
-        },
-        coords={
-            "state_kind": list(kinds),
-            "position": np.arange(texts.n_tokens),
-            "sampled": sampled,
-            "delay": np.arange(max_delay + 1),
-        },
-    )
-    missing = "the text does not reach back so far"
-    for name in MEANING:
-        result[name].attrs = about(name, meaning=MEANING) | {"missing": missing}
-    return result if isinstance(state, tuple) else result.isel(state_kind=0, drop=True)
+    return asked.dataset(norm, largest, np.arange(asked.n_tokens), sampled)
+
+
+def position_blocks(
+    model: "keras.Model",
+    ids: ArrayLike,
+    *,
+    max_delay: int,
+    factor: ArrayLike | None = None,
+    state: str | tuple[str, ...] | None = None,
+    layer: int = 1,
+    dtype: Literal["float32", "float64"] | None = None,
+    progress: bool = False,
+) -> Iterator[xr.Dataset]:
+    """Measure a text of any length position by position, in memory that stays the same.
+
+    Parameters
+    ----------
+    model, ids, max_delay, factor, state, layer, dtype, progress
+        Of :func:`position_memory`.
+
+    Yields
+    ------
+    xarray.Dataset
+        The next positions: ``norm`` and ``largest`` ([state_kind], position, delay) as
+        those of :func:`position_memory`, ``largest`` at every position.
+
+    Raises
+    ------
+    ValueError
+        If an argument does not fit the model.
+    """
+    asked = _Asked(model, ids, max_delay, factor, state, layer, dtype)
+    everywhere = np.arange(asked.n_tokens)
+    start, tables_of_both = 0, [asked.table(0), asked.table(0)]
+    for next_first, tables in asked.tables(everywhere, progress):
+        reached = min(next_first + max_delay, asked.n_tokens)
+        tables_of_both = [
+            np.concatenate([one, asked.table(reached - start - one.shape[1])], axis=1)
+            for one in tables_of_both
+        ]
+        tables.move_into(*tables_of_both, start=start)
+        done = next_first - start
+        whole = [one[:, :done] for one in tables_of_both]
+        yield asked.dataset(*whole, everywhere[start:next_first])
+        start, tables_of_both = next_first, [one[:, done:] for one in tables_of_both]
+
+
+class _Asked:
+    """What is measured, checked against the model before work begins."""
+
+    def __init__(self, model, ids, max_delay, factor, state, layer, dtype):
+        max_delay = checks.whole_number(max_delay, WHO, "max_delay", least=0)
+        network, self.kinds, state_indices = means.read(
+            model, state=state, layer=layer, dtype=dtype
+        )
+        if np.ndim(ids) != 1:
+            raise ValueError(
+                f"{WHO}: `ids` must be one text of shape (time,), received shape "
+                f"{np.shape(ids)}; call it for each text on its own."
+            )
+        self._texts = read_texts(ids, network, max_delay=max_delay)
+        self._network = network
+        self._cell = _counted_in_units(network, factor)
+        self._request = jobs.Request(max_delay=max_delay, state_indices=state_indices)
+        self._keeps_kinds = isinstance(state, tuple)
+        self.n_tokens = self._texts.n_tokens
+
+    def table(self, n_positions):
+        """Return a table (kind, position, delay) of NaN."""
+        shape = len(self.kinds), n_positions, self._request.max_delay + 1
+        return np.full(shape, np.nan, np.float32)
+
+    def tables(self, sampled, progress):
+        """Yield for each job the place of the first input behind it, and its tables."""
+        cell, texts = self._cell, self._texts
+
+        def tables_of(job):
+            return _tables_of(replace(job, cells=(cell, *job.cells[1:])), sampled)
+
+        cut = jobs.cut(self._network, texts.ids, texts.stretches, None, self._request)
+        bar = tqdm(total=self.n_tokens, unit="token", disable=not progress)
+        for first, job, tables in jobs.in_threads(numbered(cut), tables_of):
+            bar.update(len(job.sources))
+            yield first + len(job.sources), tables
+        bar.close()
+
+    def dataset(self, norm, largest, positions, sampled=None):
+        """Return tables with labels; `largest` is of all positions by default."""
+        of_largest = "position" if sampled is None else "sampled"
+        coords = {
+            "state_kind": list(self.kinds),
+            "position": positions,
+            "delay": np.arange(self._request.max_delay + 1),
+        }
+        result = xr.Dataset(
+            {
+                "norm": (("state_kind", "position", "delay"), norm),
+                "largest": (("state_kind", of_largest, "delay"), largest),
+            },
+            coords=coords if sampled is None else coords | {"sampled": sampled},
+        )
+        missing = "the text does not reach back so far"
+        for name in MEANING:
+            result[name].attrs = about(name, meaning=MEANING) | {"missing": missing}
+        if self._keeps_kinds:
+            return result
+        return result.isel(state_kind=0, drop=True)
 
 
 def _checked_sample(sample, n_tokens):
@@ -234,16 +306,19 @@ class _Tables:
             for delay, one in zip(delays, largest, strict=True):
                 self.eigenvalues[kind, index, delay] = one
 
-    def move_into(self, norm, largest):
-        """Write roots into `norm` and `largest`, (kind, position or sampled, delay)."""
+    def move_into(self, norm, largest, *, start=0):
+        """Write roots into `norm` and `largest`, (kind, position or sampled, delay).
+
+        These begin with the position, and the place in the sample, `start`.
+        """
         n_positions = norm.shape[1]
         for delay in range(norm.shape[2]):
-            first = self.first + delay
+            first = self.first + delay - start
             n = min(self.squared.shape[1], n_positions - first)
             if n > 0:
                 norm[:, first : first + n, delay] = np.sqrt(self.squared[:, :n, delay])
-        for place, eigenvalue in self.eigenvalues.items():
-            largest[place] = np.sqrt(max(eigenvalue, 0))
+        for (kind, index, delay), eigenvalue in self.eigenvalues.items():
+            largest[kind, index - start, delay] = np.sqrt(max(eigenvalue, 0))
 
 
 def _tables_of(job, sampled):

@@ -4,12 +4,14 @@ Data have the axis that the figure runs along and at most one other, whose label
 the lines; the title is the experiment's.
 """
 
+import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
 
+ROUNDING = np.finfo(np.float64).eps
 _SHARES = {"selectivity": ("", "largest"), "selectivity_5": ((4, 2), "five largest")}
 _SPLITS = {
     "valid_perplexity": ("", "validation"),
@@ -24,6 +26,9 @@ def plot_memory(
     ax: Axes | None = None,
 ) -> Axes:
     """Draw sigma_1 against the delay, logarithmically.
+
+    The axis ends at the rounding of float64, 2.2e-16 of the largest: what is below, a
+    line or a band, goes on out of sight, for no state could hold it.
 
     Parameters
     ----------
@@ -52,7 +57,11 @@ def plot_memory(
     draw_lines(ax, memory, "delay", "plot_memory", band=band)
     style.whole_numbers(ax.xaxis)
     x, y = "delay (tokens)", r"memory $\sigma_1$"
-    return style.finish(ax, data, x=x, y=y, yscale="log")
+    ax = style.finish(ax, data, x=x, y=y, yscale="log")
+    largest = float(memory.max())
+    if ax.get_ylim()[0] < ROUNDING * largest:
+        ax.set_ylim(ROUNDING * largest, 10 * largest)
+    return ax
 
 
 def plot_selectivity(

@@ -1,7 +1,8 @@
 """Exercises that check themselves: what a right answer is, and who sees which solution.
 
 Read `checking` (what a check says of an answer), the targets of the pages' exercises
-(`sections` for those of the text's own sections up to 4.1, `language` for 4.2 to 4.3.4,
+(`sections` for those of the text's own sections up to 4.1, `language` for 4.2 to 4.3.4
+and three languages,
 `properties` for 5.1 to 9, `engine` for coherence, forgetting, one sentence, speed and
 the tail, `replication` for the ledger, the claims, the grammar and models of one's
 own), `fields` (answers that are read off in the built book), `composing` (page and

@@ -1,4 +1,4 @@
-"""Targets of the exercises of Sections 4.2 to 4.3.4."""
+"""Targets of the exercises of Sections 4.2 to 4.3.4, and on three languages."""
 
 import numpy as np
 
@@ -278,5 +278,65 @@ def memory_of_noise():
             "`np.linalg.norm` of a matrix is the Frobenius norm; ask for the largest "
             "singular value.": frobenius,
             "The sum keeps the signal; only the difference is rid of it.": of_mean,
+        },
+    )
+
+
+@target("M.1")
+def delay_from_which_icelandic_is_remembered_better(ratios, above=1.5):
+    """Read off where a ratio passes 1.5 for the first time."""
+    ratio = ratios["ratio"].sel(experiment="Icelandic")
+    delays = ratio["delay"].values
+    right = int(delays[np.argmax(ratio.values > above)])
+    return Value(
+        right,
+        kind="a delay, a whole number",
+        hint="Find 1.5 on the axis, go across to the curve, then down.",
+        mistakes={
+            "There it is still below.": right - 1,
+            "That is where it passes 2.": int(delays[np.argmax(ratio.values > 2)]),
+            "That is where it passes 1 for good.": int(
+                delays[np.flatnonzero(ratio.values <= 1).max(initial=0) + 1]
+            ),
+        },
+    )
+
+
+def _outside(memory, seeds):
+    return np.mean((memory < seeds.min(axis=0)) | (memory > seeds.max(axis=0)))
+
+
+@target("M.2")
+def share_of_delays_outside_the_seeds():
+    """Count where a curve leaves the range of others."""
+    rng = np.random.default_rng(0)
+    trials = [(rng.normal(size=n), rng.normal(size=(3, n))) for n in (40, 25)]
+
+    def above_only(memory, seeds):
+        return np.mean(memory > seeds.max(axis=0))
+
+    def of_all(memory, seeds):
+        return np.mean((memory < seeds.min()) | (memory > seeds.max()))
+
+    def count(memory, seeds):
+        return _outside(memory, seeds) * len(memory)
+
+    def inside(memory, seeds):
+        return 1 - _outside(memory, seeds)
+
+    def above_the_mean(memory, seeds):
+        return np.mean(memory > seeds.mean(axis=0))
+
+    return Function(
+        _outside,
+        trials,
+        kind="a function that returns a share, between 0 and 1",
+        hint="At each delay the seeds have a smallest and a largest value.",
+        mistakes={
+            "A curve may leave the range at its lower end, too.": above_only,
+            "That is the range over all delays: take it delay by delay.": of_all,
+            "That is a number of delays, and no share of them.": count,
+            "That is the share inside.": inside,
+            "That is the share above the mean of the seeds.": above_the_mean,
         },
     )

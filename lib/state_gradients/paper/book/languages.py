@@ -1,0 +1,149 @@
+"""One recipe on several texts: what the page on three languages draws and says.
+
+A curve is held against that of a reference, whose seeds say how much of a difference is
+a chance of the training:
+
+    ratio(tau) = sigma_1(tau) / mean over the reference's seeds of sigma_1(tau)
+"""
+
+import pandas as pd
+import xarray as xr
+
+from state_gradients.figures import style
+from state_gradients.figures.lines import draw_lines
+from state_gradients.foundation.settings import load_experiment
+from state_gradients.paper.book import average_memory
+from state_gradients.paper.book.pages import DASH, as_runs, has_run
+from state_gradients.project import artifacts
+from state_gradients.text import corpora
+
+SHOWN = 1, 5, 10, 20, 49  # delays of the table
+QUANTITY = "memory"
+
+
+def texts_table(members, says):
+    """Return what each text is, and how well it is predicted, as text.
+
+    Parameters
+    ----------
+    members : dict of str to (str or tuple of str, str)
+        As :func:`average_memory.together` takes them.
+    says : dict of str to str
+        What kind of text each is.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
+    rows = {}
+    for label, (names, _) in members.items():
+        ran = [name for name in as_runs(names) if has_run(name, "training")]
+        corpus = load_experiment(as_runs(names)[0]).corpus
+        tokens = corpora.REGISTRY[corpus.name].tokens
+        found = [artifacts.load(name, "training") for name in ran]
+        values = [float(one["valid_perplexity_final"]) for one in found]
+        rows[label] = {
+            "text": says[label],
+            "training tokens": f"{tokens['train']:,}",
+            "validation tokens": f"{tokens['valid']:,}",
+            "types": f"{corpus.vocabulary_size:,}",
+            "perplexity": f"{sum(values) / len(values):.1f}" if values else DASH,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def ratios(members, reference):
+    """Return the memory of each text over that of a reference.
+
+    Parameters
+    ----------
+    members : dict of str to (str or tuple of str, str)
+    reference : str
+        One of them, several runs of one experiment.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``ratio``, ``lower``, ``upper`` (experiment, delay): of the reference, 1 and the
+        range of its runs; of the others, the 95 % interval of their own text, the
+        reference taken as it is.
+    """
+    mean = average_memory.curves_of(*members[reference])[QUANTITY]
+    runs = average_memory.spread({reference: members[reference]}).isel(experiment=0)
+    found = {reference: runs.sel(quantity=QUANTITY, drop=True) / mean}
+    found[reference] = found[reference].assign(ratio=mean / mean)
+    for label, (name, state) in members.items():
+        if label == reference or not has_run(name):
+            continue
+        interval = average_memory.interval_of(name, state).isel(normalization=-1)
+        one = interval.sel(quantity=QUANTITY)[["observed", "lower", "upper"]] / mean
+        found[label] = one.rename(observed="ratio").reset_coords(drop=True)
+    bare = [one.reset_coords(drop=True) for one in found.values()]
+    return xr.concat(bare, pd.Index(found, name="experiment"), combine_attrs="drop")
+
+
+def ratios_table(found, delays=SHOWN):
+    """Return :func:`ratios` at some delays, as text."""
+    at = found.sel(delay=list(delays))
+    columns = {f"delay {delay}": at.sel(delay=delay) for delay in delays}
+    told = {
+        title: [_told(one, k) for k in one["experiment"].values]
+        for title, one in columns.items()
+    }
+    return pd.DataFrame(told, index=list(found["experiment"].values))
+
+
+def _told(column, label):
+    one = column.sel(experiment=label)
+    ratio, *ends = (float(one[name]) for name in ("ratio", "lower", "upper"))
+    return f"{ratio:.2f} [{ends[0]:.2f}, {ends[1]:.2f}]"
+
+
+def plot_ratios(found, *, ax=None):
+    """Draw :func:`ratios` with their bands against the delay.
+
+    Parameters
+    ----------
+    found : Dataset
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = style.axes_or_new(ax)
+    band = found[["lower", "upper"]]
+    draw_lines(ax, found["ratio"], "delay", "plot_ratios", band=band)
+    style.whole_numbers(ax.xaxis)
+    x, y = "delay (tokens)", "memory over that on Penn Treebank"
+    return style.finish(ax, found, x=x, y=y)
+
+
+def numbers(found, reference, *, near=10):
+    """Return the numbers of the page's prose, texts by name.
+
+    Parameters
+    ----------
+    found : Dataset
+        Of :func:`ratios`.
+    reference : str
+    near : int
+        The last delay of the first words.
+    """
+    others = found["ratio"].drop_sel(experiment=reference)
+    first = others.sel(delay=slice(0, near))
+    last = others.isel(delay=-1)
+    seeds = found.sel(experiment=reference)
+    off = max(float(seeds["upper"].max()) - 1, 1 - float(seeds["lower"].min()))
+    farthest = str(last["experiment"].values[int(last.argmax("experiment"))])
+    return {
+        "near": str(near),
+        "first-least": f"{float(first.min()):.2f}",
+        "first-largest": f"{float(first.max()):.2f}",
+        "last-delay": str(int(found["delay"][-1])),
+        "last-least": f"{float(last.min()):.1f}",
+        "last-largest": f"{float(last.max()):.1f}",
+        "farthest": farthest,
+        "seeds-off": f"{off:.0%}".replace("%", " %"),
+    }
