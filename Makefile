@@ -86,7 +86,8 @@ extras: $(EXTRAS) ## JAX and Dask into .venv
 # that take longer to optimise than to run. A Dask cluster is the same on any backend.
 ON_JAX := KERAS_BACKEND=jax $(BIN)/python -m pytest
 IN_DOUBLE := JAX_ENABLE_X64=1 JAX_DISABLE_MOST_OPTIMIZATIONS=1
-FLOAT32 := $(addprefix tests/,foundation/test_backends.py models paper/test_recipes.py)
+FLOAT32 := $(addprefix tests/,foundation/test_backends.py models paper/test_recipes.py \
+  engine/test_capacity.py engine/test_sweep.py)
 FLOAT64 := $(addprefix tests/engine/,test_means.py test_network.py)
 
 test-backends: $(EXTRAS) ## the core tests on JAX, and the engine on Dask
@@ -114,6 +115,8 @@ lab: $(READY) ## JupyterLab, with the notebooks paired to their .md sources
 	  --to ipynb $(page) && touch -r $(page) $(page:.md=.ipynb) &&) true
 	$(BIN)/jupyter lab notebooks
 
+# A GPU is measured where there is one; its record goes into benchmarks/records/gpu:
+#   KERAS_BACKEND=jax PYTHONPATH=lib python benchmarks/gpu.py
 bench: $(READY) ## measure the engine on this machine
 	$(BIN)/python benchmarks/bench.py
 
