@@ -11,7 +11,7 @@ BUILD := TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/jupyter-book build . -W -n --keep-going -
 
 .DEFAULT_GOAL := help
 .PHONY: help book pdf slides instructor handout check-links test extras \
-  test-backends lint lab bench reproduce lock clean
+  test-backends lint lab bench reproduce release lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -128,6 +128,12 @@ KEEP := MALLOC_MMAP_MAX_=0 MALLOC_ARENA_MAX=1 \
 reproduce: $(READY) ## run an experiment again: make reproduce EXPERIMENT=name
 	$(if $(EXPERIMENT),,$(error say which: make reproduce EXPERIMENT=name))
 	$(KEEP) $(BIN)/state-gradients reproduce $(EXPERIMENT)
+
+VERSION ?=
+
+release: $(READY) ## see whether a version can be released: make release VERSION=1.2.3
+	$(if $(VERSION),,$(error say which: make release VERSION=1.2.3))
+	$(BIN)/python -m state_gradients.project.release $(VERSION)
 
 # Keeps the pins that still fit; `make lock UPGRADE=--upgrade` renews all. Needs uv.
 UV ?= uv
