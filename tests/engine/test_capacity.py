@@ -32,6 +32,7 @@ JOBS = [
     {},
     {"cell": "gru"},
     {"cell": "rnn"},
+    {"cell": "gru", "embedding": 128, "units": 128, "max_delay": 80},
     {"groups": 7},
     {"layers": 3, "embedding": 16, "max_delay": 20},
     {"cell": "gru", "layers": 2, "embedding": 32},
