@@ -11,7 +11,7 @@ BUILD := TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/jupyter-book build . -W -n --keep-going -
 
 .DEFAULT_GOAL := help
 .PHONY: help book pdf slides instructor handout check-links test extras \
-  test-backends lint lab bench reproduce lock clean
+  test-backends lint lab bench reproduce release lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -86,7 +86,8 @@ extras: $(EXTRAS) ## JAX and Dask into .venv
 # that take longer to optimise than to run. A Dask cluster is the same on any backend.
 ON_JAX := KERAS_BACKEND=jax $(BIN)/python -m pytest
 IN_DOUBLE := JAX_ENABLE_X64=1 JAX_DISABLE_MOST_OPTIMIZATIONS=1
-FLOAT32 := $(addprefix tests/,foundation/test_backends.py models paper/test_recipes.py)
+FLOAT32 := $(addprefix tests/,foundation/test_backends.py models paper/test_recipes.py \
+  engine/test_capacity.py engine/test_sweep.py)
 FLOAT64 := $(addprefix tests/engine/,test_means.py test_network.py)
 
 test-backends: $(EXTRAS) ## the core tests on JAX, and the engine on Dask
@@ -114,6 +115,8 @@ lab: $(READY) ## JupyterLab, with the notebooks paired to their .md sources
 	  --to ipynb $(page) && touch -r $(page) $(page:.md=.ipynb) &&) true
 	$(BIN)/jupyter lab notebooks
 
+# A GPU is measured where there is one; its record goes into benchmarks/records/gpu:
+#   KERAS_BACKEND=jax PYTHONPATH=lib python benchmarks/gpu.py
 bench: $(READY) ## measure the engine on this machine
 	$(BIN)/python benchmarks/bench.py
 
@@ -125,6 +128,12 @@ KEEP := MALLOC_MMAP_MAX_=0 MALLOC_ARENA_MAX=1 \
 reproduce: $(READY) ## run an experiment again: make reproduce EXPERIMENT=name
 	$(if $(EXPERIMENT),,$(error say which: make reproduce EXPERIMENT=name))
 	$(KEEP) $(BIN)/state-gradients reproduce $(EXPERIMENT)
+
+VERSION ?=
+
+release: $(READY) ## see whether a version can be released: make release VERSION=1.2.3
+	$(if $(VERSION),,$(error say which: make release VERSION=1.2.3))
+	$(BIN)/python -m state_gradients.project.release $(VERSION)
 
 # Keeps the pins that still fit; `make lock UPGRADE=--upgrade` renews all. Needs uv.
 UV ?= uv

@@ -21,6 +21,8 @@ them, and each number is the median over the rounds.
                 since many delays make few jobs; error: the mean's distance from the
                 exact one, relative to its norm, at the worst delay; growth_in_delays:
                 the exponent p of time ~ delays^p from 50 to 500
+``gpu``         the records of ``gpu.py``, which runs on another machine; "not run" and
+                its command until there is one
 """
 
 import json
@@ -47,6 +49,7 @@ from state_gradients.foundation import settings
 from state_gradients.models import batching, training
 from state_gradients.models import language_model as models
 from state_gradients.models.cells import DiagonalCell, MinGRUCell
+from state_gradients.paper.book import records
 from state_gradients.paper.language.subject import build_model
 from state_gradients.project import artifacts, kinds
 
@@ -199,13 +202,13 @@ def low_rank():
         {"exact": mean(model, ids)} | calls, rounds=3, clock=time.process_time
     )
     exact = mean(model, ids)()["state_gradient"]
-    records = []
+    rows = []
     for limit in TOLERANCES:
         short, long = found[limit, DELAY], found[limit, LONGEST]
         near = calls[limit, DELAY]()["state_gradient"]
         axes = ("state", "embedding")
         error = ((near - exact) ** 2).sum(axes) / (exact**2).sum(axes)
-        records.append(
+        rows.append(
             {
                 "tolerance": limit,
                 "ratio_50": short / found["exact"],
@@ -215,7 +218,7 @@ def low_rank():
                 "peak_mb": peak_mb("tolerance", limit),
             }
         )
-    return records
+    return rows
 
 
 def against_peers(model, ids):
@@ -232,12 +235,12 @@ def against_peers(model, ids):
     rates = {name: gflop / found[name] for name in libraries}
     floor = 1e3 * FLOPS / 1e9 / max(rates.values())
     ms = 1e3 * found["engine"] / len(ids)
-    records = {}
+    of_peers = {}
     for name, peer in made.items():
-        records[name] = "skipped: not installed"
+        of_peers[name] = "skipped: not installed"
         if peer:
             each = 1e3 * found[name] * peer[1]
-            records[name] = {"ms_per_token": each, "ratio": each / ms}
+            of_peers[name] = {"ms_per_token": each, "ratio": each / ms}
     return {
         "product_gflops": max(rates.values()),
         "product_gflops_by": rates,
@@ -246,7 +249,7 @@ def against_peers(model, ids):
             "floor_ms_per_token": floor,
             "share": floor / ms,
         },
-        "peers": records,
+        "peers": of_peers,
     }
 
 
@@ -316,6 +319,7 @@ def main():
         "extensions": extensions(model, some),
         "low_rank": low_rank(),
         "training": train_batch(),
+        "gpu": records.gpu_slot(),
     }
     short, long = peak_mb(2 * TOKENS), peak_mb(4 * TOKENS)
     result["engine"]["peak_mb"] = short

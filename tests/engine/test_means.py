@@ -633,7 +633,7 @@ def test_inputs_far_apart_share_long_tiles(monkeypatch):
         ends=np.arange(0, 5000, 10) + 5,
         members=[(k,) for k in range(500)],
     )
-    n = [tile.stop - tile.start for tile in tiles._tiles(job)]
+    n = [tile.stop - tile.start for tile in tiles.cut(job)]
     assert n[:-1] == [tiles.LONGEST] * (len(n) - 1)
 
 

@@ -35,6 +35,24 @@ def test_a_product_asks_tensorflow_for_all_of_float32():
     with backends.full_float32():
         assert not enabled()
     assert enabled()  # a caller's own setting is as it was
+    with backends.full_float32(), backends.full_float32():
+        pass
+    assert enabled()
     seen = []
     backends._in_full(lambda: seen.append(enabled()))()
     assert seen == [False]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's")
+def test_a_thread_that_is_done_takes_full_products_from_no_other():
+    import tensorflow as tf
+
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    first, second = backends.full_float32(), backends.full_float32()
+    first.__enter__()  # in one thread
+    second.__enter__()  # in another, while the first is at work
+    first.__exit__(None, None, None)
+    assert not enabled()
+    second.__exit__(None, None, None)
+    assert enabled()

@@ -529,3 +529,41 @@ def test_inputs_that_share_a_basis_have_a_row_a_tolerance_and_none_in_old_record
     assert table.iloc[0].tolist() == ["0.56", "0.9", "0.2", "1.2e-05", "1,234"]
     assert table["distance of the mean"].tolist() == ["1.2e-05", "9e-05"]
     assert records.shared({}).shape == (0, len(records.SHARED))
+
+
+def test_a_gpu_is_not_run_until_its_record_is_there(tmp_path, root):
+    slot = records.gpu_slot(root=tmp_path)
+    assert slot == {"not run": records.ON_A_GPU}
+    script = records.ON_A_GPU.split()[-1]
+    assert (root / script).is_file()
+    assert records.of_gpus(slot).loc[records.ON_A_GPU, "a GPU"] == "not run"
+    assert records.by_lanes(slot).empty
+
+
+def test_a_gpu_s_record_is_shown_and_what_failed_there_is_not_measured(tmp_path):
+    run = {"cell": "lstm", "lanes": 4, "ms_per_token": 0.05, "share": 0.417}
+    run |= {"device_ms_per_token": 0.04, "predicted_bytes": 2e8, "peak_bytes": 2.5e8}
+    other = run | {"cell": "gru", "lanes": 32}
+    del other["share"]
+    record = {
+        "engine, 4 lanes": run,
+        "engine, 16 lanes": "failed: RuntimeError: no memory",
+        "engine, gru": other,
+        "products": {"float32": {"squares_tflops": 51.234}},
+        "float64": {"engine, lstm": run | {"lanes": 16}, "products": "skipped"},
+        "peers, jax.jacrev": "failed: no time",
+    }
+    folder = tmp_path / "benchmarks" / "records" / "gpu"
+    folder.mkdir(parents=True)
+    (folder / "h100.json").write_text(json.dumps(record))
+    slot = records.gpu_slot(root=tmp_path)
+    found = records.of_gpus(slot)["h100"]
+    assert found["products in float32 (TFLOP/s)"] == "51.2"
+    assert found["in float64 (TFLOP/s)"] == "not measured"
+    assert found["jax.jacrev, 64 windows (ms a token)"] == "not measured"
+    table = records.by_lanes(slot)
+    expected = ["0.050", "0.040", "42%", "200", "250"]
+    assert table.loc[("h100", "lstm", "float32", 4)].tolist() == expected
+    assert table.loc[("h100", "gru", "float32", 32)].tolist()[2:] == ["", "200", ""]
+    assert ("h100", "lstm", "float64", 16) in table.index
+    assert len(table) == 3

@@ -1,36 +1,43 @@
-"""How much of a text an accelerator carries at once, and the memory that takes.
+"""How much of a text is carried at once, and the memory that takes.
 
-The sweep carries jobs side by side, in L lanes, and n tokens in a block. With R =
+The sweep carries jobs side by side, in L *lanes*, and n tokens in a *block*. With R =
 (max_delay + 1) x embedding rows of tangents a lane, u the units of all states of all
-layers, w those of the widest state, and M the numbers of all differentials of a token,
-the numbers that a device holds at the peak are, for each lane,
+layers, w those of the widest state, l layers, and M the numbers of all differentials of
+a token, a device holds at the peak, in numbers of the chain's precision, for each lane
 
     R u            tangents, which the loop advances in their place
+    (l + 1) R w    what the products drive, before it is added to them
     3 S            sums of a block, and of all blocks, high and low
-    (l + 1) R w    what the products drive, with l layers, before it is added
-    n M            the differentials of a block, made before the loop
-    n (x + g)      the trace that they are made from, and who counts (a byte each).
+    n (M + x)      the differentials of a block, and the trace that they are made from
 
-S = groups x (max_delay + 1) x embedding x units for each kind of state, and the Gram
-matrices if asked for. That is what XLA plans for on a processor to within a fifth; a
-GPU's libraries take some more.
+and a byte a token, group and delay for who counts. S = groups x (max_delay + 1) x
+embedding x units for each kind of state, and the Gram matrices if asked for. That is
+what XLA plans for to within a fifth; the libraries of a GPU take some more.
+
+The tiles hold on each core, with T inputs in a tile, M' the same numbers without those
+of the first layer's input,
+
+    2 T embedding u + (max_delay + 1) M' + S, and S in float64,
+
+or, when the job is done, S in its precision and twice in float64.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from state_gradients.engine import tiles
 from state_gradients.engine.sums import FLUSH
 from state_gradients.foundation import backends
 
-MOST_LANES = 32  # products of 32 x R rows fill the largest device of today
+MOST_LANES = 32  # so many rows fill the largest device of today
 SHARE = 0.5  # of what is free: the jobs before still have their sums there
-OVERHEAD = 3  # differentials that a backend derives: what it needs beside the result
+DERIVED = 3  # what a backend needs to derive a matrix, in matrices
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a sweep goes through jobs."""
+    """How the sweep goes through jobs."""
 
     lanes: int  # jobs side by side
     block: int  # tokens whose differentials are made at once
@@ -39,7 +46,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Shape:
-    """What the memory of a sweep depends on, for one lane.
+    """What a job's memory depends on.
 
     Attributes
     ----------
@@ -51,8 +58,8 @@ class Shape:
         Shapes (group, delay, embedding, ..) of what is summed for a kind of state.
     n_kinds : int
         Kinds of states that are asked for.
-    matrices : int
-        Numbers in the differentials of a token.
+    matrices : tuple of readers.Matrices
+        Of each layer, for a token.
     trace : int
         Numbers that these are made from.
     itemsize : int
@@ -63,7 +70,7 @@ class Shape:
     n_rows: int
     sums: tuple
     n_kinds: int
-    matrices: int
+    matrices: tuple
     trace: int
     itemsize: int
 
@@ -76,15 +83,26 @@ class Shape:
         if request.second_moment:
             widths.append(job.n_inputs)
         read = [layer[0].shape[1] for layer in job.trace]
+        pairs = zip(job.cells, read, strict=True)
         return cls(
             sizes=tuple(cell.sizes for cell in job.cells),
             n_rows=(request.max_delay + 1) * job.n_inputs,
             sums=tuple((*each, width) for width in widths),
             n_kinds=len(request.state_indices),
-            matrices=sum(map(_matrices, job.cells, read)),
-            trace=sum(a.shape[1] for layer in job.trace for a in layer),
+            matrices=tuple(cell.matrices(n_inputs) for cell, n_inputs in pairs),
+            trace=sum(array.shape[1] for layer in job.trace for array in layer),
             itemsize=job.dtype.itemsize,
         )
+
+    @property
+    def units(self):
+        """Of all states of all layers."""
+        return sum(map(sum, self.sizes))
+
+    @property
+    def n_sums(self):
+        """Numbers that are summed up."""
+        return self.n_kinds * sum(int(np.prod(shape)) for shape in self.sums)
 
     def sweep_bytes(self, *, lanes, block):
         """Return the bytes that a device holds at a sweep's peak.
@@ -96,29 +114,45 @@ class Shape:
         block : int
             Tokens at a time.
         """
-        units = sum(map(sum, self.sizes))
         widest = max(map(max, self.sizes))
-        n_sums = self.n_kinds * sum(int(np.prod(shape)) for shape in self.sums)
-        numbers = (
-            self.n_rows * (units + (len(self.sizes) + 1) * widest)
-            + 3 * n_sums
-            + block * (self.matrices + self.trace)
+        made = sum(
+            (one.inputs + one.states) * (DERIVED if one.derived else 1)
+            for one in self.matrices
         )
-        counted = block * self.sums[0][0] * self.sums[0][1]  # a byte each
-        return lanes * (numbers * self.itemsize + counted)
+        numbers = (
+            self.n_rows * (self.units + (len(self.sizes) + 1) * widest)
+            + 3 * self.n_sums
+            + block * (made + self.trace)
+        )
+        n_groups, n_delays, *_ = self.sums[0]
+        return lanes * (numbers * self.itemsize + block * n_groups * n_delays)
 
 
-def _matrices(cell, n_inputs):
-    """Return how many numbers a cell's differentials of one token take."""
-    numbers, derived = cell.matrices(n_inputs)
-    return numbers * (OVERHEAD if derived else 1)
+def tiles_bytes(job):
+    """Return the bytes that a core holds at the peak when the tiles carry a job.
+
+    Without the job itself: its trace is the forward pass's.
+
+    Parameters
+    ----------
+    job : jobs.Job
+    """
+    shape = Shape.of(job)
+    longest = max((len(job.sources[tile]) for tile in tiles.cut(job)), default=0)
+    kept = sum(one.inputs + one.states for one in shape.matrices)
+    kept -= shape.matrices[0].inputs  # made when an input comes, and then forgotten
+    n_delays = job.request.max_delay + 1
+    carried = 2 * longest * job.n_inputs * shape.units + n_delays * kept
+    in_double = 8 * shape.n_sums
+    sums = shape.itemsize * shape.n_sums + in_double
+    return max(shape.itemsize * carried + sums, sums + in_double)
 
 
 def fitted(shape, available):
-    """Return how a sweep is to go through jobs on a device, None if it has no room.
+    """Return how the sweep is to go through jobs on a device, None if it has no room.
 
-    First fewer lanes, then shorter blocks: a lane less is a product less tall, a block
-    less long one call more.
+    Fewer lanes come first, then shorter blocks: the products of a lane are the same
+    with fewer beside it, while a shorter block is one more call for all of them.
 
     Parameters
     ----------
@@ -140,7 +174,9 @@ def fitted(shape, available):
 def plan(job):
     """Return how the backend's device is to go through jobs, None if it has no room.
 
-    On a processor, which has caches to think of, that is one job at a time.
+    A processor, whose caches hold little, takes one job at a time. There TensorFlow
+    runs its graph; on an accelerator XLA compiles it, for only then is it known before
+    what it will hold.
     """
     if not backends.accelerators():
         return Plan(lanes=1, block=FLUSH, jit=False)

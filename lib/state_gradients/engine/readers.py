@@ -93,6 +93,14 @@ def read_cell(cell, *, n_inputs, dtype="float32"):
     return Automatic(cell, sizes, names, n_inputs)
 
 
+class Matrices(NamedTuple):
+    """How many numbers a token's differential has."""
+
+    inputs: int  # in B
+    states: int  # in what J consists of
+    derived: bool = False  # by the backend, which needs more to do so
+
+
 class Form(NamedTuple):
     """What a program is compiled for; the weights are what it is given."""
 
@@ -147,13 +155,16 @@ class ClosedForm:
         return [partial(differential, *one) for one in zip(*slopes, strict=True)]
 
     def matrices(self, n_inputs):
-        """Return how many numbers B and J of a token are, and that none is derived."""
+        """Return how many numbers a token's differential has."""
         zeros = [np.zeros((1, n), np.float32) for n in (n_inputs, *self.sizes)]
         (make,) = self.differentials(zeros[0], zeros[1:])
         differential = make()
-        parts = [*differential.inputs, *differential.dense.values()]
         diagonals = [one[1] for one in differential.diagonal if one is not None]
-        return sum(part.size for part in parts + diagonals), False
+        of_states = [*differential.dense.values(), *diagonals]
+        return Matrices(
+            inputs=sum(matrix.size for matrix in differential.inputs),
+            states=sum(matrix.size for matrix in of_states),
+        )
 
     def on_backend(self, x, states):
         """Return the differentials of all tokens, tensors with a leading time axis."""
@@ -263,10 +274,11 @@ class Behind:
         return Fixed(self)
 
     def matrices(self, n_inputs):
-        """Return how many numbers F, B and J of a step are, and whether derived."""
+        """Return how many numbers a step's differential has, with F."""
         width = self.dense[-1].units
-        numbers, derived = self.cell.matrices(width)
-        return numbers + n_inputs * (width + sum(self.sizes)), derived
+        of_cell = self.cell.matrices(width)
+        inputs = of_cell.inputs + n_inputs * (width + sum(self.sizes))
+        return of_cell._replace(inputs=inputs)
 
     def on_backend(self, x, states):
         """Return the differentials of all steps, tensors with a leading time axis."""
@@ -405,8 +417,9 @@ class Automatic:
         return Fixed(self)
 
     def matrices(self, n_inputs):
-        """Return how many numbers B and J of a token are, and that they are derived."""
-        return (n_inputs + sum(self.cell_sizes)) * sum(self.sizes), True
+        """Return how many numbers a token's differential has."""
+        units = sum(self.sizes)
+        return Matrices(n_inputs * units, sum(self.cell_sizes) * units, derived=True)
 
     def on_backend(self, x, states):
         """Return the differentials of all tokens, tensors with a leading time axis."""

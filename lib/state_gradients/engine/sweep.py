@@ -101,19 +101,24 @@ def _zeros(job, plan):
     return tangents, totals
 
 
-def planned_bytes(job, plan):
-    """Return the bytes that XLA plans for, on JAX, to be held at the sweep's peak.
-
-    What :meth:`state_gradients.engine.capacity.Shape.sweep_bytes` predicts.
-    """
+def _arguments(job, plan):
+    """Return the compiled sweep, and what it takes first of a job."""
     sweep, weights = _program(job, plan)
     trace = [
         [_side_by_side([array[: plan.block]], plan) for array in layer]
         for layer in job.trace
     ]
     chosen = _side_by_side([_chosen(job)[: plan.block]], plan)
-    lowered = sweep.lower(weights, trace, chosen, *_zeros(job, plan))
-    memory = lowered.compile().memory_analysis()
+    return sweep, (weights, trace, chosen, *_zeros(job, plan))
+
+
+def planned_bytes(job, plan):
+    """Return the bytes that XLA plans for, on JAX, to be held at the sweep's peak.
+
+    What :meth:`state_gradients.engine.capacity.Shape.sweep_bytes` predicts.
+    """
+    sweep, arguments = _arguments(job, plan)
+    memory = sweep.lower(*arguments).compile().memory_analysis()
     return (
         memory.argument_size_in_bytes
         + memory.output_size_in_bytes

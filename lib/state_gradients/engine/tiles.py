@@ -71,7 +71,7 @@ def job_sums(job):
 def carry(job, sums):
     """Add the tangents of a job's inputs to `sums`; yield each tile when it is in."""
     differentials = Differentials(job)
-    tiles = list(_tiles(job))
+    tiles = list(cut(job))
     longest = max((len(job.sources[tile]) for tile in tiles), default=0)
     buffers = [  # of each layer's states: tangents, and what drives them
         [np.empty((2, longest * job.n_inputs, size), job.dtype) for size in cell.sizes]
@@ -82,8 +82,8 @@ def carry(job, sums):
         yield tile
 
 
-def _tiles(job):
-    """Cut the sources into slices, with no more than `FLUSH` of one group."""
+def cut(job):
+    """Yield a job's tiles: slices of its sources, at most `FLUSH` of one group each."""
     sources = job.sources
     size = max(1, TILE // (job.n_inputs * max(job.cells[-1].sizes)))
     if len(sources):  # apart, few are in flight

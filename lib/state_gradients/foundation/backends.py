@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import threading
 
 import keras
 import numpy as np
@@ -19,18 +20,44 @@ def full_float32():
     if keras.backend.backend() == "jax":
         import jax
 
-        with jax.default_matmul_precision("highest"):
+        with jax.default_matmul_precision("highest"):  # of this thread
             yield
         return
-    import tensorflow as tf
-
-    execution = tf.config.experimental
-    before = execution.tensor_float_32_execution_enabled()
-    execution.enable_tensor_float_32_execution(False)
+    _TENSORFLOW.enter()
     try:
         yield
     finally:
-        execution.enable_tensor_float_32_execution(before)
+        _TENSORFLOW.leave()
+
+
+class _TensorFlowInFull:
+    """TensorFlow's setting, one for all threads: as it was when the last has left."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = None
+
+    def enter(self):
+        import tensorflow as tf
+
+        execution = tf.config.experimental
+        with self._lock:
+            if not self._inside:
+                self._before = execution.tensor_float_32_execution_enabled()
+                execution.enable_tensor_float_32_execution(False)
+            self._inside += 1
+
+    def leave(self):
+        import tensorflow as tf
+
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                tf.config.experimental.enable_tensor_float_32_execution(self._before)
+
+
+_TENSORFLOW = _TensorFlowInFull()
 
 
 def compiled(function, *, jit=False, reuse=()):

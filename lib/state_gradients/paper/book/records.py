@@ -76,3 +76,95 @@ def times(record, floor):
     ways = {"engine": record["engine"], **record.get("peers", {})}
     found = {k: v["ms_per_token"] for k, v in ways.items() if isinstance(v, dict)}
     return pd.Series({"floor": floor, **found}).reindex(WAYS).rename(WAYS)
+
+
+ON_A_GPU = "KERAS_BACKEND=jax PYTHONPATH=lib python benchmarks/gpu.py"
+OF_A_GPU = {  # what benchmarks/gpu.py measures: the path in its record, and for readers
+    ("products", "float32", "squares_tflops"): "products in float32 (TFLOP/s)",
+    ("products", "tf32", "squares_tflops"): "products in TensorFloat-32 (TFLOP/s)",
+    ("float64", "products", "float64", "squares_tflops"): "in float64 (TFLOP/s)",
+    ("products", "float32", "engine_shape_tflops"): "float32, as in 32 lanes (TFLOP/s)",
+    ("error, lstm", "worst"): "error of the sweep, float32",
+    ("float64", "error, lstm", "worst"): "error of the sweep, float64",
+    ("keras_lstm", "as it is"): "error of Keras's LSTM as it is",
+    ("keras_lstm", "in full"): "error of Keras's LSTM in full float32",
+    ("forward_ms_per_token",): "forward pass, on the processor (ms a token)",
+    ("tiles_ms_per_token",): "tiles, on the processor (ms a token)",
+    ("peers, jax.jacrev", "ms_per_token"): "jax.jacrev, 64 windows (ms a token)",
+    ("peers, jax.jacfwd", "ms_per_token"): "jax.jacfwd, 64 windows (ms a token)",
+    ("peers, torch.func.jacrev", "ms_per_token"): "torch.func.jacrev (ms a token)",
+}
+
+
+def gpu_slot(*, root=None):
+    """Return the records of GPUs by name, or, of none, what makes one."""
+    return read_records("gpu", root=root) or {"not run": ON_A_GPU}
+
+
+def of_gpus(slot):
+    """Return what was measured on GPUs, a column each, as text.
+
+    Parameters
+    ----------
+    slot : dict
+        :func:`gpu_slot`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Without a record one line, with the command that makes one.
+    """
+    if "not run" in slot:
+        return pd.DataFrame({"a GPU": {slot["not run"]: "not run"}})
+    columns = {
+        name: {title: _number(record, path) for path, title in OF_A_GPU.items()}
+        for name, record in slot.items()
+    }
+    return pd.DataFrame(columns)
+
+
+def by_lanes(slot):
+    """Return how the sweep runs on GPUs, a row a machine and plan, as text.
+
+    Parameters
+    ----------
+    slot : dict
+        :func:`gpu_slot`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Empty without a record.
+    """
+    rows = {}
+    for name, record in slot.items():
+        if name == "not run":
+            continue
+        parts = {"float32": record, "float64": record.get("float64", {})}
+        for dtype, part in parts.items():
+            for key, run in part.items() if isinstance(part, dict) else ():
+                if key.startswith("engine") and isinstance(run, dict):
+                    rows[name, run["cell"], dtype, run["lanes"]] = _row(key, run)
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    if len(table):
+        table.index.names = ["machine", "cell", "dtype", "lanes"]
+    return table
+
+
+def _row(key, run):
+    # a process's peak never falls: it is that of runs with ever more lanes only
+    peak = run.get("peak_bytes") if key.endswith("lanes") else None
+    return {
+        "ms a token": f"{run['ms_per_token']:.3f}",
+        "on the device": f"{run['device_ms_per_token']:.3f}",
+        "of the products' rate": f"{run['share']:.0%}" if "share" in run else "",
+        "predicted (MB)": f"{run['predicted_bytes'] / 1e6:,.0f}",
+        "at the peak (MB)": f"{peak / 1e6:,.0f}" if peak else "",
+    }
+
+
+def _number(record, path):
+    """Return what stands at a path of a record, as text; a part may have failed."""
+    for key in path:
+        record = record.get(key) if isinstance(record, dict) else None
+    return f"{record:.3g}" if isinstance(record, int | float) else "not measured"
