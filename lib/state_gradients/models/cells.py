@@ -9,10 +9,9 @@
 
 All but the sLSTM do not look back through a matrix: h = a h' + b, with a and b of the
 input alone, so that an input's tangents are only scaled (an LRU's: turned in a plane
-each) from token to token. Their texts may be run by steps, as ``keras.layers.RNN``
-does, or by a parallel scan of the pairs (a, b), which compose:
-
-    (a_2, b_2) after (a_1, b_1)  =  (a_2 a_1, a_2 b_1 + b_2).
+each) from token to token. ``keras.layers.RNN`` makes a and b step by step; training,
+which knows all inputs, makes them at once (``run``), which leaves a product and a sum
+to each step.
 """
 
 import keras
@@ -72,8 +71,8 @@ class _LinearCell(keras.layers.Layer):
         h = self.times(a, h) + b
         return self.read(x, h), [h]
 
-    def scan(self, x, states):
-        """Run all steps of a text in parallel.
+    def run(self, x, states):
+        """Run a text whose a and b are made of all inputs at once.
 
         Parameters
         ----------
@@ -86,19 +85,18 @@ class _LinearCell(keras.layers.Layer):
         states : list of one tensor of shape (batch, state)
             After the last step.
         """
-        (h,) = states
         a, b = self.elements(x)
-        a = a + ops.zeros_like(b)
-        first = self.times(a[:, :1], h[:, None]) + b[:, :1]
-        b = ops.concatenate([first, b[:, 1:]], axis=1)
+        shape = ops.shape(b)
+        by_time = [ops.swapaxes(one, 0, 1) for one in (a + ops.zeros_like(b), b)]
 
-        def after(one, two):
-            (a1, b1), (a2, b2) = one, two
-            return self.times(a2, a1), self.times(a2, b1) + b2
+        def step(h, element):
+            a, b = element
+            h = self.times(a, h) + b
+            return h, h
 
-        _, h = ops.associative_scan(after, (a, b), axis=1)
-        h = ops.reshape(h, ops.shape(b))  # in TensorFlow's graph it has lost its shape
-        return self.read(x, h), [h[:, -1]]
+        last, h = ops.scan(step, states[0], tuple(by_time))
+        h = ops.reshape(ops.swapaxes(h, 0, 1), shape)  # which TensorFlow's graph loses
+        return self.read(x, h), [last]
 
 
 class MinGRUCell(_LinearCell):

@@ -163,8 +163,6 @@ def run_layers(model, embedded, states, mask=None):
     logits : tensor of shape (batch, time, vocabulary)
     states : list of lists of tensors
         The states after the window.
-
-    Cells that can run a window in parallel do.
     """
     x, after = embedded, []
     for layer, before in zip(recurrent_layers(model), states, strict=True):
@@ -177,9 +175,9 @@ def run_layers(model, embedded, states, mask=None):
 
 
 def _run_layer(layer, x, states):
-    """Return a layer's outputs and the list of its states, by a scan if it has one."""
-    if hasattr(layer.cell, "scan") and x.shape[1] is not None:
-        return layer.cell.scan(x, states)
+    """Return a layer's outputs and the list of its states, after a window."""
+    if hasattr(layer.cell, "run"):
+        return layer.cell.run(x, states)
     x, *states = layer(x, initial_state=states)
     return x, states
 
