@@ -176,7 +176,8 @@ def run_layers(model, embedded, states, mask=None):
 
 def _run_layer(layer, x, states):
     """Return a layer's outputs and the list of its states, after a window."""
-    if hasattr(layer.cell, "run"):
+    length = x.shape[1]  # None where TensorFlow compiles for texts of any length
+    if length is not None and hasattr(layer.cell, "run"):
         return layer.cell.run(x, states)
     x, *states = layer(x, initial_state=states)
     return x, states
