@@ -9,6 +9,7 @@ An output that is no state, of an LRU or an S6, may follow the states as one mor
 
 from typing import NamedTuple
 
+import keras
 import numpy as np
 
 from state_gradients.engine.formulas import Differential, Term
@@ -213,7 +214,8 @@ def s6_with_output(xp, weights, x, states):
     n = weights.decay.shape[0] // n_units
     c = xp.matmul(x, weights.to_c)
     c = xp.concatenate([c] * n_units, axis=-1)
-    unit_of = np.repeat(np.eye(n_units), n, axis=0).astype(weights.skip.dtype)
+    dtype = keras.backend.standardize_dtype(weights.skip.dtype)
+    unit_of = np.repeat(np.eye(n_units, dtype=dtype), n, axis=0)
     y = xp.matmul(c * h, unit_of)
     y = y + weights.skip * xp.matmul(x, weights.kernel)
 
