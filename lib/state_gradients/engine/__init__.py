@@ -1,8 +1,8 @@
 """The state gradients: exact, averaged over a whole text, at the rate of the machine.
 
 Read `means` (what is asked for), `texts` (over what), `network` (a Keras model as a
-stack of cells) and `trust` (only what is known to be right), `readers` and `formulas`
-(what a cell is, how it differentiates), `jobs` (a text in parts), then `tiles` with
+stack of cells) and `trust` (only what is known to be right), `readers`, `formulas` and,
+of our own cells, `own_formulas` (what a cell is, how it differentiates), `jobs` (a text in parts), then `tiles` with
 `sums` (how a job is carried), `bundles` and `shared_basis` (in less, to a tolerance),
 `sweep` (the same on an accelerator), `words` (every
 word type on its own), `occurrences` (single inputs), `positions` (the size of every

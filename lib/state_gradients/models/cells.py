@@ -245,7 +245,8 @@ class LRUCell(_LinearCell):
     def elements(self, x):
         """Return Lambda and gamma (B e), each [real parts, imaginary parts]."""
         size, angle = ops.exp(-ops.exp(self.nu_log)), ops.exp(self.theta_log)
-        turn = ops.concatenate([size * ops.cos(angle), size * ops.sin(angle)], axis=-1)
+        parts = [size * backends.cos(angle), size * backends.sin(angle)]
+        turn = ops.concatenate(parts, axis=-1)
         gamma = ops.exp(self.gamma_log)
         scale = ops.concatenate([gamma, gamma], axis=-1)
         return turn, ops.matmul(x, self.kernel) * scale
