@@ -70,7 +70,9 @@ def test_terms_add_up_and_an_earlier_state_is_as_it_was_before_the_token(
     tangents, driven, scale
 ):
     before = [x.copy() for x in tangents]
-    rule = differential((Term(0, scale[0]),), (), (Term(2, scale[2]), Term(0, scale[1])))
+    rule = differential(
+        (Term(0, scale[0]),), (), (Term(2, scale[2]), Term(0, scale[1]))
+    )
     after = rule.advance(tangents, driven)
     last = driven[2] + scale[2] * before[2] + scale[1] * before[0]
     np.testing.assert_allclose(after[2], last, rtol=1e-14)

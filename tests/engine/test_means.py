@@ -276,8 +276,10 @@ def test_any_layer_with_respect_to_any_lower_one(cells, layer, wrt, engine):
 @settings(max_examples=12)
 @given(
     cell=st.sampled_from(
-        ["lstm", "gru", "gru reset after", "rnn", "mingru", "leaky"]
-        + ["minlstm", "lru", "slstm"]
+        [
+            *("lstm", "gru", "gru reset after", "rnn", "mingru", "leaky"),
+            *("minlstm", "lru", "slstm"),
+        ]
     ),
     units=st.integers(1, 6),
     size=st.integers(1, 5),

@@ -235,19 +235,17 @@ def test_an_lru_starts_on_its_ring_and_keeps_the_variance():
     assert abs(square.mean() - (0.9**2 + 0.4**2) / 2) < 4 * width / np.sqrt(12 * 4e4)
     assert abs(square.var() * 12 / width**2 - 1) < 0.02
     phase = np.exp(w["theta_log"])
-    assert 0 < phase.min()
+    assert phase.min() > 0
     assert abs(phase.mean() - np.pi) < 4 * 2 * np.pi / np.sqrt(12 * 4e4)
     # of white input, h has variance gamma^2 / (1 - |Lambda|^2) of B e
-    np.testing.assert_allclose(
-        np.exp(2 * w["gamma_log"]) / (1 - size**2), 1, rtol=1e-4
-    )
+    np.testing.assert_allclose(np.exp(2 * w["gamma_log"]) / (1 - size**2), 1, rtol=1e-4)
 
 
 def test_an_lru_of_the_whole_disc_has_finite_first_values():
     cell = cells.LRUCell(2, 200_000, seed=5)
     assert all(np.isfinite(values).all() for values in cell._ring().values())
     size = np.exp(-np.exp(cell._ring()["nu_log"]))
-    assert 0 < size.min()
+    assert size.min() > 0
     assert size.max() < 1
 
 

@@ -8,8 +8,8 @@ follows) as Keras lays out its kernels, tangents X before the step become
 
 J consists of dense matrices and diagonals between states (an LSTM's has two matrices,
 from h, and two diagonals, from c) and is never formed as a whole.
-States stand in Keras's order: ``(hidden, cell)`` for an LSTM, ``(hidden,)`` for a GRU and
-an RNN. (The cells of :mod:`state_gradients.models.cells` have their formulas in
+States stand in Keras's order: ``(hidden, cell)`` for an LSTM, ``(hidden,)`` otherwise.
+(The cells of :mod:`state_gradients.models.cells` have theirs in
 :mod:`state_gradients.engine.own_formulas`.)
 Each form is written once, for NumPy and for ``keras.ops`` (the argument `xp`) and for
 any leading axes: ``step(xp, weights, x, states) -> (states after, slopes,
@@ -77,7 +77,7 @@ class Differential:
 
     Tangents are advanced by a token as
 
-        X_i  <-  driven_i + sum of X_j diagonal_ij,   from the last state i to the first,
+        X_i  <-  driven_i + sum of X_j diagonal_ij,  from the last state i to the first,
 
     where `driven` comes by the dense matrices, and at an input's own token from B. A
     later state j is advanced already, i itself and an earlier one are not. An LSTM's dh

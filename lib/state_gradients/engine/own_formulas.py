@@ -192,7 +192,8 @@ def s6(xp, weights, x, states):
     a, g = xp.exp(exponent), xp.expm1(exponent) / weights.decay
     u, b = by_unit(xp.matmul(x, weights.kernel)), by_number(xp.matmul(x, weights.to_b))
     on_step = by_unit(xp.sigmoid(argument)) * a * (weights.decay * h + b * u)
-    slopes = tuple(one[..., None, :] for one in (on_step, g * b, g * u)) + (a,)
+    on_u, on_b = g * b, g * u
+    slopes = on_step[..., None, :], on_u[..., None, :], on_b[..., None, :], a
 
     def differential(on_step, on_u, on_b, a):
         def inputs():
@@ -236,7 +237,7 @@ def s6_with_output(xp, weights, x, states):
 
 
 def slstm(xp, weights, x, states):
-    """An sLSTM in states that its stabiliser leaves alone: h, l = m + ln n, q = c / n.
+    """States that the stabiliser leaves alone: h, l = m + ln n, q = c / n.
 
     The paper's c and n are known but for a common factor exp(-m), which m may choose;
     q, a weighted mean of all z so far, and l, the logarithm of the sum of the weights,
@@ -261,13 +262,10 @@ def slstm(xp, weights, x, states):
     q = v * q_before + w * z
     k = (z - q_before) * w * v
     leaky = xp.sigmoid(-f)
-    slopes = (
-        xp.stack([w, v * leaky], axis=-2),
-        xp.stack([k, -k * leaky, w * (1 - z * z)], axis=-2),
-        (q * o * (1 - o))[..., None, :],
-        (v, k, o),
-    )
-    slopes = (*slopes[:3], *slopes[3])
+    on_l = xp.stack([w, v * leaky], axis=-2)
+    on_q = xp.stack([k, -k * leaky, w * (1 - z * z)], axis=-2)
+    on_o = (q * o * (1 - o))[..., None, :]
+    slopes = on_l, on_q, on_o, v, k, o
 
     def differential(on_l, on_q, on_o, v, k, o):
         def on_states(matrix):

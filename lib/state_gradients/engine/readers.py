@@ -1,8 +1,9 @@
 """Keras cells as the engine reads them: in closed form, or differentiated.
 
 A reader has ``names`` and ``sizes`` of the states, what they begin with (``starts``),
-which of them the layer above reads (``output``), and three ways to run: ``run`` forward over a text, ``differentials`` of
-its tokens as NumPy, each made when it is called, ``on_backend`` the same as tensors.
+which of them the layer above reads (``output``), and three ways to run: ``run`` forward
+over a text, ``differentials`` of its tokens as NumPy, each made when it is called,
+``on_backend`` the same as tensors.
 The formulas stand in :mod:`state_gradients.engine.formulas` and, of the cells of ours,
 in :mod:`state_gradients.engine.own_formulas`; every other Keras cell is
 differentiated by the backend, one bare step at a time.
@@ -55,9 +56,7 @@ def _of_ours(cell, sizes):
     w = {v.name: ops.convert_to_numpy(v).astype(np.float64) for v in cell.weights}
     hidden = ("hidden",)
     if type(cell) is cells.MinGRUCell:
-        return ClosedForm(
-            own_formulas.min_gru, (w["kernel"], w["bias"]), sizes, hidden
-        )
+        return ClosedForm(own_formulas.min_gru, (w["kernel"], w["bias"]), sizes, hidden)
     if type(cell) is cells.MinLSTMCell:
         return ClosedForm(
             own_formulas.min_lstm, (w["kernel"], w["bias"]), sizes, hidden

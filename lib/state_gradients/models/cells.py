@@ -48,6 +48,7 @@ class _LinearCell(keras.layers.Layer):
         self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
 
     def get_config(self):
+        """Return what makes the cell again, without weights."""
         kernel_initializer = keras.initializers.serialize(self.kernel_initializer)
         own = {"units": self.units, "kernel_initializer": kernel_initializer}
         return super().get_config() | own
@@ -234,6 +235,7 @@ class LRUCell(_LinearCell):
         }
 
     def get_config(self):
+        """Return what makes the cell again, without weights."""
         own = {
             "state_units": self.state_units,
             "r_min": self.r_min,
@@ -321,6 +323,7 @@ class S6Cell(_LinearCell):
             setattr(self, name, weight)
 
     def get_config(self):
+        """Return what makes the cell again, without weights."""
         own = {"state_units": self.state_units, "rank": self.rank}
         return super().get_config() | own
 
@@ -389,6 +392,7 @@ class SLSTMCell(keras.layers.Layer):
         self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
 
     def get_config(self):
+        """Return what makes the cell again, without weights."""
         kernel_initializer = keras.initializers.serialize(self.kernel_initializer)
         own = {"units": self.units, "kernel_initializer": kernel_initializer}
         return super().get_config() | own

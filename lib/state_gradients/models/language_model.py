@@ -4,8 +4,9 @@
 
 Layers are called ``embedding``, ``recurrent_1..n``, ``dropout`` and ``logits``; where
 the cells' outputs are not ``units`` numbers, a matrix ``projection`` below the dropout
-makes them so, h_t = P^T output_t. The model maps ids (batch, time) to logits (batch, time, vocabulary); training and the
-gradient engine carry the states themselves, through :func:`run_layers`.
+makes them so, h_t = P^T output_t. The model maps ids (batch, time) to logits (batch,
+time, vocabulary); training and the gradient engine carry the states themselves, through
+:func:`run_layers`.
 """
 
 import keras
