@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 from state_gradients.engine import formulas
+from state_gradients.engine.formulas import Term
 
 ROWS, SIZE = 5, 3
 
@@ -37,7 +38,7 @@ def expected(tangents, driven, scale):
 def test_a_diagonal_scales_the_state_itself_or_a_later_one_after_the_token(
     tangents, driven, scale
 ):
-    rule = differential((1, scale[0]), (1, scale[1]), None)
+    rule = differential((Term(1, scale[0]),), (Term(1, scale[1]),), ())
     before = [x.copy() for x in tangents]
     after = rule.advance(tangents, driven)
     for x, y in zip(after, expected(before, driven, scale), strict=True):
@@ -50,19 +51,55 @@ def test_a_diagonal_scales_the_state_itself_or_a_later_one_after_the_token(
 
 
 def test_tensors_are_advanced_as_arrays_are(tangents, driven, scale):
-    rule = differential((1, scale[0]), (1, scale[1]), None)
+    rule = differential((Term(1, scale[0]),), (Term(1, scale[1]),), ())
     as_tensors = [ops.convert_to_tensor(x.astype("float32")) for x in tangents]
     driven_tensors = [ops.convert_to_tensor(x.astype("float32")) for x in driven]
-    single = differential(*[d and (d[0], np.float32(d[1])) for d in rule.diagonal])
+    single = differential(
+        *[
+            tuple(Term(term.state, np.float32(term.scale)) for term in terms)
+            for terms in rule.diagonal
+        ]
+    )
     after = single.advance(as_tensors, driven_tensors)
     for x, y in zip(after, expected(tangents, driven, scale), strict=True):
         # a few float32 operations on numbers of order one
         np.testing.assert_allclose(ops.convert_to_numpy(x), y, rtol=0, atol=2e-6)
 
 
+def test_terms_add_up_and_an_earlier_state_is_as_it_was_before_the_token(
+    tangents, driven, scale
+):
+    before = [x.copy() for x in tangents]
+    rule = differential(
+        (Term(0, scale[0]),), (), (Term(2, scale[2]), Term(0, scale[1]))
+    )
+    after = rule.advance(tangents, driven)
+    last = driven[2] + scale[2] * before[2] + scale[1] * before[0]
+    np.testing.assert_allclose(after[2], last, rtol=1e-14)
+    np.testing.assert_array_equal(after[0], driven[0] + scale[0] * before[0])
+    rule.advance_in_place(tangents, driven)
+    for x, y in zip(tangents, after, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-14)
+
+
+def test_a_turned_term_exchanges_the_halves_of_its_own_state(rng):
+    """A product of complex numbers: (a + ib)(x + iy), parts side by side."""
+    factor, numbers = rng.normal(size=(2, 4, 2)) @ [1, 1j]
+    x = np.concatenate([numbers.real, numbers.imag])[None]
+    scale = np.tile(factor.real, 2)
+    across = np.concatenate([-factor.imag, factor.imag])
+    rule = differential((Term(0, scale), Term(0, across, turned=True)))
+    (after,) = rule.advance([x], [0])
+    product = factor * numbers
+    expected = np.concatenate([product.real, product.imag])[None]
+    np.testing.assert_allclose(after, expected, rtol=1e-14)
+    rule.advance_in_place([x], [None])
+    np.testing.assert_allclose(x, expected, rtol=1e-14)
+
+
 def test_a_state_that_nothing_drives_keeps_what_its_diagonal_passes_on(tangents, scale):
     before = [x.copy() for x in tangents]
-    rule = differential((0, scale[0]), None, (2, scale[2]))
+    rule = differential((Term(0, scale[0]),), (), (Term(2, scale[2]),))
     rule.advance_in_place(tangents, [None, None, None])
     np.testing.assert_array_equal(tangents[0], scale[0] * before[0])
     np.testing.assert_array_equal(tangents[1], 0)

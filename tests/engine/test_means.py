@@ -15,7 +15,14 @@ from state_gradients.engine.network import read_network
 from state_gradients.foundation import backends
 from state_gradients.foundation.settings import Model
 from state_gradients.models import language_model
-from state_gradients.models.cells import DiagonalCell, MinGRUCell
+from state_gradients.models.cells import (
+    DiagonalCell,
+    LRUCell,
+    MinGRUCell,
+    MinLSTMCell,
+    S6Cell,
+    SLSTMCell,
+)
 
 V, E, H, T = 7, 3, 4, 9
 double = pytest.mark.skipif(
@@ -73,6 +80,10 @@ def make_cell(name, units):
         "rnn": lambda: layers.SimpleRNNCell(units),
         "mingru": lambda: MinGRUCell(units),
         "diagonal": lambda: DiagonalCell(units),
+        "minlstm": lambda: MinLSTMCell(units),
+        "lru": lambda: LRUCell(units, 3),
+        "s6": lambda: S6Cell(units, 3, rank=2),
+        "slstm": lambda: SLSTMCell(units),
         "leaky": lambda: LeakyCell(units),
         "plain": lambda: PlainCell(units),
         "stacked": lambda: layers.StackedRNNCells(
@@ -90,6 +101,10 @@ CELLS = [
     ("rnn", ("hidden",)),
     ("mingru", ("hidden",)),
     ("diagonal", ("hidden",)),
+    ("minlstm", ("hidden",)),
+    ("lru", ("hidden", "output")),
+    ("s6", ("hidden", "output")),
+    ("slstm", ("hidden", "normaliser", "cell")),
     ("leaky", ("state_1", "state_2", "output")),
     ("plain", ("hidden",)),
     ("stacked", ("state_1", "state_2", "state_3")),
@@ -149,7 +164,11 @@ def bare_states(cells, inputs):
             outputs.append(output)
             kept.append([ops.convert_to_numpy(s) for s in (*flat, output)])
         x = ops.stack(outputs, axis=1)
-        found.append([np.stack(s, axis=1) for s in zip(*kept, strict=True)])
+        by_state = [np.stack(s, axis=1) for s in zip(*kept, strict=True)]
+        if isinstance(cell, SLSTMCell):  # what the stabiliser m leaves alone
+            h, c, n, m, output = by_state
+            by_state = [h, m + np.log(n), c / n, output]
+        found.append(by_state)
     return found
 
 
@@ -226,6 +245,11 @@ def test_mean_equals_central_differences_of_the_unrolled_cell(cell, names, engin
         (("leaky", "lstm"), 2, 0),
         (("leaky", "diagonal"), 2, 1),
         (("diagonal", "leaky"), 2, 0),
+        (("lru", "minlstm"), 2, 0),
+        (("slstm", "lru"), 2, 0),
+        (("slstm", "lru"), 2, 1),
+        (("s6", "lstm"), 2, 0),
+        (("lru", "slstm", "s6"), 3, 1),
     ],
 )
 def test_any_layer_with_respect_to_any_lower_one(cells, layer, wrt, engine):
@@ -251,7 +275,12 @@ def test_any_layer_with_respect_to_any_lower_one(cells, layer, wrt, engine):
 @double
 @settings(max_examples=12)
 @given(
-    cell=st.sampled_from(["lstm", "gru", "gru reset after", "rnn", "mingru", "leaky"]),
+    cell=st.sampled_from(
+        [
+            *("lstm", "gru", "gru reset after", "rnn", "mingru", "leaky"),
+            *("minlstm", "lru", "slstm"),
+        ]
+    ),
     units=st.integers(1, 6),
     size=st.integers(1, 5),
     length=st.integers(2, 12),

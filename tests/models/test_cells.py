@@ -1,4 +1,4 @@
-"""Our cells against their papers' equations, the scan against the steps, saving."""
+"""Our cells against their papers' equations, whole windows, and saving."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ MAKE = {
     "s6": lambda **options: cells.S6Cell(H, STATE, rank=2, **options),
     "slstm": lambda **options: cells.SLSTMCell(H, **options),
 }
-SCANNED = [name for name in MAKE if name != "slstm"]
+LINEAR = [name for name in MAKE if name != "slstm"]
 
 
 def built(name, rng, *, dtype="float64"):
@@ -161,18 +161,18 @@ def test_steps_follow_the_equations_of_the_paper(name, rng):
 
 
 @double
-@pytest.mark.parametrize("name", SCANNED)
+@pytest.mark.parametrize("name", LINEAR)
 @pytest.mark.parametrize("length", [1, 2, T])
-def test_the_scan_equals_the_steps_from_any_state(name, length, rng):
+def test_a_window_at_once_equals_its_steps_from_any_state(name, length, rng):
     cell = built(name, rng)
     x = rng.normal(size=(ROWS, length, IN))
     size = cell.state_size
     start = [keras.ops.convert_to_tensor(rng.normal(size=(ROWS, size)))]
     steps, after_steps = by_steps(cell, x, start)
-    scan, after_scan = cell.scan(keras.ops.convert_to_tensor(x), start)
-    # the same products, in another order
-    np.testing.assert_allclose(scan, steps, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(after_scan[0], after_steps[0], rtol=0, atol=1e-12)
+    window, after = cell.run(keras.ops.convert_to_tensor(x), start)
+    # the same numbers, but for how many of them a matrix product takes together
+    np.testing.assert_allclose(window, steps, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(after[0], after_steps[0], rtol=0, atol=1e-12)
 
 
 def test_a_minimal_lstms_shares_hold_where_both_gates_underflow():
@@ -235,19 +235,17 @@ def test_an_lru_starts_on_its_ring_and_keeps_the_variance():
     assert abs(square.mean() - (0.9**2 + 0.4**2) / 2) < 4 * width / np.sqrt(12 * 4e4)
     assert abs(square.var() * 12 / width**2 - 1) < 0.02
     phase = np.exp(w["theta_log"])
-    assert 0 < phase.min()
+    assert phase.min() > 0
     assert abs(phase.mean() - np.pi) < 4 * 2 * np.pi / np.sqrt(12 * 4e4)
     # of white input, h has variance gamma^2 / (1 - |Lambda|^2) of B e
-    np.testing.assert_allclose(
-        np.exp(2 * w["gamma_log"]) / (1 - size**2), 1, rtol=1e-4
-    )
+    np.testing.assert_allclose(np.exp(2 * w["gamma_log"]) / (1 - size**2), 1, rtol=1e-4)
 
 
 def test_an_lru_of_the_whole_disc_has_finite_first_values():
     cell = cells.LRUCell(2, 200_000, seed=5)
     assert all(np.isfinite(values).all() for values in cell._ring().values())
     size = np.exp(-np.exp(cell._ring()["nu_log"]))
-    assert 0 < size.min()
+    assert size.min() > 0
     assert size.max() < 1
 
 
@@ -302,7 +300,7 @@ def test_a_language_model_has_its_papers_first_values_and_runs_by_steps(name, rn
     states = language_model.zero_states(model, ROWS)
     embedded = model.get_layer("embedding")(ids)
     logits, _ = language_model.run_layers(model, embedded, states)
-    # training's scan, and the model's own steps, in float32
+    # as training has it, and by the model's own steps, in float32
     np.testing.assert_allclose(logits, model(ids), rtol=0, atol=1e-6)
 
 

@@ -25,7 +25,9 @@ def text():
         split: np.cumsum(rng.choice([1, 1, 2], size=120)).astype(np.int32) % V
         for split in ("train", "valid", "test")
     }
-    return Text(vocabulary=Vocabulary((*map(str, range(V - 1)), "<eos>")), splits=splits)
+    return Text(
+        vocabulary=Vocabulary((*map(str, range(V - 1)), "<eos>")), splits=splits
+    )
 
 
 def trained(rate, text, root, **changes):
@@ -54,8 +56,9 @@ def test_a_trial_is_the_training_itself_and_the_training_goes_on_from_it(
     monkeypatch.setattr(
         training,
         "_after_epoch",
-        lambda state, *rest: epochs.append(len(state.history["seconds"]) + 1)
-        or run(state, *rest),
+        lambda state, *rest: (
+            epochs.append(len(state.history["seconds"]) + 1) or run(state, *rest)
+        ),
     )
     _, rest = trained(0.5, text, tmp_path / "trials")
     assert epochs == [3, 4]

@@ -9,6 +9,8 @@ follows) as Keras lays out its kernels, tangents X before the step become
 J consists of dense matrices and diagonals between states (an LSTM's has two matrices,
 from h, and two diagonals, from c) and is never formed as a whole.
 States stand in Keras's order: ``(hidden, cell)`` for an LSTM, ``(hidden,)`` otherwise.
+(The cells of :mod:`state_gradients.models.cells` have theirs in
+:mod:`state_gradients.engine.own_formulas`.)
 Each form is written once, for NumPy and for ``keras.ops`` (the argument `xp`) and for
 any leading axes: ``step(xp, weights, x, states) -> (states after, slopes,
 differential)``, where ``differential(*slopes)`` makes the matrices from vectors that
@@ -25,7 +27,10 @@ from scipy.special import expit
 
 from state_gradients.foundation import backends
 
-SHARED = ("matmul", "split", "stack")
+SHARED = (
+    *("matmul", "split", "stack", "einsum", "concatenate", "reshape", "repeat", "tile"),
+    *("exp", "expm1"),
+)
 
 
 def _merged(kernels, slopes):
@@ -39,18 +44,45 @@ def _merged_on_backend(kernels, slopes):
     return by_gate[0] + by_gate[1] + by_gate[2]
 
 
+def _softplus(x):
+    return np.logaddexp(0, x)
+
+
 NUMPY = SimpleNamespace(
     **{n: getattr(np, n) for n in SHARED},
     tanh=np.tanh,
     sigmoid=expit,
     merged=_merged,
+    softplus=_softplus,
 )
 BACKEND = SimpleNamespace(
     **{n: getattr(ops, n) for n in SHARED},
     tanh=backends.tanh,
     sigmoid=ops.sigmoid,
     merged=_merged_on_backend,
+    softplus=ops.softplus,
 )
+
+
+class Term(NamedTuple):
+    """What state j passes on by itself: X_j times a vector, column by column.
+
+    Where it is `turned`, the halves of X_j are exchanged first: the real and imaginary
+    parts of complex states.
+    """
+
+    state: int
+    scale: np.ndarray  # (units,)
+    turned: bool = False
+
+    def of(self, tangents):
+        """Return the term, a new array or tensor, from the tangents of all states."""
+        x = tangents[self.state]
+        if self.turned:
+            in_arrays = isinstance(x, np.ndarray)
+            xp = np if in_arrays else ops
+            x = xp.concatenate(xp.split(x, 2, axis=-1)[::-1], axis=-1)
+        return x * self.scale
 
 
 class Differential:
@@ -58,18 +90,18 @@ class Differential:
 
     Tangents are advanced by a token as
 
-        X_i  <-  driven_i + X_j diagonal_i,   from the last state i to the first,
+        X_i  <-  driven_i + sum of X_j diagonal_ij,  from the last state i to the first,
 
-    where `driven` comes by the dense matrices, and at an input's own token from B. The
-    j of a diagonal is i itself, or a later state, which is advanced already. An LSTM's
-    dh thus adds a dc, and neither its dense matrix nor its `inputs` hold what comes by
-    way of c. Tangents of an input begin as zeros.
+    where `driven` comes by the dense matrices, and at an input's own token from B. A
+    later state j is advanced already, i itself and an earlier one are not. An LSTM's dh
+    thus adds a dc, and neither its dense matrix nor its `inputs` hold what comes by way
+    of c. Tangents of an input begin as zeros.
     """
 
     def __init__(self, inputs, dense, diagonal):
         self._inputs = inputs
         self.dense = dense  # {(j, i): (units_j, units_i)}, from the old j to state i
-        self.diagonal = diagonal  # to each state i: (j, vector (units_i,)), or None
+        self.diagonal = diagonal  # to each state i: the terms (Term, ..) it adds up
 
     @cached_property
     def inputs(self):
@@ -77,33 +109,32 @@ class Differential:
         return self._inputs()
 
     def _last_to_first(self):
-        """Yield ``(i, j, diagonal)`` in the order in which states are advanced.
+        """Yield ``(i, terms)`` in the order in which states are advanced.
 
         Whoever replaces X_i at each turn finds in X_j what the equation asks for.
         """
-        for i in reversed(range(len(self.diagonal))):
-            j, vector = self.diagonal[i] or (i, None)
-            yield i, j, vector
+        yield from reversed(list(enumerate(self.diagonal)))
 
     def advance(self, tangents, driven):
         """Return the tangents after the token, new arrays or tensors (.., units_i)."""
         tangents = list(tangents)
-        for i, j, vector in self._last_to_first():
-            if vector is None:
-                tangents[i] = driven[i]
-            else:
-                tangents[i] = driven[i] + vector * tangents[j]
+        for i, terms in self._last_to_first():
+            tangents[i] = sum((term.of(tangents) for term in terms), start=driven[i])
         return tangents
 
     def advance_in_place(self, tangents, driven):
         """As :meth:`advance`, in NumPy arrays; what nothing drives is None."""
-        for i, j, vector in self._last_to_first():
-            if vector is None:
+        for i, terms in self._last_to_first():
+            if not terms:
                 tangents[i][:] = 0 if driven[i] is None else driven[i]
-            else:
-                np.multiply(tangents[j], vector, out=tangents[i])
-                if driven[i] is not None:
-                    tangents[i] += driven[i]
+                continue
+            first, *others = terms
+            others = [term.of(tangents) for term in others]  # before X_i is replaced
+            np.multiply(tangents[first.state], first.scale, out=tangents[i])
+            for term in others:
+                tangents[i] += term
+            if driven[i] is not None:
+                tangents[i] += driven[i]
 
     def by_token(self, lanes):
         """Return a function from a token to its differential, of all lanes.
@@ -119,8 +150,11 @@ class Differential:
                 lambda: [token(matrix, t) for matrix in inputs],
                 {states: token(matrix, t) for states, matrix in self.dense.items()},
                 [
-                    None if d is None else (d[0], token(d[1], t)[:, None])
-                    for d in self.diagonal
+                    tuple(
+                        term._replace(scale=token(term.scale, t)[:, None])
+                        for term in terms
+                    )
+                    for terms in self.diagonal
                 ],
             )
 
@@ -184,7 +218,7 @@ def lstm(xp, weights, x, states):
         return Differential(
             lambda: on_states(weights.kernel_ifc, weights.kernel_o),
             {(0, 0): to_h, (0, 1): to_c},
-            ((1, slope), (1, f)),
+            ((Term(1, slope),), (Term(1, f),)),
         )
 
     return (o * squashed, after), slopes, differential
@@ -244,7 +278,9 @@ def _gru(xp, weights, x, states, *, reset_after):
 
         scale = r[..., None, :] if reset_after else r[..., :, None]
         to_h = on_state(recurrent.z, recurrent.r, recurrent.h * scale)
-        return Differential(lambda: (on_state(*kernel),), {(0, 0): to_h}, ((0, z),))
+        return Differential(
+            lambda: (on_state(*kernel),), {(0, 0): to_h}, ((Term(0, z),),)
+        )
 
     return (z * h + (1 - z) * a,), (update, candidate, reset, r, z), differential
 
@@ -266,40 +302,6 @@ def simple_rnn(xp, weights, x, states):
 
     def differential(slope):
         dense = {(0, 0): recurrent_kernel * slope}
-        return Differential(lambda: (kernel * slope,), dense, (None,))
+        return Differential(lambda: (kernel * slope,), dense, ((),))
 
     return (h,), ((1 - h * h)[..., None, :],), differential
-
-
-def min_gru(xp, weights, x, states):
-    """State h = (1 - z) h' + z (e W_h + b_h), z = sigmoid(e W_z + b_z): J is 1 - z."""
-    kernel, bias = weights
-    (h,) = states
-    z, candidate = xp.split(xp.matmul(x, kernel) + bias, 2, axis=-1)
-    z = xp.sigmoid(z)
-    update = ((candidate - h) * z * (1 - z))[..., None, :]
-
-    def differential(update, z):
-        def inputs():
-            on_z, on_h = xp.split(kernel, 2, axis=-1)
-            return (on_z * update + on_h * z[..., None, :],)
-
-        return Differential(inputs, {}, ((0, 1 - z),))
-
-    return ((1 - z) * h + z * candidate,), (update, z), differential
-
-
-def diagonal(xp, weights, x, states):
-    """State h = a h' + e W + b, a = sigmoid(decay): J is a, and B is W."""
-    kernel, bias, decay = weights
-    (h,) = states
-    a = xp.sigmoid(decay)
-    driven = xp.matmul(x, kernel) + bias
-    slope = a + 0 * driven  # the same for every token: 0 driven gives the leading axes
-
-    def differential(slope):
-        return Differential(
-            lambda: (kernel + 0 * slope[..., None, :],), {}, ((0, slope),)
-        )
-
-    return (a * h + driven,), (slope,), differential

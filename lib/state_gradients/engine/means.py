@@ -77,9 +77,9 @@ def mean_state_gradients(
         numbers. A DataArray has its axes taken by their names; it, or a DataFrame,
         gives the names of the features.
     state : str or tuple of str, optional
-        "hidden", an LSTM's "cell", or "state_1", "state_2", .. of other cells. By
-        default the cell for an LSTM, else the first. A tuple adds a leading
-        ``state_kind`` dimension.
+        "hidden", the "cell" of an LSTM or an sLSTM, the "output" of an LRU or an S6,
+        or "state_1", "state_2", .. of other cells. By default the cell if there is
+        one, else the first. A tuple adds a leading ``state_kind`` dimension.
     layer : int
         Whose state: 1 is the recurrent layer above the embedding.
     wrt : int
@@ -415,6 +415,8 @@ def read(model, *, state=None, layer=1, wrt=0, dtype=None, words=True):
             f"{WHO}: states asked for together must have one size, "
             f"received {kinds} of sizes {sorted(sizes)}; ask for one at a time."
         )
+    if "output" not in kinds:
+        network = network.without_last_output()
     return network, kinds, state_indices
 
 

@@ -8,7 +8,7 @@ numbers has no embedding: x^1_t is what it reads, and Dense layers below its fir
 belong to that cell.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from keras import ops
@@ -40,11 +40,24 @@ class Network:
         return len(self.table) > 0
 
     def zero_states(self):
-        """Return the zero state of each cell, tuples of arrays (units,)."""
+        """Return the zero state of each cell, tuples of arrays (units,).
+
+        Where a reader's states are not the cell's own, it is what zero is to them.
+        """
         return [
-            tuple(np.zeros(n, self.table.dtype) for n in cell.sizes)
+            tuple(
+                np.full(n, start, self.table.dtype)
+                for n, start in zip(
+                    cell.sizes, cell.starts or (0,) * len(cell.sizes), strict=True
+                )
+            )
             for cell in self.cells
         ]
+
+    def without_last_output(self):
+        """Return the network without the highest cell's output, if it is no state."""
+        *below, last = self.cells
+        return replace(self, cells=(*below, last.without_output()))
 
     def run(self, ids, states):
         """Run over ids (time,), or numbers (time, feature), from `states`.

@@ -1,15 +1,17 @@
 """Keras cells as the engine reads them: in closed form, or differentiated.
 
-A reader has ``names`` and ``sizes`` of the states, which of them the layer above reads
-(``output``), and three ways to run: ``run`` forward over a text, ``differentials`` of
-its tokens as NumPy, each made when it is called, ``on_backend`` the same as tensors.
-The formulas stand in :mod:`state_gradients.engine.formulas`; every other Keras cell is
+A reader has ``names`` and ``sizes`` of the states, what they begin with (``starts``),
+which of them the layer above reads (``output``), and three ways to run: ``run`` forward
+over a text, ``differentials`` of its tokens as NumPy, each made when it is called,
+``on_backend`` the same as tensors.
+The formulas stand in :mod:`state_gradients.engine.formulas` and, of the cells of ours,
+in :mod:`state_gradients.engine.own_formulas`; every other Keras cell is
 differentiated by the backend, one bare step at a time.
 """
 
 import inspect
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -17,7 +19,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from state_gradients.engine import formulas
+from state_gradients.engine import formulas, own_formulas
 from state_gradients.foundation import backends
 from state_gradients.models import cells
 
@@ -32,11 +34,7 @@ def _weights(cell):
 
 
 def _closed_form(cell):
-    """Return (step, weights) of a cell with a closed form, or None."""
-    if type(cell) is cells.MinGRUCell:
-        return formulas.min_gru, (cell.kernel, cell.bias)
-    if type(cell) is cells.DiagonalCell:
-        return formulas.diagonal, (cell.kernel, cell.bias, cell.decay)
+    """Return (step, weights) of a Keras cell with a closed form, or None."""
     tanh, sigmoid = keras.activations.tanh, keras.activations.sigmoid
     gate = getattr(cell, "recurrent_activation", sigmoid)
     if getattr(cell, "activation", None) is not tanh or gate is not sigmoid:
@@ -51,6 +49,36 @@ def _closed_form(cell):
     if type(cell) is keras.layers.SimpleRNNCell:
         return formulas.simple_rnn, _weights(cell)
     return None
+
+
+def _of_ours(cell, sizes):
+    """Return a cell of ours in closed form, its weights in float64, or None."""
+    w = {v.name: ops.convert_to_numpy(v).astype(np.float64) for v in cell.weights}
+    hidden = ("hidden",)
+    if type(cell) is cells.MinGRUCell:
+        return ClosedForm(own_formulas.min_gru, (w["kernel"], w["bias"]), sizes, hidden)
+    if type(cell) is cells.MinLSTMCell:
+        return ClosedForm(
+            own_formulas.min_lstm, (w["kernel"], w["bias"]), sizes, hidden
+        )
+    if type(cell) is cells.DiagonalCell:
+        weights = w["kernel"], w["bias"], w["decay"]
+        return ClosedForm(own_formulas.diagonal, weights, sizes, hidden)
+    if type(cell) is cells.SLSTMCell:
+        weights = w["kernel"], w["recurrent_kernel"], w["bias"]
+        names = "hidden", "normaliser", "cell"
+        starts = 0.0, -np.inf, 0.0
+        return ClosedForm(own_formulas.slstm, weights, sizes[:3], names, starts=starts)
+    if type(cell) is cells.LRUCell:
+        weights = own_formulas.lru_weights(**w)
+        step, alone = own_formulas.lru_with_output, own_formulas.lru
+    elif type(cell) is cells.S6Cell:
+        weights = own_formulas.s6_weights(**w)
+        step, alone = own_formulas.s6_with_output, own_formulas.s6
+    else:
+        return None
+    sizes, names = (*sizes, cell.units), ("hidden", "output")
+    return ClosedForm(step, weights, sizes, names, output=1, step_alone=alone)
 
 
 def read_cell(cell, *, n_inputs, dtype="float32"):
@@ -77,11 +105,11 @@ def read_cell(cell, *, n_inputs, dtype="float32"):
         names = ("hidden",)
     elif isinstance(cell, keras.layers.LSTMCell):
         names = ("hidden", "cell")
-    if closed_form := _closed_form(cell):
-        step, weights = closed_form
-        weights = keras.tree.map_structure(ops.convert_to_numpy, weights)
-        weights = keras.tree.map_structure(lambda w: w.astype(dtype), weights)
-        return ClosedForm(step, weights, sizes, names)
+    closed_form = _of_ours(cell, sizes)
+    if closed_form is None and (form := _closed_form(cell)):
+        closed_form = ClosedForm(*form, sizes, names)
+    if closed_form is not None:
+        return closed_form.in_dtype(dtype)
     if not backends.supports(dtype):
         raise ValueError(
             f"read_cell: the backend must compute in {dtype!r} to differentiate "
@@ -138,7 +166,29 @@ class ClosedForm:
     weights: tuple  # as `step` takes them
     sizes: tuple
     names: tuple
-    output = 0
+    output: int = 0
+    starts: tuple | None = None  # what each state begins with; None: zero
+    step_alone: Any = None  # without an output that is no state, if there is one
+
+    def in_dtype(self, dtype):
+        """Return the cell with its weights cast."""
+        weights = keras.tree.map_structure(
+            lambda w: ops.convert_to_numpy(w).astype(dtype), self.weights
+        )
+        return replace(self, weights=weights)
+
+    def without_output(self):
+        """Return the cell without an output that is no state: it costs a product."""
+        if self.step_alone is None:
+            return self
+        return replace(
+            self,
+            step=self.step_alone,
+            sizes=self.sizes[: self.output],
+            names=self.names[: self.output],
+            output=0,
+            step_alone=None,
+        )
 
     def run(self, x, states):
         """Return each state (time, .., units) after every token of x (time, .., in)."""
@@ -222,6 +272,11 @@ class Behind:
         self.sizes = cell.sizes
         self.names = cell.names
         self.output = cell.output
+        self.starts = cell.starts
+
+    def without_output(self):
+        """Return the cell without an output that is no state."""
+        return Behind(self.dense, self.cell.without_output())
 
     def __reduce__(self):
         parts = [
@@ -334,6 +389,8 @@ class Automatic:
     nothing follows.
     """
 
+    starts = None
+
     def __init__(self, cell, sizes, names, n_inputs):
         self.cell = cell
         self.n_inputs = n_inputs
@@ -346,6 +403,10 @@ class Automatic:
         if not same:
             self.sizes += (int(output.shape[-1]),)
             self.names += ("output",)
+
+    def without_output(self):
+        """Return the cell as it is: what the backend differentiates, it knows whole."""
+        return self
 
     def __reduce__(self):
         cell = self.cell
@@ -434,5 +495,5 @@ class Automatic:
             for i, matrix in enumerate(self._split(row))
         }
         return formulas.Differential(
-            lambda: self._split(inputs), by_states, (None,) * len(self.sizes)
+            lambda: self._split(inputs), by_states, ((),) * len(self.sizes)
         )

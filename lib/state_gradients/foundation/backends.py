@@ -125,11 +125,25 @@ def supports(dtype):
 
 def tanh(x):
     """Return tanh in the precision of `x`, which Keras cuts to float32 on JAX."""
+    return _in_own_precision("tanh", x)
+
+
+def cos(x):
+    """Return the cosine in the precision of `x`, as :func:`tanh`."""
+    return _in_own_precision("cos", x)
+
+
+def sin(x):
+    """Return the sine in the precision of `x`, as :func:`tanh`."""
+    return _in_own_precision("sin", x)
+
+
+def _in_own_precision(name, x):
     if keras.backend.backend() == "jax":
         import jax
 
-        return jax.numpy.tanh(x)
-    return keras.ops.tanh(x)
+        return getattr(jax.numpy, name)(x)
+    return getattr(keras.ops, name)(x)
 
 
 def batch_jacobians(function, arguments):

@@ -102,9 +102,9 @@ class Model:
     dropout: Share = 0.5  # on the recurrent output only: the input stays whole
     embedding_dropout: Share = 0.0  # the released code drops 0.5, the paper does not
     initial_range: Amount = 0.05  # uniform(-r, r) for every matrix and softmax bias
-    # Of a cell of ours, whose gates look at the input alone and so have few parameters:
-    # its width, if not `units`. A matrix makes `units` of it, so that the softmax is the
-    # same. An LRU's are complex numbers, an S6's channels of four numbers each.
+    # The width of a cell of ours, if not `units`: its gates look at the input alone and
+    # so have few parameters. A matrix makes `units` numbers of it, so that the softmax
+    # is the same. An LRU's are complex numbers, an S6's channels of four numbers each.
     recurrent_units: Positive | None = None
 
 
@@ -233,8 +233,8 @@ class Experiment:
     def _keras_cells_are_as_wide_as_the_softmax_reads(self):
         if self.model.cell in OF_KERAS and self.model.recurrent_units is not None:
             raise ValueError(
-                f"model.recurrent_units must be null for a {self.model.cell}, which has "
-                f"`units` states, received {self.model.recurrent_units}; it is for "
+                f"model.recurrent_units must be null for a {self.model.cell}, whose "
+                f"width is `units`, received {self.model.recurrent_units}; it is for "
                 f"{', '.join(OF_OURS)}."
             )
         return self

@@ -9,10 +9,9 @@
 
 All but the sLSTM do not look back through a matrix: h = a h' + b, with a and b of the
 input alone, so that an input's tangents are only scaled (an LRU's: turned in a plane
-each) from token to token. Their texts may be run by steps, as ``keras.layers.RNN``
-does, or by a parallel scan of the pairs (a, b), which compose:
-
-    (a_2, b_2) after (a_1, b_1)  =  (a_2 a_1, a_2 b_1 + b_2).
+each) from token to token. ``keras.layers.RNN`` makes a and b step by step; training,
+which knows all inputs, makes them at once (``run``), which leaves a product and a sum
+to each step.
 """
 
 import keras
@@ -49,6 +48,7 @@ class _LinearCell(keras.layers.Layer):
         self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
 
     def get_config(self):
+        """Return what makes the cell again, without weights."""
         kernel_initializer = keras.initializers.serialize(self.kernel_initializer)
         own = {"units": self.units, "kernel_initializer": kernel_initializer}
         return super().get_config() | own
@@ -72,8 +72,8 @@ class _LinearCell(keras.layers.Layer):
         h = self.times(a, h) + b
         return self.read(x, h), [h]
 
-    def scan(self, x, states):
-        """Run all steps of a text in parallel.
+    def run(self, x, states):
+        """Run a text whose a and b are made of all inputs at once.
 
         Parameters
         ----------
@@ -86,19 +86,18 @@ class _LinearCell(keras.layers.Layer):
         states : list of one tensor of shape (batch, state)
             After the last step.
         """
-        (h,) = states
         a, b = self.elements(x)
-        a = a + ops.zeros_like(b)
-        first = self.times(a[:, :1], h[:, None]) + b[:, :1]
-        b = ops.concatenate([first, b[:, 1:]], axis=1)
+        shape = ops.shape(b)
+        by_time = [ops.swapaxes(one, 0, 1) for one in (a + ops.zeros_like(b), b)]
 
-        def after(one, two):
-            (a1, b1), (a2, b2) = one, two
-            return self.times(a2, a1), self.times(a2, b1) + b2
+        def step(h, element):
+            a, b = element
+            h = self.times(a, h) + b
+            return h, h
 
-        _, h = ops.associative_scan(after, (a, b), axis=1)
-        h = ops.reshape(h, ops.shape(b))  # in TensorFlow's graph it has lost its shape
-        return self.read(x, h), [h[:, -1]]
+        last, h = ops.scan(step, states[0], tuple(by_time))
+        h = ops.reshape(ops.swapaxes(h, 0, 1), shape)  # which TensorFlow's graph loses
+        return self.read(x, h), [last]
 
 
 class MinGRUCell(_LinearCell):
@@ -236,6 +235,7 @@ class LRUCell(_LinearCell):
         }
 
     def get_config(self):
+        """Return what makes the cell again, without weights."""
         own = {
             "state_units": self.state_units,
             "r_min": self.r_min,
@@ -247,7 +247,8 @@ class LRUCell(_LinearCell):
     def elements(self, x):
         """Return Lambda and gamma (B e), each [real parts, imaginary parts]."""
         size, angle = ops.exp(-ops.exp(self.nu_log)), ops.exp(self.theta_log)
-        turn = ops.concatenate([size * ops.cos(angle), size * ops.sin(angle)], axis=-1)
+        parts = [size * backends.cos(angle), size * backends.sin(angle)]
+        turn = ops.concatenate(parts, axis=-1)
         gamma = ops.exp(self.gamma_log)
         scale = ops.concatenate([gamma, gamma], axis=-1)
         return turn, ops.matmul(x, self.kernel) * scale
@@ -322,6 +323,7 @@ class S6Cell(_LinearCell):
             setattr(self, name, weight)
 
     def get_config(self):
+        """Return what makes the cell again, without weights."""
         own = {"state_units": self.state_units, "rank": self.rank}
         return super().get_config() | own
 
@@ -390,6 +392,7 @@ class SLSTMCell(keras.layers.Layer):
         self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
 
     def get_config(self):
+        """Return what makes the cell again, without weights."""
         kernel_initializer = keras.initializers.serialize(self.kernel_initializer)
         own = {"units": self.units, "kernel_initializer": kernel_initializer}
         return super().get_config() | own

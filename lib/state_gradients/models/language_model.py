@@ -4,8 +4,9 @@
 
 Layers are called ``embedding``, ``recurrent_1..n``, ``dropout`` and ``logits``; where
 the cells' outputs are not ``units`` numbers, a matrix ``projection`` below the dropout
-makes them so, h_t = P^T output_t. The model maps ids (batch, time) to logits (batch, time, vocabulary); training and the
-gradient engine carry the states themselves, through :func:`run_layers`.
+makes them so, h_t = P^T output_t. The model maps ids (batch, time) to logits (batch,
+time, vocabulary); training and the gradient engine carry the states themselves, through
+:func:`run_layers`.
 """
 
 import keras
@@ -163,8 +164,6 @@ def run_layers(model, embedded, states, mask=None):
     logits : tensor of shape (batch, time, vocabulary)
     states : list of lists of tensors
         The states after the window.
-
-    Cells that can run a window in parallel do.
     """
     x, after = embedded, []
     for layer, before in zip(recurrent_layers(model), states, strict=True):
@@ -177,9 +176,10 @@ def run_layers(model, embedded, states, mask=None):
 
 
 def _run_layer(layer, x, states):
-    """Return a layer's outputs and the list of its states, by a scan if it has one."""
-    if hasattr(layer.cell, "scan") and x.shape[1] is not None:
-        return layer.cell.scan(x, states)
+    """Return a layer's outputs and the list of its states, after a window."""
+    length = x.shape[1]  # None where TensorFlow compiles for texts of any length
+    if length is not None and hasattr(layer.cell, "run"):
+        return layer.cell.run(x, states)
     x, *states = layer(x, initial_state=states)
     return x, states
 

@@ -107,7 +107,7 @@ def _history(trial, text, root, progress):
             training.train(trial, text=text, root=root, progress=progress)
         except training.TrainingDivergedError:
             if not path.is_file():  # in the first epoch
-                return dict.fromkeys(checkpoints.CURVES, [])
+                return {name: [] for name in checkpoints.CURVES}
     return checkpoints.load_checkpoint(path)[2]
 
 

@@ -171,7 +171,7 @@ def run_extract(experiment, *, root=None):
     ids = text.splits[wanted.split]
     options = {
         "max_delay": wanted.max_delay,
-        "state": wanted.states or read_network(model).cells[0].names,
+        "state": wanted.states or _states(read_network(model).cells[0]),
     }
     if wanted.groups == "new-tokens":
         from state_gradients.paper.synthetic import study
@@ -209,6 +209,11 @@ def run_extract(experiment, *, root=None):
     if wanted.controls:
         seed, table = experiment.training.seed, encoder["embedding"]
         save(_controls(model, ids, blocks, table, seed=seed, **options), "controls")
+
+
+def _states(cell):
+    """Return the names of a cell's states, without an output that is none."""
+    return tuple(name for name in cell.names if name != "output")
 
 
 def _as_kept(means):
