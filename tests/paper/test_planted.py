@@ -414,6 +414,16 @@ def test_the_table_of_fits_says_what_is_planted_and_what_was_found():
     assert table.loc["shear", "compare_decays"] == found["law"]
 
 
+def test_the_gap_is_least_in_standard_errors():
+    labels = {"delay": [0, 4], "component": [1, 2, 3]}
+    s = xr.DataArray([[9.0, 3, 0], [5, 4.5, 4]], labels, ("delay", "component"))
+    error = xr.DataArray([2.0, 0.1], {"delay": [0, 4]}, ("delay",))
+    found = page.nearest_gap(s, error)
+    assert found == {"delay": 0, "share": pytest.approx(1 / 3), "errors": 3}
+    found = page.nearest_gap(s, error[::-1].values + 0 * error)
+    assert found == {"delay": 4, "share": 0.9, "errors": 0.25}
+
+
 def test_the_table_of_coverage_has_a_row_for_each_quantity(held_of_two):
     table = page.told_coverage(*held_of_two)
     assert table.columns.tolist() == ["delay 1", "delay 9"]

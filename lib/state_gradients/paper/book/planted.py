@@ -91,6 +91,28 @@ def told_fits(curves, planted):
     return pd.DataFrame(rows, index=pd.Index(curves, name="network"))
 
 
+def nearest_gap(singular_values, standard_error):
+    """Return where the second singular value comes nearest to the first.
+
+    Parameters
+    ----------
+    singular_values : DataArray of shape (delay, component)
+    standard_error : DataArray of shape (delay,)
+        Of the first.
+
+    Returns
+    -------
+    dict of str to float
+        ``delay``; ``share``, the second as a share of the first; ``errors``, the
+        distance of the two in standard errors, which is least there.
+    """
+    first, second = (singular_values.isel(component=k, drop=True) for k in (0, 1))
+    errors = (first - second) / standard_error
+    delay = int(errors.idxmin("delay"))
+    share = float((second / first).sel(delay=delay))
+    return {"delay": delay, "share": share, "errors": float(errors.min())}
+
+
 def told_coverage(one, other):
     """Return a table of how often intervals hold, of gates that shut together or not.
 
