@@ -3,16 +3,16 @@
 A word is a row of signs, e = s (+-1, .., +-1), and the vocabulary has every such row
 once, so that the embedding's covariance is I for s^2 = (V - 1) / V: whitening changes
 nothing. (`mixing`, A, puts A e in the place of e, and A^-1 before the network: raw
-gradients change, whitened ones must not.) In double precision:
+gradients change, whitened ones must not.) In double precision::
 
-delay line         h_k = h'_{k-1}, h_0 = e        1 up to the length n, then 0
-leaky integrators  h = a h' + g e                 g_k a_k^tau
-constant gates     c = f c' + tanh(e) / 2         (1 - tanh(s)^2) / 2  f_k^tau
-rotation           h = R h' + e                   1, whatever the angles
-shear              h = a (I + k N) h' + e         see :func:`shear`
-closing gates      c = f(e) c' + tanh(e) / 2,     (1 - tanh(s)^2) / 2 (1 - q)^tau
-                   f = 0 at a sign of share q,
-                   else 1
+    delay line      h_k = h'_{k-1}, h_0 = e        1 up to the length n, then 0
+    leaks           h = a h' + g e                 g_k a_k^tau
+    constant gates  c = f c' + tanh(e) / 2         (1 - tanh(s)^2) / 2  f_k^tau
+    rotation        h = R h' + e                   1, whatever the angles
+    shear           h = a (I + k N) h' + e         see `shear`
+    closing gates   c = f(e) c' + tanh(e) / 2,     (1 - tanh(s)^2) / 2  (1 - q)^tau
+                    f = 0 at a sign of share q,
+                    else 1
 """
 
 from collections.abc import Callable
