@@ -24,7 +24,7 @@ SOLVED = sorted((ROOT / "notebooks" / "solutions").glob("*.md"))
 KINDS = ("to read off", "to compute", "open")
 TITLE = re.compile(r"\{admonition\} Exercise (\S+) \(([^)]+)\)\n:class: exercise\n")
 OTHERS = (  # beside the part "The study"
-    ["claims", "ledger", "speed", "coherence", "tail", "sentence", "inspect"]
+    ["claims", "ledger", "speed", "coherence", "tail", "planted", "sentence", "inspect"]
 )
 each_solved = pytest.mark.parametrize("path", SOLVED, ids=lambda path: path.stem)
 

@@ -23,6 +23,7 @@ from through_keras import central_differences
 from typer.testing import CliRunner
 
 from state_gradients import cli, inspection
+from state_gradients.analysis.whitening import fit_whitening
 from state_gradients.engine import means
 from state_gradients.models.saved import load_model
 from state_gradients.project.artifacts import ArtifactError
@@ -677,6 +678,34 @@ def test_dependent_embeddings_leave_the_raw_curves_and_a_note(folder):
     assert "rank 9, received rank 6" in done.stderr
     curves = inspection.read("inspection-wide")
     assert list(curves["normalization"].values) == ["raw"]
+
+
+@pytest.mark.parametrize(("option", "given"), [("auto", "auto"), ("0.25", 0.25)])
+def test_dependent_embeddings_are_whitened_where_that_is_asked_for(
+    folder, option, given
+):
+    save("wide.keras", size=9)  # 7 types span 6 dimensions
+    wide = load_model("wide.keras")
+    done = asked("--max-delay", "2", "--shrinkage", option, model="wide.keras")
+    assert done.exit_code == 0, done.stderr
+    curves = inspection.read("inspection-wide")
+    assert list(curves["normalization"].values) == ["raw", "whitened"]
+    assert json.loads(curves.attrs["settings"])["shrinkage"] == given
+    table = wide.layers[0].get_weights()[0].astype(float)
+    fitted = fit_whitening(table, shrinkage=given)
+    assert f"shrunk by {fitted.shrinkage:.3g}." in done.stderr
+    ids = inspection.read_ids("text.txt", inspection.read_vocabulary("vocabulary.txt"))
+    gradient = means.mean_state_gradients(wide, ids, max_delay=2)["state_gradient"]
+    s = np.linalg.svdvals(gradient.values @ fitted.D)
+    # the same float32 sums, whitened in float64 twice
+    np.testing.assert_allclose(curves["s"].sel(normalization="whitened"), s, rtol=1e-9)
+
+
+def test_another_shrinkage_is_refused_before_anything_is_read(folder):
+    message = refused("--shrinkage", "much", "--max-delay", "2")
+    assert "--shrinkage): `shrinkage` must be 'auto', a number in 0..1" in message
+    with pytest.raises(ValueError, match="inspect_model: `shrinkage` must be"):
+        inspection.inspect_model(None, [1, 2], shrinkage=2)
 
 
 @pytest.fixture

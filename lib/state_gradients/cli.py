@@ -445,11 +445,15 @@ def inspect(
     tolerance: Annotated[
         float | None, typer.Option(help="Such as 1e-4, for hundreds of delays.")
     ] = None,
+    shrinkage: Annotated[
+        str | None, typer.Option(help="auto, or 0 to 1: for few words, when whitening.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="A folder.")] = None,
     as_json: AsJson = False,
 ):
     """Ask a model of your own what it remembers of a text: figure, table, artifact."""
     from state_gradients import inspection
+    from state_gradients.analysis.whitening import read_shrinkage
     from state_gradients.foundation.atomic import require_writable
     from state_gradients.models.torch_weights import Names
     from state_gradients.text.reading import Reading
@@ -466,6 +470,8 @@ def inspect(
         raise ValueError(f"inspect: --output must be a folder, received {folder}.")
     require_writable(folder, "inspect (--output)")
     sys.path.append(str(Path.cwd()))  # where the reader's modules may stand
+    by = None if shrinkage is None else _number(shrinkage)
+    read_shrinkage(by, "inspect (--shrinkage)")
     if (text is None) == (inputs is None):
         what = "neither" if text is None else "both"
         raise ValueError(
@@ -485,6 +491,7 @@ def inspect(
             state=state,
             layer=layer,
             tolerance=tolerance,
+            shrinkage=by,
         )
     else:
         if vocabulary or reading != Reading(context=context):
@@ -503,6 +510,7 @@ def inspect(
             state=state,
             layer=layer,
             tolerance=tolerance,
+            shrinkage=by,
         )
     paths = inspection.write(curves, folder)
     if not as_json:
@@ -514,6 +522,14 @@ def inspect(
     _print(inspection.table(curves), as_json, decimals=15)  # memory may be tiny
     for line in filter(None, (curves.attrs["note"], *(f"made {p}" for p in paths))):
         _say(line)
+
+
+def _number(text):
+    """Return an option as a number, or as it is: who takes it says what it must be."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 @_command

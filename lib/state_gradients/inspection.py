@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from state_gradients import figures
 from state_gradients.analysis.summary import spectra_of
+from state_gradients.analysis.whitening import read_shrinkage
 from state_gradients.foundation.atomic import replacing_all
 from state_gradients.foundation.checks import in_own_name, short
 from state_gradients.foundation.labels import about
@@ -174,6 +175,7 @@ def inspect_model(
     window: int | None = None,
     dtype: Literal["float32", "float64"] | None = None,
     tolerance: float | None = None,
+    shrinkage: float | Literal["auto"] | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Return how much, and how selectively, a network remembers of its inputs.
@@ -186,6 +188,9 @@ def inspect_model(
         of padded lines a list of padded arrays, and the id of `padding`.
     tolerance : float, optional
         As there: 1e-4, say, for hundreds of delays.
+    shrinkage : "auto" or float, optional
+        As for :func:`state_gradients.analysis.whitening.fit_whitening`: "auto" where
+        there are few words, or steps, for the size of what is read.
 
     Returns
     -------
@@ -224,6 +229,7 @@ def inspect_model(
     >>> curves["selectivity"].sel(normalization="raw").values.round(3).tolist()
     [0.5, 0.5, 0.5]
     """
+    read_shrinkage(shrinkage)
     load_keras()
     from state_gradients.engine import means
 
@@ -245,7 +251,8 @@ def inspect_model(
         model, state=state, layer=layer, dtype=dtype, words=inputs is None
     )
     table = network.table if inputs is None else _steps(inputs, network)
-    curves = spectra_of(gradients["state_gradient"], table).drop_dims("direction")
+    curves = spectra_of(gradients["state_gradient"], table, shrinkage=shrinkage)
+    curves = curves.drop_dims("direction")
     if inputs is not None:
         curves = curves.assign(
             feature_memory=_feature_memory(gradients["state_gradient"], table)
@@ -283,6 +290,7 @@ def inspect_files(
     state=None,
     layer=1,
     tolerance=None,
+    shrinkage=None,
     report=lambda line: None,
 ):
     """Read a model, a text and a vocabulary, check them, and :func:`inspect_model`.
@@ -301,7 +309,7 @@ def inspect_files(
         Of PyTorch's modules, see :class:`state_gradients.models.torch_weights.Names`.
     reading : Reading, optional
         See :class:`state_gradients.text.reading.Reading`.
-    max_delay, state, layer, tolerance
+    max_delay, state, layer, tolerance, shrinkage
         Of :func:`inspect_model`; one state.
     report : callable
         Receives a line of text before what takes long, and how the text was read.
@@ -341,6 +349,7 @@ def inspect_files(
     report(_summary(rows, n_unknown))
     settings = {"max_delay": max_delay, "state": state, "layer": layer}
     settings |= {} if tolerance is None else {"tolerance": tolerance}
+    settings |= {} if shrinkage is None else {"shrinkage": shrinkage}
     one = len(rows.ids) == 1
     result = inspect_model(
         loaded,
@@ -370,6 +379,7 @@ def inspect_inputs(
     state=None,
     layer=1,
     tolerance=None,
+    shrinkage=None,
     report=lambda line: None,
 ):
     """Read a model and numbers, check them, and :func:`inspect_model`.
@@ -382,7 +392,7 @@ def inspect_inputs(
         See :mod:`state_gradients.text.series`.
     context : int, optional
         Cut the trials into windows of so many steps, each from the zero state.
-    imports, names, max_delay, state, layer, tolerance, report
+    imports, names, max_delay, state, layer, tolerance, shrinkage, report
         Of :func:`inspect_files`.
 
     Returns
@@ -432,6 +442,7 @@ def inspect_inputs(
     report(f"averaging over {series.n_steps:,} steps, read as {series.how}")
     settings = {"max_delay": max_delay, "state": state, "layer": layer}
     settings |= {} if tolerance is None else {"tolerance": tolerance}
+    settings |= {} if shrinkage is None else {"shrinkage": shrinkage}
     result = inspect_model(loaded, inputs=series.trials, progress=True, **settings)
     return result.assign_attrs(
         before,

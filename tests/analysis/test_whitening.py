@@ -3,8 +3,11 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.covariance import LedoitWolf
 
+from state_gradients.analysis.spectra import memory_curve
 from state_gradients.analysis.whitening import (
+    Whitening,
     fit_whitening,
     whiten_gradient,
     whiten_moment,
@@ -186,3 +189,110 @@ def test_a_whitened_moment_is_that_of_whitened_gradients(embeddings, rng):
     assert found.dims == ("delay", "embedding", "embedding_2")
     # sums of 36 products of order 1, through D twice
     np.testing.assert_allclose(found, moments[1], rtol=0, atol=1e-12)
+
+
+def roots_of(covariance):
+    """Return D of the other usual whitenings, D D^T = cov, made without Cholesky."""
+    values, vectors = np.linalg.eigh(covariance)
+    principal = vectors * np.sqrt(values)
+    return {"PCA": principal, "ZCA": principal @ vectors.T}
+
+
+@pytest.mark.parametrize("kind", ["PCA", "ZCA"])
+def test_every_whitening_has_the_same_singular_values(rng, embeddings, kind):
+    covariance = np.cov(embeddings, rowvar=False)
+    D = roots_of(covariance)[kind]
+    other = Whitening(embeddings.mean(axis=0), D, np.linalg.inv(D))
+    one = fit_whitening(embeddings)
+    assert np.abs(D - one.D).max() > 0.1  # another matrix, in which
+    white = (embeddings - other.mean) @ other.Z.T  # embeddings are white as well
+    np.testing.assert_allclose(np.cov(white, rowvar=False), np.eye(6), atol=1e-10)
+    gradient = rng.normal(size=(3, 9, 6))
+    curves = [memory_curve(whiten_gradient(gradient, each)) for each in (one, other)]
+    for name in curves[0]:
+        # G D Q: an orthogonal Q leaves sigma; D itself is off by V eps cond(cov) < 1e-9
+        np.testing.assert_allclose(curves[0][name], curves[1][name], rtol=1e-9)
+    vt = [np.linalg.svd(whiten_gradient(gradient, each))[2] for each in (one, other)]
+    assert np.abs(np.abs(vt[0]) - np.abs(vt[1])).max() > 0.1  # but turns directions
+
+
+def test_weights_of_the_types_change_the_singular_values(rng, embeddings):
+    counts = rng.geometric(0.05, len(embeddings))
+    weighted = np.cov(embeddings, rowvar=False, fweights=counts)
+    written_out = np.cov(np.repeat(embeddings, counts, axis=0), rowvar=False)
+    np.testing.assert_allclose(weighted, written_out, rtol=1e-10)
+    gradient = rng.normal(size=(9, 6))
+    s = np.linalg.svdvals(whiten_gradient(gradient, fit_whitening(embeddings)))
+    of_text = np.linalg.svdvals(gradient @ np.linalg.cholesky(weighted))
+    assert np.abs(of_text / s - 1).max() > 0.01
+
+
+@pytest.mark.parametrize("rows", [4, 30, 200])
+def test_what_is_shrunk_is_as_ledoit_and_wolf_estimate(rng, rows):
+    embeddings = rng.normal(size=(rows, 6)) * np.geomspace(1, 30, 6)
+    whitening = fit_whitening(embeddings, shrinkage="auto")
+    fitted = LedoitWolf().fit(embeddings)
+    assert 0 < whitening.shrinkage == pytest.approx(fitted.shrinkage_, rel=1e-12)
+    # scikit-learn divides by V, we by V - 1; round-off of V eps cond(cov) < 1e-10
+    expected = fitted.covariance_ * rows / (rows - 1)
+    covariance = whitening.D @ whitening.D.T
+    np.testing.assert_allclose(covariance, expected, rtol=1e-10, atol=1e-10)
+    identity = whitening.Z @ whitening.D
+    np.testing.assert_allclose(identity, np.eye(6), atol=1e-10)
+
+
+def test_a_given_share_is_shrunk_towards_equal_variances(embeddings):
+    covariance = np.cov(embeddings, rowvar=False)
+    for delta in (0.25, 1, np.float32(0.5)):
+        D = fit_whitening(embeddings, shrinkage=delta).D
+        level = np.trace(covariance) / 6 * np.eye(6)
+        expected = (1 - delta) * covariance + delta * level
+        np.testing.assert_allclose(D @ D.T, expected, rtol=0, atol=1e-12)
+
+
+def test_by_default_nothing_is_shrunk(embeddings):
+    default = fit_whitening(embeddings)
+    assert default.shrinkage == 0
+    for nothing in (None, 0, 0.0):
+        assert np.array_equal(fit_whitening(embeddings, shrinkage=nothing).D, default.D)
+
+
+def test_shrinkage_comes_nearer_to_the_truth_where_words_are_few():
+    """Of 40 words in 30 dimensions, drawn from a known covariance."""
+    rng = np.random.default_rng(3)
+    truth = np.diag(np.geomspace(1, 9, 30)) ** 0.5
+    gradient = rng.normal(size=(50, 30))
+    right = np.linalg.svdvals(gradient @ truth)
+    miss = {None: [], "auto": []}
+    for _ in range(20):
+        words = rng.normal(size=(40, 30)) @ truth
+        for option, found in miss.items():
+            D = fit_whitening(words, shrinkage=option).D
+            found.append(np.log(np.linalg.svdvals(gradient @ D) / right))
+    rms = {key: np.sqrt(np.mean(np.square(found))) for key, found in miss.items()}
+    assert rms["auto"] < 0.35 * rms[None]
+
+
+def test_few_words_are_whitened_where_the_covariance_is_shrunk(rng):
+    few = rng.normal(size=(4, 9)) * 1e-170  # whose squares are 0
+    with pytest.raises(ValueError, match=r"shrinkage='auto'.*--shrinkage auto"):
+        fit_whitening(few)
+    small, usual = (fit_whitening(x, shrinkage="auto") for x in (few, few * 1e170))
+    assert small.shrinkage == pytest.approx(usual.shrinkage, rel=1e-12)
+    np.testing.assert_allclose(small.D * 1e170, usual.D, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "shrinkage", ["yes", "Auto", -0.1, 1.1, np.nan, True, [0.5], np.array(0.5)]
+)
+def test_other_shrinkages_are_refused(embeddings, shrinkage):
+    with pytest.raises(ValueError, match=r"must be .auto., a number in 0"):
+        fit_whitening(embeddings, shrinkage=shrinkage)
+
+
+@pytest.mark.parametrize("shrinkage", ["auto", 0.3, 1])
+def test_what_does_not_vary_at_all_is_refused_without_a_remedy_that_is_none(shrinkage):
+    for constant in (np.ones((9, 2)), np.ones((1, 2))):
+        with pytest.raises(ValueError, match="rank 2, received rank 0") as refused:
+            fit_whitening(constant, shrinkage=shrinkage)
+        assert "shrink" not in str(refused.value)

@@ -37,12 +37,14 @@ def pooled(blocks):
     )
 
 
-def _versions(embedding):
+def _versions(embedding, shrinkage=None):
     """Return {name: Whitening or None}, the ways to measure inputs, and a note."""
     try:
-        return {"raw": None, "whitened": whitening.fit_whitening(embedding)}, ""
+        fitted = whitening.fit_whitening(embedding, shrinkage=shrinkage)
     except ValueError as error:  # a singular covariance, as that of one-hot input
         return {"raw": None}, f"raw gradients only. {error}"
+    by = f"whitened by a covariance that is shrunk by {fitted.shrinkage:.3g}."
+    return {"raw": None, "whitened": fitted}, "" if shrinkage is None else by
 
 
 def _joined(parts):
@@ -54,7 +56,7 @@ def _joined(parts):
     return joined.transpose(*order, missing_dims="ignore")
 
 
-def spectra_of(gradient, embedding, second_moment=None):
+def spectra_of(gradient, embedding, second_moment=None, *, shrinkage=None):
     """Return singular values and the curves of memory, whitened and not.
 
     Parameters
@@ -63,14 +65,17 @@ def spectra_of(gradient, embedding, second_moment=None):
     embedding : array_like or DataArray of shape (vocabulary, embedding)
     second_moment : DataArray of shape (..., delay, embedding, embedding_2), optional
         For ``rms_s``, ``rms_memory`` and ``coherence``.
+    shrinkage : "auto" or float, optional
+        Of :func:`state_gradients.analysis.whitening.fit_whitening`.
 
     Returns
     -------
     xarray.Dataset
         With a ``normalization`` axis, "raw" and "whitened"; raw alone where the
-        embedding's covariance is singular, as the attribute ``note`` then says.
+        embedding's covariance is singular, as the attribute ``note`` then says. It also
+        says by how much the covariance was shrunk.
     """
-    versions, note = _versions(embedding)
+    versions, note = _versions(embedding, shrinkage)
     parts = {}
     for name, fitted in versions.items():
         one, moment, stretch = gradient, second_moment, 1.0

@@ -8,9 +8,16 @@ Over the V word types, each counted once,
 
 The paper divides by V, its released code by V - 1; we follow the code. The choice
 scales every whitened gradient by sqrt(V / (V - 1)), 0.005 % at V = 10,000.
+
+Of few types for their size the covariance is singular, or nearly so. Then it can be
+shrunk towards equal variance in all directions, as scikit-learn does:
+
+    (1 - delta) cov_e + delta tr(cov_e) / E I,   delta in 0..1
 """
 
+import numbers
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -19,6 +26,8 @@ from scipy.linalg import solve_triangular
 
 from state_gradients.foundation.checks import as_array, in_own_name, real, short
 from state_gradients.foundation.labels import about, labelled
+
+SHRINK = "shrink the covariance (`shrinkage='auto'`, --shrinkage auto), "
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare
@@ -30,9 +39,12 @@ class Whitening:
     mean : ndarray of shape (embedding,)
         Over word types; a constant shift, which no gradient sees.
     D : ndarray of shape (embedding, embedding)
-        Lower Cholesky factor of the covariance, in embedding units.
+        Lower Cholesky factor of the covariance, in embedding units. Any other D with
+        D D^T = cov_e, say its symmetric root, gives the same singular values.
     Z : ndarray of shape (embedding, embedding)
         Inverse of D.
+    shrinkage : float
+        delta, by which the covariance was shrunk.
 
     Examples
     --------
@@ -46,6 +58,7 @@ class Whitening:
     mean: np.ndarray
     D: np.ndarray
     Z: np.ndarray
+    shrinkage: float = 0.0
 
     @property
     def condition_number(self) -> float:
@@ -68,19 +81,30 @@ def require_whitening(whitening, who):
         )
 
 
-def fit_whitening(embeddings: ArrayLike) -> Whitening:
+def fit_whitening(
+    embeddings: ArrayLike, *, shrinkage: float | Literal["auto"] | None = None
+) -> Whitening:
     """Return the :class:`Whitening` of an embedding matrix, computed in float64.
 
     Parameters
     ----------
     embeddings : array_like or DataArray of shape (vocabulary, embedding)
         One row per word type.
+    shrinkage : "auto" or float, optional
+        As in scikit-learn's LinearDiscriminantAnalysis: shrink the covariance, by so
+        much (0 to 1) or, with "auto", by what Ledoit and Wolf (2004) estimate to be
+        best. For vocabularies that are small for their embedding, where directions in
+        which the words happen not to vary would otherwise be divided by almost nothing.
+        What is shrunk depends on the basis of the embedding: memory and selectivity are
+        no longer the same for equivalent networks, but for those that differ by a turn
+        or one common scale. By default nothing is shrunk.
 
     Raises
     ------
     ValueError
-        If the matrix is not two-dimensional and finite, or if its covariance is
-        singular to working precision: too few rows, dependent columns, one-hot input.
+        If the matrix is not two-dimensional and finite, or if its covariance, shrunk
+        where that is asked for, is singular to working precision: too few rows,
+        dependent columns, one-hot input.
 
     Examples
     --------
@@ -92,7 +116,16 @@ def fit_whitening(embeddings: ArrayLike) -> Whitening:
     array([[1., 0., 0.],
            [0., 1., 0.],
            [0., 0., 1.]])
+
+    Three words leave five dimensions without variance in most directions:
+
+    >>> few = np.random.default_rng(0).normal(size=(3, 5))
+    >>> shrunk = sg.fit_whitening(few, shrinkage="auto")
+    >>> round(shrunk.shrinkage, 3), round(shrunk.condition_number, 2)
+    (0.322, 3.12)
     """
+    shrinkage = read_shrinkage(shrinkage)
+    remedy = "" if shrinkage else SHRINK
     names = None
     if isinstance(embeddings, xr.DataArray) and "embedding" in embeddings.dims:
         embeddings = embeddings.transpose(..., "embedding")
@@ -115,6 +148,8 @@ def fit_whitening(embeddings: ArrayLike) -> Whitening:
     scaled = np.ldexp(embeddings, -exponent)
     mean = scaled.mean(axis=0)
     covariance = (scaled - mean).T @ (scaled - mean) / max(rows - 1, 1)
+    if shrinkage and rows > 1:
+        covariance, shrinkage = _shrunk(covariance, scaled, shrinkage)
     # A sum of V products rounds by up to V eps of the largest variance: directions
     # below that are noise. So cond(Z) = sqrt(cond(cov_e)) < 1 / sqrt(V eps) = 7e5 at
     # V = 10,000. Centred rows span at most V - 1 dimensions.
@@ -124,7 +159,8 @@ def fit_whitening(embeddings: ArrayLike) -> Whitening:
         raise ValueError(
             f"fit_whitening: the covariance of the {rows} embeddings must have full "
             f"rank {size}, received rank {rank}; give more rows, drop constant or "
-            "dependent columns, or use the unwhitened gradient (as for one-hot input)."
+            f"dependent columns, {remedy}or use the unwhitened "
+            "gradient (as for one-hot input)."
             + _why_singular(scaled - mean, noise, names)
         )
     D = np.linalg.cholesky(covariance)
@@ -135,7 +171,37 @@ def fit_whitening(embeddings: ArrayLike) -> Whitening:
             "fit_whitening: the scale of `embeddings` must leave D and Z in float64, "
             f"received values up to 2^{exponent}; give them in other units."
         )
-    return Whitening(mean=mean, D=D, Z=Z)
+    return Whitening(mean=mean, D=D, Z=Z, shrinkage=shrinkage)
+
+
+def read_shrinkage(shrinkage, who="fit_whitening"):
+    """Return what to shrink by, a float or "auto".
+
+    Raises
+    ------
+    ValueError
+        In the name of the function `who`, if it is neither, nor None.
+    """
+    if shrinkage is None:
+        return 0.0
+    is_number = isinstance(shrinkage, numbers.Real) and not isinstance(shrinkage, bool)
+    if is_number and 0 <= shrinkage <= 1:
+        return float(shrinkage)
+    if isinstance(shrinkage, str) and shrinkage == "auto":
+        return shrinkage
+    raise ValueError(
+        f"{who}: `shrinkage` must be 'auto', a number in 0..1, or None, received "
+        f"{short(shrinkage)}."
+    )
+
+
+def _shrunk(covariance, embeddings, shrinkage):
+    """Return a covariance, shrunk, and by how much."""
+    from sklearn.covariance import ledoit_wolf_shrinkage, shrunk_covariance  # 0.5 s
+
+    if shrinkage == "auto":
+        shrinkage = float(ledoit_wolf_shrinkage(embeddings))
+    return shrunk_covariance(covariance, shrinkage), shrinkage
 
 
 def _why_singular(centred, noise, names):

@@ -209,7 +209,7 @@ class ClosedForm:
         zeros = [np.zeros((1, n), np.float32) for n in (n_inputs, *self.sizes)]
         (make,) = self.differentials(zeros[0], zeros[1:])
         differential = make()
-        diagonals = [one[1] for one in differential.diagonal if one is not None]
+        diagonals = [term.scale for terms in differential.diagonal for term in terms]
         of_states = [*differential.dense.values(), *diagonals]
         return Matrices(
             inputs=sum(matrix.size for matrix in differential.inputs),

@@ -55,6 +55,7 @@ DEPTH = {
     "speed": 3,
     "coherence": 3,
     "tail": 3,
+    "planted": 2,
     "sentence": 1,
     "scale-out": 3,
     "own-text": 1,
