@@ -305,6 +305,12 @@ def tail(name: Name):
 
 
 @_command
+def flipflop(name: Name):
+    """Hold a network that reads pulses against what it must remember of them."""
+    _run_stage("flipflop", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

@@ -6,6 +6,11 @@
     analyse  full weights of the baseline -> vocabulary, what cutting it again costs
     explain  gradients, weights -> readings (on the synthetic corpus)
 
+of a network that reads no words, in the place of all these
+
+    train     trials -> network
+    flipflop  network, trials -> flipflop
+
 and a stage for each study of words (`STUDIES`) that the experiment asks for.
 
 Each stage reads artifacts, calls the library and writes artifacts; the backend is
@@ -23,6 +28,8 @@ from state_gradients.foundation import settings
 from state_gradients.foundation.labels import described
 from state_gradients.foundation.loading import load_keras
 from state_gradients.paper import lost_words
+from state_gradients.paper.flipflop import network
+from state_gradients.paper.flipflop import study as flipflop
 from state_gradients.paper.grammar import study as grammar
 from state_gradients.paper.language import (
     classes,
@@ -79,8 +86,11 @@ def run_train(experiment, *, root=None, resume=True, progress=True):
     """Train, measure the perplexities and write ``training``, ``encoder``, weights.
 
     Validation perplexity is taken at batch_size x num_steps as in training, test
-    perplexity on one stream, as the paper does.
+    perplexity on one stream, as the paper does. On the flip-flop: ``network``.
     """
+    if experiment.corpus.name in corpora.NUMBERS:
+        _train_on_numbers(experiment, root=root, progress=progress)
+        return
     load_keras()
     from state_gradients.models import language_model, training
 
@@ -111,6 +121,40 @@ def run_train(experiment, *, root=None, resume=True, progress=True):
             artifacts.save(
                 data, experiment, kind, read=read, wall_time=seconds, root=root
             )
+
+
+def _train_on_numbers(experiment, *, root, progress):
+    """Train a network on the flip-flop, always from the start: it takes seconds."""
+    started = time.monotonic()
+    learnt = network.train(experiment, progress=progress)
+    seconds = time.monotonic() - started
+    artifacts.save(learnt, experiment, "network", wall_time=seconds, root=root)
+
+
+@_alone
+def run_flipflop(experiment, *, root=None):
+    """Measure a network that has learnt the flip-flop, and write ``flipflop``.
+
+    Raises
+    ------
+    ValueError
+        If the experiment is on another corpus.
+    """
+    if experiment.corpus.name not in corpora.NUMBERS:
+        raise ValueError(
+            "flipflop: the experiment must be on the corpus flip-flop, received "
+            f"{experiment.name}, on the corpus {experiment.corpus.name}."
+        )
+    started = time.monotonic()
+    learnt = artifacts.load(experiment, "network", root=root)
+    artifacts.save(
+        flipflop.study(experiment, learnt),
+        experiment,
+        "flipflop",
+        upstream={"network": learnt},
+        wall_time=time.monotonic() - started,
+        root=root,
+    )
 
 
 def _weights(named, vocabulary):
@@ -353,7 +397,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "tail": tail.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
-RUN["explain"] = run_explain
+RUN |= {"explain": run_explain, "flipflop": run_flipflop}
 RUN |= {name: _study(make) for name, make in STUDIES.items()}
 
 

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NAME = "flip-flop"  # of the corpus
+from state_gradients.foundation import settings
+
+NAME = settings.FLIP_FLOP  # of the corpus
 RECIPE = 1  # raise it when the same settings give other trials
 CHANNELS = 3
 RATE = 0.1  # pulses a step and channel in training: one in ten steps
@@ -72,7 +74,7 @@ test_trials.__test__ = False  # no test of pytest's
 
 
 def _trials(gaps, n_steps, rng):
-    """Return trials whose channels have a pulse at 0 and `gaps` (.., steps, channel)."""
+    """Return trials whose channels have a pulse at 0, then after each of `gaps`."""
     later = np.cumsum(gaps, axis=1)
     trial, _, channel = np.nonzero(later < n_steps)
     has_pulse = np.zeros(gaps.shape, bool)

@@ -9,7 +9,8 @@ has a minimum of 0. It is minimised from many sampled states, here by SciPy's
 Levenberg-Marquardt, to which q is a sum of squares and J - I the Jacobian of what is
 squared, J = dF/dh. A point is stable if every eigenvalue of J there is within the unit
 circle; one that is not has as many unstable directions as eigenvalues beyond it, and is
-a saddle if it has others, too.
+a saddle if it has others, too. A minimum beyond 1 is left out: a state is a mean of
+values of tanh, so that none can be there, but where a gate is shut any would rest.
 """
 
 import numpy as np
@@ -19,13 +20,14 @@ from scipy.optimize import least_squares
 from state_gradients.engine.formulas import NUMPY
 from state_gradients.foundation.labels import about
 
-N_STARTS = 1_000
+N_STARTS = 600
 NOISE = 0.3  # standard deviation of what is added to a sampled state; units go to 1
 Q_MOST = 1e-20  # of a fixed point: |F(h) - h| of 1e-10, far below any pulse's effect
 APART = 1e-3  # two points nearer to each other are one
 OFF = 1e-2  # how far from a saddle a state is let go
-N_STEPS = 5_000  # that it is followed for
+N_STEPS = 1_000  # that it is followed for
 NOWHERE = -1
+SINGLE = "point", "eigenvalue_size", "said"  # kept in float32
 MEANING = {
     "point": ("fixed points", "state unit", "F(h) = h"),
     "q": ("half the squared speed there", "state unit^2", "1/2 |F(h) - h|^2"),
@@ -36,6 +38,7 @@ MEANING = {
     "leads_to": ("stable points that a saddle leads to", "1", "index, -1 for none"),
     "n_starts": ("states that were started from", "1", "count"),
     "n_slow": ("starts that ended where q has a minimum above 0", "1", "count"),
+    "n_beyond": ("starts that ended where no state can be", "1", "count, |h| > 1"),
 }
 
 
@@ -119,11 +122,15 @@ def find(cell, readout, starts):
     ValueError
         If there is none.
     """
-    points, ended, n_slow = [], [], 0
+    points, ended = [], []
+    n_slow = n_beyond = 0
     for start in starts:
         point, q = minimise(cell, start)
         if q > Q_MOST:
             n_slow += 1
+            continue
+        if np.abs(point).max() > 1:
+            n_beyond += 1
             continue
         away = [np.linalg.norm(point - other) for other in points]
         if away and min(away) < APART:
@@ -159,8 +166,11 @@ def find(cell, readout, starts):
             ),
             "n_starts": len(starts),
             "n_slow": n_slow,
+            "n_beyond": n_beyond,
         }
     )
+    kept = {name: found[name].astype(np.float32) for name in SINGLE}
+    found = found.assign(kept)
     for name in MEANING:
         found[name].attrs = about(name, meaning=MEANING)
     return found
@@ -170,7 +180,8 @@ def ends_of(cell, number, points, n_unstable):
     """Return the stable points that the two sides of a saddle lead to.
 
     The state is let go a little off the saddle, along the direction of its largest
-    eigenvalue and against it.
+    eigenvalue and against it. Near a stable point it may go on for long, so that q is
+    minimised from where it has got.
 
     Parameters
     ----------
@@ -196,7 +207,8 @@ def ends_of(cell, number, points, n_unstable):
     stable = np.flatnonzero(n_unstable == 0)
     ends = []
     for state in states:
-        away = np.linalg.norm(points[stable] - state, axis=1)
+        rests, _ = minimise(cell, state)
+        away = np.linalg.norm(points[stable] - rests, axis=1)
         is_there = len(stable) and away.min() < APART
         ends.append(int(stable[away.argmin()]) if is_there else NOWHERE)
     return tuple(ends)

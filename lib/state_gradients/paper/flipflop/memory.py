@@ -33,6 +33,11 @@ MEANING = {
         "state unit / pulse",
         "sqrt(mean ||G e_c||^2)",
     ),
+    "said_memory": (
+        "mean derivative of what is said of the channel",
+        "1 / pulse",
+        "k_c . mean G e_c",
+    ),
     "n_samples": ("inputs averaged over", "1", "count"),
     "turned": (
         "what a whole change of the input does to the state",
@@ -73,12 +78,14 @@ def places_of(inputs, max_delay):
     return found
 
 
-def gradients(model, inputs, places, *, max_delay):
+def gradients(model, readout, inputs, places, *, max_delay):
     """Return the memory of each group's input, by delay.
 
     Parameters
     ----------
     model : keras.Model
+    readout : ndarray of shape (unit, channel)
+        The kernel of what is said.
     inputs : ndarray of shape (trial, time, channel)
     places : ndarray of bool, shape (group, channel, trial, time)
     max_delay : int
@@ -86,8 +93,8 @@ def gradients(model, inputs, places, *, max_delay):
     Returns
     -------
     xarray.Dataset
-        ``memory``, ``rms_memory`` (group, channel, delay) and ``n_samples`` (group,
-        channel); of `MEANING`.
+        ``memory``, ``rms_memory``, ``said_memory`` (group, channel, delay) and
+        ``n_samples`` (group, channel); of `MEANING`.
     """
     from state_gradients.engine.means import mean_state_gradients
 
@@ -109,6 +116,7 @@ def gradients(model, inputs, places, *, max_delay):
     found = {
         "memory": (dims, np.linalg.norm(column, axis=-1).swapaxes(0, 1)),
         "rms_memory": (dims, np.sqrt(square).swapaxes(0, 1)),
+        "said_memory": (dims, np.einsum("cgds,sc->gcd", column, readout)),
         "n_samples": (dims[:2], places.sum(axis=(2, 3))),
     }
     return _described(found, max_delay)
@@ -163,8 +171,7 @@ def turned(cell, readout, inputs, places, *, max_delay, seed):
             np.linalg.norm(otherwise - after, axis=-1) / size
         ).mean(axis=1)
         said, said_otherwise = (
-            h @ readout[0][:, channel] + readout[1][channel]
-            for h in (after, otherwise)
+            h @ readout[0][:, channel] + readout[1][channel] for h in (after, otherwise)
         )
         bit[group, channel] = (said * said_otherwise < 0).mean(axis=1)
         count[group, channel] = len(chosen)
@@ -180,6 +187,9 @@ def turned(cell, readout, inputs, places, *, max_delay, seed):
 def _described(variables, max_delay):
     coords = {"group": GROUPS, "delay": np.arange(max_delay + 1)}
     found = xr.Dataset(variables, coords=coords)
+    for name, (_, values) in variables.items():
+        if values.dtype.kind == "f":
+            found[name] = found[name].astype(np.float32)
     for name in variables:
         found[name].attrs = about(name, meaning=MEANING)
     return found

@@ -80,7 +80,9 @@ def train(experiment, *, progress=True):
     optimizer = keras.optimizers.Adam(global_clipnorm=recipe.clip_norm)
     model.compile(optimizer, loss="mse")
     losses = []
-    epochs = tqdm(range(1, recipe.max_epochs + 1), experiment.name, disable=not progress)
+    epochs = tqdm(
+        range(1, recipe.max_epochs + 1), experiment.name, disable=not progress
+    )
     for epoch in epochs:
         rate = recipe.learning_rate * recipe.decay ** max(epoch - recipe.decay_after, 0)
         optimizer.learning_rate = rate

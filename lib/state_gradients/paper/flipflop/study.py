@@ -4,6 +4,7 @@ All on the trials of :func:`state_gradients.text.flipflop.test_trials`, whose ga
 longer than almost all of the training.
 """
 
+import numpy as np
 import xarray as xr
 
 from state_gradients.foundation.labels import about
@@ -62,6 +63,7 @@ def study(experiment, weights):
     )
     said = states[:SHOWN, 0] @ readout[0] + readout[1]
     dims = "time", "channel"
+    said = said.astype(np.float32)
     shown = xr.Dataset(
         {
             "shown_input": (dims, trials.inputs[0, :SHOWN]),
@@ -73,12 +75,14 @@ def study(experiment, weights):
         shown[name].attrs = about(name, meaning=MEANING)
     return xr.merge(
         [
-            memory.gradients(model, trials.inputs, places, max_delay=max_delay),
+            memory.gradients(
+                model, readout[0], trials.inputs, places, max_delay=max_delay
+            ),
             memory.turned(
                 cell, readout, trials.inputs, places, max_delay=max_delay, seed=seed
             ),
             fixed_points.find(cell, readout, starts),
             shown,
         ],
-        combine_attrs="drop",
+        combine_attrs="drop_conflicts",
     )
