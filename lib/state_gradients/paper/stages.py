@@ -34,6 +34,7 @@ from state_gradients.paper.grammar import study as grammar
 from state_gradients.paper.language import (
     classes,
     coherence,
+    learning,
     linear,
     positions,
     properties,
@@ -82,13 +83,21 @@ def refuse_short_text(experiment, text):
 
 
 @_alone
-def run_train(experiment, *, root=None, resume=True, progress=True):
+def run_train(experiment, *, root=None, resume=True, progress=True, keep=None):
     """Train, measure the perplexities and write ``training``, ``encoder``, weights.
 
     Validation perplexity is taken at batch_size x num_steps as in training, test
     perplexity on one stream, as the paper does. On the flip-flop: ``network``.
+
+    Encoders of the epochs `keep` are kept beside the checkpoint; by default of those
+    that the study of learning asks for, if the experiment has it.
     """
     if experiment.corpus.name in corpora.NUMBERS:
+        if keep:
+            raise ValueError(
+                "train: encoders are kept of networks of words, received "
+                f"--keep-encoders for {experiment.name}; leave it out."
+            )
         _train_on_numbers(experiment, root=root, progress=progress)
         return
     load_keras()
@@ -97,8 +106,10 @@ def run_train(experiment, *, root=None, resume=True, progress=True):
     started = time.monotonic()
     text = corpora.load(experiment.corpus)
     refuse_short_text(experiment, text)
+    if keep is None:
+        keep = learning.EPOCHS if "learning" in experiment.language.studies else ()
     model, curves = training.train(
-        experiment, text=text, root=root, resume=resume, progress=progress
+        experiment, text=text, root=root, resume=resume, progress=progress, keep=keep
     )
     recipe = experiment.training
     sizes = {"batch_size": recipe.batch_size, "num_steps": recipe.num_steps}
@@ -395,6 +406,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "coherence": coherence.study,
     "grammar": grammar.study,
     "tail": tail.study,
+    "learning": learning.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN |= {"explain": run_explain, "flipflop": run_flipflop}

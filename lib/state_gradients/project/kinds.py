@@ -13,6 +13,7 @@ properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
 grammar, of the generated language               (from weights)
 tail                                             (from encoder)
+learning                                         (from training, encoder)
 
 and of a network that reads no words:
 
@@ -57,6 +58,7 @@ STAGES = {
     "coherence": Stage(recipe=1, groups=("corpus", "gradients")),
     "grammar": Stage(recipe=1, groups=("corpus",)),
     "tail": Stage(recipe=1, groups=("corpus", "gradients")),
+    "learning": Stage(recipe=1, groups=("corpus", "gradients")),
     "flipflop": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
@@ -304,6 +306,22 @@ KINDS = {
             "largest_residual": (),
         },
     ),
+    "learning": Kind(  # memory while it is learnt, epoch by epoch
+        stage="learning",
+        upstream=("training", "encoder"),
+        schema={
+            **dict.fromkeys(_MEMORIES, ("epoch", "state_kind", "delay")),
+            **dict.fromkeys(
+                ("rms_memory", "effective_rank", "chance"),
+                ("epoch", "state_kind", "delay"),
+            ),
+            "relative_memory": ("epoch", "property", "state_kind", "delay"),
+            **dict.fromkeys(("step_length", "order"), ("epoch", "property")),
+            "step_by_chance": ("property",),
+            "valid_perplexity": ("epoch",),
+            "n_tokens": (),
+        },
+    ),
     "network": Kind(  # of numbers: weights, and how they were learnt
         stage="train",
         suffix=".h5",
@@ -324,7 +342,7 @@ KINDS = {
         schema={
             **dict.fromkeys(
                 ("memory", "rms_memory", "said_memory", "turned", "bit_turned"),
-                ("group", "channel", "delay"),
+                ("group", "delay"),
             ),
             **dict.fromkeys(("n_samples", "n_turned"), ("group", "channel")),
             "point": ("fixed_point", "unit"),

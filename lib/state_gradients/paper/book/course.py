@@ -48,6 +48,8 @@ DEPTH = {
     "08-lowest-perplexity": 2,
     "09-linear-classification": 2,
     "grammar": 1,
+    "flip-flop": 2,
+    "learning": 2,
     "claims": 1,
     "ledger": 2,
     "references": 1,

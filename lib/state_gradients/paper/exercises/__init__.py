@@ -3,7 +3,8 @@
 Read `checking` (what a check says of an answer), the targets of the pages' exercises
 (`sections` for those of the text's own sections up to 4.1, `language` for 4.2 to 4.3.4,
 `properties` for 5.1 to 9, `engine` for coherence, forgetting, one sentence and speed,
-`replication` for the ledger, the claims, the grammar and models of one's own), `fields`
+`replication` for the ledger, the claims, the grammar and models of one's own, `numbers`
+for a network without words and for learning), `fields`
 (answers that are read off in the built book), `composing` (page and solutions, laid
 together and taken apart), then `instructor` (the book with solutions) and `handout`
 (notebooks with blanks, to give away).
@@ -18,6 +19,7 @@ In a notebook::
 from state_gradients.paper.exercises import (
     engine,
     language,
+    numbers,
     properties,
     replication,
     sections,
@@ -29,6 +31,7 @@ __all__ = [
     "check",
     "engine",
     "language",
+    "numbers",
     "properties",
     "refused",
     "replication",

@@ -33,7 +33,7 @@ EXPECTED = {
 
 
 def ratios(data, view):
-    """Return what the bounds are of, a mean over the channels.
+    """Return what the bounds are of.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def ratios(data, view):
     dict of str to float
         ``held``, ``erased`` (at the gap where most is left), ``nothing else``.
     """
-    curves = data[view].mean("channel")
+    curves = data[view]
     longest = max(flipflop.GAPS)
     held = curves.sel(group=str(longest))
     left = [

@@ -73,14 +73,16 @@ def study(experiment, weights):
     )
     for name in MEANING:
         shown[name].attrs = about(name, meaning=MEANING)
+    gradients = memory.gradients(
+        model, readout[0], trials.inputs, places, max_delay=max_delay
+    )
+    turned = memory.turned(
+        cell, readout, trials.inputs, places, max_delay=max_delay, seed=seed
+    )
     return xr.merge(
         [
-            memory.gradients(
-                model, readout[0], trials.inputs, places, max_delay=max_delay
-            ),
-            memory.turned(
-                cell, readout, trials.inputs, places, max_delay=max_delay, seed=seed
-            ),
+            memory.over_channels(gradients),
+            memory.over_channels(turned),
             fixed_points.find(cell, readout, starts),
             shown,
         ],
