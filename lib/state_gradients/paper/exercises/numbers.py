@@ -61,7 +61,7 @@ def what_must_be_said():
     )
 
 
-@target("L.1")
+@target("W.1")
 def first_epoch_half_way(data, delay):
     """Read off when half of the memory at a delay has been learnt."""
     memory = data["memory"].isel(state_kind=-1).sel(delay=delay)
@@ -86,7 +86,7 @@ def _half_way(values):
     return int(np.argmax(share >= 0.5))
 
 
-@target("L.2")
+@target("W.2")
 def where_half_has_come_about():
     """Find the first entry at which half of a change has come about."""
     trials = [
@@ -107,8 +107,8 @@ def where_half_has_come_about():
         kind="a function that returns an index, a whole number",
         hint="What share of the whole change has come about at each entry?",
         mistakes={
-            "That is where half of the last value is reached, wherever it began: a fall "
-            "is done at once.": half_of_the_last,
+            "That is where half of the last value is reached, wherever it "
+            "began: a fall is done at once.": half_of_the_last,
             "That is the last entry before it.": last_below,
         },
     )

@@ -85,7 +85,7 @@ def minimise(cell, start):
     return result.x, result.cost
 
 
-def sampled_starts(states, *, seed, n=N_STARTS):
+def sampled_starts(states, *, seed):
     """Return states to start from: half sampled with noise, half between two sampled.
 
     Parameters
@@ -93,9 +93,8 @@ def sampled_starts(states, *, seed, n=N_STARTS):
     states : ndarray of shape (sample, unit)
         That the network has gone through.
     seed : int
-    n : int
     """
-    rng = np.random.default_rng(seed)
+    rng, n = np.random.default_rng(seed), N_STARTS
     first, second = states[rng.integers(len(states), size=(2, n))]
     share = rng.random((n, 1)) * (np.arange(n) % 2)[:, None]
     noise = NOISE * rng.normal(size=first.shape) * (share == 0)
