@@ -10,6 +10,7 @@ import xarray as xr
 
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
+from state_gradients.foundation import settings
 from state_gradients.paper.flipflop import bounds, fixed_points, memory
 from state_gradients.text import flipflop
 
@@ -46,7 +47,7 @@ def plot_task(data, *, axes=None):
             data if channel == 0 else xr.Dataset(),
             x="step" if is_last else "",
             y=f"channel {channel + 1}",
-            ylim=(-1.3, 1.3),
+            ylim=(-1.5, 1.5),
             legend="above",
         )
         if channel:
@@ -223,6 +224,21 @@ def rate(data):
     first, last = 20, longest - 1
     ratio = float(curve.sel(delay=last) / curve.sel(delay=first))
     return ratio ** (1 / (last - first))
+
+
+def settings_of(name):
+    """Return what a network was trained and is measured on, texts by name."""
+    experiment = settings.load_experiment(name)
+    gaps = [str(gap) for gap in flipflop.GAPS]
+    return {
+        "units": str(experiment.model.units),
+        "n_trials": f"{flipflop.N_TRIALS['train']:,}",
+        "n_steps": str(experiment.training.num_steps),
+        "test_steps": str(flipflop.TEST_STEPS),
+        "gaps": f"{', '.join(gaps[:-1])} or {gaps[-1]}",
+        "last": str(max(flipflop.GAPS) - 1),
+        "later": str(memory.NO_PULSE_BEFORE - 1),
+    }
 
 
 def numbers(runs, networks):

@@ -17,7 +17,6 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import least_squares
 
-from state_gradients.engine.formulas import NUMPY
 from state_gradients.foundation.labels import about
 
 N_STARTS = 600
@@ -55,6 +54,8 @@ def step(cell, h):
 
 
 def _stepped(cell, h):
+    from state_gradients.engine.formulas import NUMPY
+
     kernel = cell.weights[0]
     n_inputs = len(kernel[0] if isinstance(kernel, tuple) else kernel)
     return cell.step(NUMPY, cell.weights, np.zeros((*h.shape[:-1], n_inputs)), (h,))

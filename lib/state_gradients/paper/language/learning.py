@@ -88,8 +88,8 @@ def study(subject):
     curves = subject.load("training")["valid_perplexity"]
     found = xr.concat([one for one, _ in measured.values()], epochs)
     found = found.assign(
-        order=(("epoch", "property"), order),
-        step_by_chance=("property", list(_by_chance(subject).values())),
+        order=(("epoch", "property"), np.array(order, np.float32)),
+        step_by_chance=("property", _by_chance(subject)),
         valid_perplexity=curves.reindex(epoch=[*encoders]),
         n_tokens=len(ids),
     ).transpose("epoch", "property", "state_kind", "delay")
@@ -177,6 +177,7 @@ def _measured(subject, model, ids):
         state=wanted.states or read_network(model).cells[0].names,
         window=wanted.window,
         second_moment=True,
+        progress=True,
     )
     table = ops.convert_to_numpy(model.get_layer("embedding").embeddings)
     of_epoch = summary.spectra_of(
@@ -200,16 +201,14 @@ def _measured(subject, model, ids):
         relative_memory=xr.concat(relative, names),
         step_length=("property", lengths),
     )
-    return found.drop_vars("group", errors="ignore"), places
+    found = found.drop_vars("group", errors="ignore").astype(np.float32)
+    return found, places
 
 
 def _by_chance(subject):
     size = subject.encoder.sizes["embedding"]
     halves = (properties.halves_of(subject.tags, name) for name in tags.PROPERTIES)
-    return {
-        name: np.sqrt(size * (1 / each.a.sum() + 1 / each.b.sum()))
-        for name, each in zip(tags.PROPERTIES, halves, strict=True)
-    }
+    return [np.sqrt(size * (1 / each.a.sum() + 1 / each.b.sum())) for each in halves]
 
 
 def half_way(values):
