@@ -251,16 +251,16 @@ def test_each_quantity_has_its_epoch(data):
     table = page.told_order(data).set_index("quantity")
     half = table["half way at epoch"]
     assert half["memory at 1"] == half["selectivity at 1"] == 1
-    assert half["memory at 10"] == half["their memory at 10"] == 3
-    assert half["steps of properties"] == 2 and half["order of words"] == 3
+    assert half["memory at 10"] == half["number at 10"] == half["degree at 10"] == 3
+    assert half["order of words"] == 3
     assert half.tolist() == sorted(half)
     assert table.loc["memory at 1", "untrained"] == "0.5"
     assert table.loc["memory at 1", "trained"] == "1.5"
     shares = page.ways(data)
     np.testing.assert_allclose(shares.isel(epoch=0), 0, atol=1e-12)
     np.testing.assert_allclose(shares.isel(epoch=-1), 1)
-    at = shares.sel(quantity="steps of properties").values
-    np.testing.assert_allclose(at, np.array([0, 0, 6, 7, 7]) / 7)
+    at = shares.sel(quantity="order of words").values
+    np.testing.assert_allclose(at, np.array([0, 1, 2, 8, 9]) / 9)
     told = page.told_properties(data)
     assert (told["step, half way"] == 2).all()
     assert told["step / chance"][0] == "0.5 to 4"
@@ -286,9 +286,30 @@ def test_the_numbers_and_the_exercises_are_of_the_data(data):
     texts = page.numbers(data)
     assert texts["epochs"] == "1, 2, 3" and texts["last"] == "4"
     assert texts["near_half"] == "1" and texts["far_half"] == "3"
-    assert texts["near_share"] == "100%" and texts["steps_share"] == "0%"
+    assert texts["near_share"] == "100%" and texts["order_share"] == "11%"
+    assert texts["step_tense_first"] == "0.5" and texts["step_number_second"] == "3.5"
+    assert texts["degree_second"] == f"{2 / 3 / 11:.3g}" and texts["second"] == "2"
     assert texts["perplexity_first"] == "20.0" and texts["n_tokens"] == "30,000"
     assert texts["steps_by_first"] == "0" and texts["n_properties"] == "8"
     target = TARGETS["W.1"](data, 10)
     assert target.fault(3) is None and "last epoch" in target.fault(4)
     assert TARGETS["W.2"]().fault(lambda v: 0) is not None
+
+
+def test_the_kept_network_learnt_as_the_page_says(root):
+    """The prose that no number is glued into."""
+    data = artifacts.load("grammar-lstm-64", "learning", root=root)
+    curves = artifacts.load("grammar-lstm-64", "training", root=root)
+    assert data["epoch"].values.tolist() == [0, *curves["epoch"].values]
+    first = page.ways(data).isel(epoch=1)
+    for name in ("memory at 1", "selectivity at 1"):  # too much at first
+        assert float(first.sel(quantity=name)) > 1.1
+    far = page.ways(data).sel(quantity="memory at 10")
+    assert float(far[1]) < 0.75 and (np.diff(far.values[2:]) > 0).all()
+    told = page.told_properties(data).set_index("property")["step, half way"]
+    late = {"present - past", "3rd - non-3rd", "present - past participle"}
+    assert {name for name, epoch in told.items() if epoch == 2} == late
+    followed = page.quantities(data)
+    assert float(followed["number at 10"][1]) > 1.5  # number at once ...
+    degree = followed["degree at 10"].values
+    assert degree[1] < 1 < degree[2] < degree[-1]  # ... degree later

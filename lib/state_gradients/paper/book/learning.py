@@ -14,6 +14,7 @@ from state_gradients.paper.language.learning import half_way
 
 DRAWN = 5  # epochs at most that a figure shows
 NEAR, FAR = 1, 10  # delays that are followed through training
+NUMBER, DEGREE, TENSE = "singular - plural", "base - comparative", "present - past"
 
 
 def of_state(data):
@@ -81,21 +82,20 @@ def quantities(data):
     Returns
     -------
     dict of str to DataArray
-        Memory and selectivity at two delays; of the properties the means of the
-        length of their step, of how they order the words, and of their memory.
+        Memory at two delays, selectivity; the mean of how far the properties order
+        the words as in the end; and the memory of two of them, beside chance.
     """
     one = of_state(data)
     near = min(NEAR, int(one["delay"][-1]))
     far = min(FAR, int(one["delay"][-1]))
-    step = one["step_length"] / one["step_by_chance"]
-    kept = one["relative_memory"] / one["chance"]
+    kept = (one["relative_memory"] / one["chance"]).sel(delay=far, drop=True)
     return {
         f"memory at {near}": one["memory"].sel(delay=near, drop=True),
         f"memory at {far}": one["memory"].sel(delay=far, drop=True),
         f"selectivity at {near}": one["selectivity"].sel(delay=near, drop=True),
-        "steps of properties": step.mean("property"),
         "order of words": one["order"].mean("property"),
-        f"their memory at {far}": kept.sel(delay=far, drop=True).mean("property"),
+        f"number at {far}": kept.sel(property=NUMBER, drop=True),
+        f"degree at {far}": kept.sel(property=DEGREE, drop=True),
     }
 
 
@@ -204,10 +204,12 @@ def numbers(data):
         "last": str(epochs[-1]),
         "n_tokens": f"{int(one['n_tokens']):,}",
     }
-    short = ("near", "far", "selectivity", "steps", "order", "kept")
+    short = ("near", "far", "selectivity", "order", "number", "degree")
     for key, values in zip(short, followed.values(), strict=True):
         untrained, first, trained = (float(values[k]) for k in (0, 1, -1))
+        second = float(values[min(2, len(values) - 1)])
         texts |= {
+            f"{key}_second": f"{second:.3g}",
             f"{key}_untrained": f"{untrained:.3g}",
             f"{key}_first": f"{first:.3g}",
             f"{key}_trained": f"{trained:.3g}",
@@ -221,9 +223,16 @@ def numbers(data):
     perplexity = one["valid_perplexity"]
     texts["perplexity_first"] = f"{float(perplexity[1]):.1f}"
     texts["perplexity_last"] = f"{float(perplexity[-1]):.1f}"
-    best = one["memory"].isel(delay=slice(1, None)) > one["memory"].isel(epoch=-1)
-    overshoot = best.any("epoch").sum().item()
-    texts["overshoot"] = str(overshoot)
+    step = one["step_length"] / one["step_by_chance"]
+    for key, name in (("step_number", NUMBER), ("step_tense", TENSE)):
+        values = step.sel(property=name).values
+        for place, k in (
+            ("first", 1),
+            ("second", min(2, len(epochs) - 1)),
+            ("last", -1),
+        ):
+            texts[f"{key}_{place}"] = f"{values[k]:.2g}"
+    texts["second"] = str(epochs[min(2, len(epochs) - 1)])
     of_properties = np.array(
         [half_way(one["step_length"].sel(property=name)) for name in one["property"]]
     )
