@@ -159,8 +159,8 @@ def test_the_kept_networks_are_what_the_page_says(name, root):
 
 
 def test_what_is_told_to_wrong_answers(data):
-    target = TARGETS["N.1"](data)
+    target = TARGETS["B.1"](data)
     assert target.fault(3) is None
     assert "other" in target.fault(7) and "in all" in target.fault(12)
-    truth = TARGETS["N.2"]()
+    truth = TARGETS["B.2"]()
     assert "adds the pulses up" in truth.fault(lambda x: np.cumsum(x, axis=0))

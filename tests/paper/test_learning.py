@@ -291,9 +291,9 @@ def test_the_numbers_and_the_exercises_are_of_the_data(data):
     assert texts["degree_second"] == f"{2 / 3 / 11:.3g}" and texts["second"] == "2"
     assert texts["perplexity_first"] == "20.0" and texts["n_tokens"] == "30,000"
     assert texts["steps_by_first"] == "0" and texts["n_properties"] == "8"
-    target = TARGETS["W.1"](data, 10)
+    target = TARGETS["M.1"](data, 10)
     assert target.fault(3) is None and "last epoch" in target.fault(4)
-    assert TARGETS["W.2"]().fault(lambda v: 0) is not None
+    assert TARGETS["M.2"]().fault(lambda v: 0) is not None
 
 
 def test_the_kept_network_learnt_as_the_page_says(root):

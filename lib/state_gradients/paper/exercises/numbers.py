@@ -5,7 +5,7 @@ import numpy as np
 from state_gradients.paper.exercises.checking import Function, Value, target
 
 
-@target("N.1")
+@target("B.1")
 def saddles_of_a_point(data):
     """Count the saddles that lead to one stable point."""
     stable = np.flatnonzero(data["n_unstable"].values == 0)
@@ -29,7 +29,7 @@ def _last_pulses(inputs):
     return said
 
 
-@target("N.2")
+@target("B.2")
 def what_must_be_said():
     """Say of each channel its last pulse."""
     rng = np.random.default_rng(0)
@@ -61,7 +61,7 @@ def what_must_be_said():
     )
 
 
-@target("W.1")
+@target("M.1")
 def first_epoch_half_way(data, delay):
     """Read off when half of the memory at a delay has been learnt."""
     memory = data["memory"].isel(state_kind=-1).sel(delay=delay)
@@ -86,7 +86,7 @@ def _half_way(values):
     return int(np.argmax(share >= 0.5))
 
 
-@target("W.2")
+@target("M.2")
 def where_half_has_come_about():
     """Find the first entry at which half of a change has come about."""
     trials = [
