@@ -313,3 +313,13 @@ def test_the_kept_network_learnt_as_the_page_says(root):
     assert float(followed["number at 10"][1]) > 1.5  # number at once ...
     degree = followed["degree at 10"].values
     assert degree[1] < 1 < degree[2] < degree[-1]  # ... degree later
+
+
+@pytest.mark.parametrize(
+    ("values", "epoch"),
+    [([2, 2.2, 2.9, 3.0], 2), ([5, 4, 1.5, 1], 2), ([0, 9, 0, 9], 1)],
+)
+def test_half_of_the_change_is_counted_from_the_untrained_network(values, epoch):
+    epochs = np.array([0, 1, 2, 4])
+    curve = xr.DataArray(np.array(values, float), {"epoch": epochs}, "epoch")
+    assert learning.half_way(curve) == epoch
