@@ -82,7 +82,7 @@ def test_the_task_is_drawn_channel_by_channel(data):
 
 
 def test_both_views_are_drawn(data):
-    upper, lower = page.plot_memory(data)
+    upper, lower = page.plot_views(data)
     names = [f"next after {gap}" for gap in flipflop.GAPS] + ["no pulse"]
     assert legend_names(upper) == names
     assert lower.get_legend() is None

@@ -1,7 +1,7 @@
 """The three-bit flip-flop of Sussillo and Barak (2013): trials of pulses, no words.
 
 Each of three channels is 0 but for pulses of height 1 or -1. What must be said at
-every step is, of each channel, its last pulse,
+every step is, of each channel, its last pulse::
 
     target_t = input_t  where there is a pulse,  else target_(t-1),
 

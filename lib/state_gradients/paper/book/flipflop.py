@@ -84,7 +84,7 @@ def curves(data):
     return found.drop_attrs()
 
 
-def plot_memory(data, *, axes=None):
+def plot_views(data, *, axes=None):
     """Draw what is left of an input by delay: by gradients, and by whole changes.
 
     Parameters
@@ -106,7 +106,7 @@ def plot_memory(data, *, axes=None):
     for ax, (view, label) in zip(axes, labels.items(), strict=True):
         is_first = view == "rms_memory"
         lines = curves(data)[view]
-        draw_lines(ax, lines, "delay", "plot_memory", every=10, named=is_first)
+        draw_lines(ax, lines, "delay", "plot_views", every=10, named=is_first)
         for gap in flipflop.GAPS:
             ax.axvline(gap, color=style.MUTED, linewidth=0.6, linestyle=":")
         style.finish(
@@ -172,7 +172,7 @@ def drawn_points(data):
 def told_stable(data):
     """Return a table of the stable points: bits, what is said, how slowly they attract.
 
-    The half-life is that of the slowest direction, ln 2 / -ln |lambda|, in steps.
+    The half-life is that of the slowest direction, ln 2 / -ln of its eigenvalue, in steps.
     """
     stable = data.isel(fixed_point=data["n_unstable"].values == 0)
     rows = []

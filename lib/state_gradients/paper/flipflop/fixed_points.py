@@ -1,7 +1,7 @@
 """Where a network's state rests while it reads nothing: its fixed points.
 
 With F the step on an input of zeros, and as Sussillo and Barak (2013) do it, a state h
-is a fixed point where the speed
+is a fixed point where the speed ::
 
     q(h) = 1/2 ||F(h) - h||^2
 

@@ -1,7 +1,7 @@
 """What a network holds of a pulse, by time since the pulse, and until the next.
 
 Inputs are sorted by channel and by how many steps on the channel's next pulse comes. Of
-each group, with e_c the channel's own input,
+each group, with e_c the channel's own input::
 
     memory      ||mean G_tau e_c||,   sqrt(mean ||G_tau e_c||^2),   G = dh_(t+tau)/dx_t
     turned      mean ||h'_(t+tau) - h_(t+tau)|| / |x'_t - x_t|

@@ -1,8 +1,8 @@
 """A recurrent network that reads three numbers a step, and how it is trained.
 
-    h_t = cell(x_t, h_{t-1}),   y_t = K^T h_t + b,   loss = mean (y - target)^2,
+The state starts from zero, and training is by Adam, on new trials in every epoch::
 
-by Adam, on new trials in every epoch. The state starts from zero.
+    h_t = cell(x_t, h_{t-1}),   y_t = K^T h_t + b,   loss = mean (y - target)^2
 """
 
 import numpy as np

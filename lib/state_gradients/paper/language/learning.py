@@ -2,7 +2,7 @@
 
 Of the untrained network, of the encoders that ``train --keep-encoders`` has kept, and
 of the trained one, over the same text: memory and selectivity by delay, whitened by
-each epoch's own embedding, and of each property of words
+each epoch's own embedding, and of each property of words::
 
     step        d = mean of its one half - mean of its other half, whitened
     by chance   sqrt(size (1/n_a + 1/n_b)), its length if the halves were drawn
