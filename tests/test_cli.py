@@ -72,6 +72,7 @@ print(experiment, training.sizes["epoch"])
 COMMANDS = {
     *("corpus", "train", "extract", "analyse", "explain", "types", "classes"),
     *("properties", "linear", "positions", "coherence", "grammar", "tail"),
+    *("learning", "flipflop"),
     "reproduce",
     *("status", "ledger", "claims", "inspect", "render"),
 }

@@ -249,9 +249,30 @@ def _word_vectors(name, of, output, as_json):
 
 
 @_command
-def train(name: Name, restart: bool = False):
+def train(
+    name: Name,
+    restart: bool = False,
+    keep_encoders: Annotated[
+        str | None,
+        typer.Option(help="Epochs, such as 1,2,4,8: for `learning`, in _work/."),
+    ] = None,
+):
     """Train, from the last checkpoint on unless --restart, and keep what is needed."""
-    _run_stage("train", name, resume=not restart)
+    options = {"resume": not restart}
+    if keep_encoders is not None:
+        options["keep"] = _epochs(keep_encoders)
+    _run_stage("train", name, **options)
+
+
+def _epochs(text):
+    """Return the epochs of a list like 1,2,4 as a tuple."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(
+            "train (--keep-encoders): the epochs must be whole numbers from 1 with "
+            f"commas between them, such as 1,2,4,8, received {text!r}."
+        )
+    return tuple(sorted({int(part) for part in parts}))
 
 
 @_command
@@ -348,6 +369,18 @@ def grammar(name: Name):
 def tail(name: Name):
     """Follow an experiment's memory up to 500 words back."""
     _run_stage("tail", name)
+
+
+@_command
+def learning(name: Name):
+    """Ask when memory appears in training, by encoders that it has kept."""
+    _run_stage("learning", name)
+
+
+@_command
+def flipflop(name: Name):
+    """Hold a network that reads pulses against what it must remember of them."""
+    _run_stage("flipflop", name)
 
 
 @_command

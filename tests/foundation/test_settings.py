@@ -79,7 +79,10 @@ def test_settings_are_frozen_and_keyword_only(project):
             "{model: {cell: lstmm}}",
             "new.model.cell must be 'lstm', 'gru' or 'rnn', rec",
         ),
-        ("{training: {optimizer: adam}}", "optimizer must be 'sgd' or 'adagrad', rec"),
+        (
+            "{training: {optimizer: adamm}}",
+            "optimizer must be 'sgd', 'adagrad' or 'adam', rec",
+        ),
         ("{gradients: {split: dev}}", "split must be 'train', 'valid' or 'test', rec"),
         ("{gradients: {states: cell}}", "states must be a list, received 'cell'"),
         ("{gradients: {states: [memory]}}", "states must be 'hidden' or 'cell', rec"),

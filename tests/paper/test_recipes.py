@@ -30,10 +30,11 @@ from state_gradients.engine import means
 from state_gradients.foundation import settings
 from state_gradients.models import checkpoints, language_model
 from state_gradients.paper import stages
+from state_gradients.paper.flipflop import fixed_points, network
 from state_gradients.paper.language import classes, linear, swaps, tags
 from state_gradients.paper.synthetic import readings, study
 from state_gradients.project import artifacts, kinds
-from state_gradients.text import corpora, synthetic
+from state_gradients.text import corpora, flipflop, synthetic
 from state_gradients.text.grammar import truth
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -70,10 +71,17 @@ experiments:
     training: {{batch_size: 4, num_steps: 20}}
     gradients: {{groups: new-tokens}}
   words: {{language: {{studies: [classes, properties]}}}}
-  grammar:
+  grammar: &grammar
     corpus: {{name: grammar, vocabulary_size: null, train: null, valid: null,
              test: null}}
     language: {{studies: [grammar]}}
+  learning: {{<<: *grammar, language: {{studies: [learning]}}}}
+  flip-flop:
+    corpus: {{name: flip-flop, vocabulary_size: null, train: null, valid: null,
+             test: null}}
+    model: {{cell: gru}}
+    training: {{optimizer: adam, batch_size: 8, num_steps: 20, learning_rate: 0.01}}
+    gradients: {{max_delay: 83}}
 """
 TOLERANCES = {  # beside the norm; another processor or backend differs in last digits
     "training": 1e-4,  # six steps repeat the round-off of float32, 6e-8 a product
@@ -91,6 +99,9 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "positions": 1e-4,  # float32 norms and losses, whose ranks may change places
     "coherence": 1e-4,  # float32 chains; of the intervals, widths
     "grammar": 1e-4,  # float32 chains; float64 swaps of float32 weights
+    "network": 1e-4,  # as the training
+    "flipflop": 1e-5,  # float32 chains, float64 points in float32
+    "learning": 1e-4,  # float32 chains of trained encoders
     "tail": 1e-4,  # as the coherence; no more than the tolerance is cut
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
@@ -412,6 +423,41 @@ def far_back(name):
     return {"tail": found.assign(widths)}
 
 
+def without_words(name):
+    """A network that learns pulses for two epochs, of few trials."""
+    experiment = settings.load_experiment(name)
+    stages.run_train(experiment, progress=False)
+    return {"network": artifacts.load(name, "network")}
+
+
+def held_of_pulses(name):
+    """What a network holds of pulses whose first two units are bits: 9 fixed points.
+
+    With r = 1/2 these have h = tanh(3 h), the others 0. How many starts end at which
+    point hangs on round-off, and is not kept.
+    """
+    experiment = settings.load_experiment(name)
+    model = network.build_network(experiment.model, seed=3)
+    cell = model.get_layer("recurrent_1").cell
+    of_candidate = np.zeros((UNITS, 3 * UNITS))
+    of_candidate[[0, 1], [2 * UNITS, 2 * UNITS + 1]] = 6
+    cell.recurrent_kernel.assign(of_candidate)
+    trials = flipflop.test_trials(experiment.corpus)
+    learnt = network._as_dataset(model, [1.0], trials)
+    artifacts.save(learnt, experiment, "network")
+    stages.RUN["flipflop"](experiment)
+    found = artifacts.load(name, "flipflop")
+    return {"flipflop": found.drop_vars(["q", "n_ended", "n_slow", "n_beyond"])}
+
+
+def learnt(name):
+    """Curves of the encoders that a training of two epochs has kept."""
+    experiment = settings.load_experiment(name)
+    stages.run_train(experiment, progress=False)
+    stages.RUN["learning"](experiment)
+    return {"learning": artifacts.load(name, "learning")}
+
+
 def two_classes(tokens):
     """Tag every other type as a noun, the rest as verbs."""
     is_noun = np.arange(len(tokens)) % 2 == 0
@@ -448,6 +494,9 @@ CASES = {
     ("coherence", "coherence"): split,
     ("grammar", "grammar"): held_against_the_truth,
     ("tail", "tail"): far_back,
+    ("train", "flip-flop"): without_words,
+    ("flipflop", "flip-flop"): held_of_pulses,
+    ("learning", "learning"): learnt,
 }
 
 
@@ -458,6 +507,8 @@ def compute(stage, name, patch):
         patch.setattr(synthetic, "SIZES", {"train": 200, "valid": 700, "test": 200})
         of_grammar = {"train": 2_000, "valid": 9_000, "test": 200}
         patch.setattr(truth, "SIZES", of_grammar)
+        patch.setattr(flipflop, "N_TRIALS", {"train": 24, "test": 4})
+        patch.setattr(fixed_points, "N_STARTS", 100)
         write_project(Path(folder))
         made = CASES[stage, name](name)
     return {

@@ -115,7 +115,7 @@ class Training:
     seed: NotNegative = 2  # the paper's best of three, its baseline
     batch_size: Positive = 20
     num_steps: Positive = 200  # delays up to 50 need windows well above 50
-    optimizer: Literal["sgd", "adagrad"] = "sgd"
+    optimizer: Literal["sgd", "adagrad", "adam"] = "sgd"  # adam: the flip-flop only
     learning_rate: Amount = 1.0  # for the loss summed over steps, not averaged
     decay: Amount = 0.8  # learning rate factor of every epoch after `decay_after`
     decay_after: NotNegative = 6
@@ -140,7 +140,7 @@ class Gradients:
 
 Study = Literal[
     *("types", "classes", "properties", "linear", "positions", "coherence"),
-    *("grammar", "tail"),
+    *("grammar", "tail", "learning"),
 ]
 
 
@@ -160,6 +160,7 @@ GROUPS = {
 # The study of the synthetic corpus splits the cell into the five directions that count,
 # and a rest that must not be empty.
 LEAST_UNITS_TO_STUDY = 6
+FLIP_FLOP = "flip-flop"  # the corpus of numbers; `state_gradients.text.flipflop`
 
 
 @_checked
@@ -221,11 +222,31 @@ class Experiment:
         return self
 
     @model_validator(mode="after")
-    def _the_synthetic_corpus_has_no_words(self):
-        if self.language.studies and self.corpus.name == "synthetic":
+    def _some_corpora_have_no_words(self):
+        without = {"synthetic": "whose tokens are no words", FLIP_FLOP: "of numbers"}
+        why = without.get(self.corpus.name)
+        if self.language.studies and why:
             raise ValueError(
-                "language.studies must be [] on the synthetic corpus, whose tokens are "
-                f"no words, received {list(self.language.studies)}."
+                f"language.studies must be [] on the {self.corpus.name} corpus, {why}, "
+                f"received {list(self.language.studies)}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_flip_flop_is_learnt_by_adam_in_one_state(self):
+        is_flip_flop = self.corpus.name == FLIP_FLOP
+        if is_flip_flop != (self.training.optimizer == "adam"):
+            raise ValueError(
+                f"training.optimizer must be 'adam' on the corpus {FLIP_FLOP}, and "
+                f"nowhere else, received {self.training.optimizer!r} on "
+                f"{self.corpus.name}."
+            )
+        model = self.model
+        if is_flip_flop and (model.cell == "lstm" or model.layers != 1):
+            raise ValueError(
+                f"model must be one layer of gru or rnn on the corpus {FLIP_FLOP}, "
+                "whose study asks where one state rests, received "
+                f"{model.layers} of {model.cell}."
             )
         return self
 

@@ -5,12 +5,16 @@ in a folder whose name tells the settings and the text: whatever else is trained
 meets its checkpoint. Settings that only say when to stop do not enter: a training may
 be asked to go on.
 
+Beside it the encoders of single epochs may be kept: a file each, of the same form, that
+holds embedding and recurrent weights and the history up to its epoch.
+
 A checkpoint carries a hash of all that it holds. One that was written before there was
 a hash is taken by what can be seen of it: shapes, lengths, and that all is finite.
 """
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import h5py
@@ -65,6 +69,18 @@ def save_checkpoint(path, values, squares, history):
         for name, column in history.items():
             file[f"history/{name}"] = column
         file.attrs["content"] = _content_hash(values, squares, history)
+
+
+def kept_path(path, epoch):
+    """Return where the encoder of an epoch is kept, beside the checkpoint `path`."""
+    return path.with_name(f"encoder-{epoch:04d}.h5")
+
+
+def kept_epochs(path):
+    """Return the epochs whose encoders are kept beside a checkpoint, in order."""
+    names = (file.name for file in path.parent.glob("encoder-*.h5"))
+    found = (re.fullmatch(r"encoder-(\d{4,})\.h5", name) for name in names)
+    return sorted(int(match[1]) for match in found if match)
 
 
 def load_checkpoint(path, *, shapes=None, has_squares=None):

@@ -19,6 +19,7 @@ from keras import ops
 from tqdm.auto import tqdm
 
 from state_gradients.foundation import backends
+from state_gradients.foundation.checks import whole_number
 from state_gradients.foundation.labels import about
 from state_gradients.models import batching, checkpoints, evaluation, language_model
 from state_gradients.models.checkpoints import CURVES
@@ -130,7 +131,7 @@ def _refuse_beyond_the_end(valid, config, path):
             )
 
 
-def train(experiment, *, text=None, resume=True, root=None, progress=True):
+def train(experiment, *, text=None, resume=True, root=None, progress=True, keep=()):
     """Train a language model to its stop, one checkpoint an epoch.
 
     Parameters
@@ -144,6 +145,9 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
         The project's root, under which the checkpoint stands.
     progress : bool
         Whether to show a bar with perplexity and the time left.
+    keep : sequence of int
+        Epochs after which the encoder is kept beside the checkpoint, those that are
+        reached. What is trained does not depend on it.
 
     Returns
     -------
@@ -157,7 +161,8 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
     Raises
     ------
     ValueError
-        If the checkpoint is damaged or has seen more epochs than the experiment may.
+        If the checkpoint is damaged or has seen more epochs than the experiment may, or
+        an encoder is to be kept of an epoch that has gone by.
     TrainingDivergedError
         If a loss or perplexity is not finite; the last good checkpoint stays.
     ValueError
@@ -172,12 +177,42 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True):
         state = _resumed(model, experiment.training, path)
     else:
         state = _begun(model, experiment.training)
+    _refuse_epochs_gone_by(keep, len(state.history["seconds"]), path)
     step = _training_step(model, experiment.training)
     while not _has_ended(state.history["valid_perplexity"], experiment.training):
         state = _after_epoch(state, model, step, text, experiment, progress)
         checkpoints.save_checkpoint(path, *state.arrays(), state.history)
+        if (epoch := len(state.history["seconds"])) in keep:
+            values = encoder_of(model)
+            kept = checkpoints.kept_path(path, epoch)
+            checkpoints.save_checkpoint(kept, values, [], state.history)
     curves = _curves(state.history, len(text.vocabulary), n_drawn)
     return model, curves.assign_attrs(read)
+
+
+def encoder_of(model):
+    """Return the trained values of a model's encoder, those of its softmax left out."""
+    return [
+        ops.convert_to_numpy(variable.value)
+        for variable in model.trainable_variables
+        if "logits" not in variable.path
+    ]
+
+
+def _refuse_epochs_gone_by(keep, n_epochs, path):
+    for epoch in keep:
+        whole_number(epoch, "train", "keep", least=1)
+    gone = [
+        epoch
+        for epoch in sorted(keep)
+        if epoch <= n_epochs and not checkpoints.kept_path(path, epoch).is_file()
+    ]
+    if gone:
+        raise ValueError(
+            f"train: encoders must be kept of epochs to come, received {gone}, and the "
+            f"checkpoint {path} is of epoch {n_epochs}; leave them out, or train with "
+            "--restart."
+        )
 
 
 @dataclass(frozen=True)

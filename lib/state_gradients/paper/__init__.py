@@ -5,6 +5,7 @@ numbers beside ours, with `quantities`, `counts`, `curves`, `steps` and `reasons
 `claims` (what the paper says, with verdicts), then
 `lost_words` (what cutting the vocabulary again costs), `synthetic` (the study of
 Section 4.2), `language` (those of Sections 4.3.3 to 5.2), `grammar` (a generated
-language, held against its truth), `planted` (networks whose memory is known),
-`exercises` (which check themselves) and `book` (how notebooks become pages).
+language, held against its truth), `flipflop` (a network that reads no words),
+`planted` (networks whose memory is known), `exercises` (which check themselves) and
+`book` (how notebooks become pages).
 """

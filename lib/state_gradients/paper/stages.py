@@ -6,6 +6,11 @@
     analyse  full weights of the baseline -> vocabulary, what cutting it again costs
     explain  gradients, weights -> readings (on the synthetic corpus)
 
+of a network that reads no words, in the place of all these
+
+    train     trials -> network
+    flipflop  network, trials -> flipflop
+
 and a stage for each study of words (`STUDIES`) that the experiment asks for.
 
 Each stage reads artifacts, calls the library and writes artifacts; the backend is
@@ -23,10 +28,13 @@ from state_gradients.foundation import settings
 from state_gradients.foundation.labels import described
 from state_gradients.foundation.loading import load_keras
 from state_gradients.paper import lost_words
+from state_gradients.paper.flipflop import network
+from state_gradients.paper.flipflop import study as flipflop
 from state_gradients.paper.grammar import study as grammar
 from state_gradients.paper.language import (
     classes,
     coherence,
+    learning,
     linear,
     positions,
     properties,
@@ -75,20 +83,33 @@ def refuse_short_text(experiment, text):
 
 
 @_alone
-def run_train(experiment, *, root=None, resume=True, progress=True):
+def run_train(experiment, *, root=None, resume=True, progress=True, keep=None):
     """Train, measure the perplexities and write ``training``, ``encoder``, weights.
 
     Validation perplexity is taken at batch_size x num_steps as in training, test
-    perplexity on one stream, as the paper does.
+    perplexity on one stream, as the paper does. On the flip-flop: ``network``.
+
+    Encoders of the epochs `keep` are kept beside the checkpoint; by default of those
+    that the study of learning asks for, if the experiment has it.
     """
+    if experiment.corpus.name in corpora.NUMBERS:
+        if keep:
+            raise ValueError(
+                "train: encoders are kept of networks of words, received "
+                f"--keep-encoders for {experiment.name}; leave it out."
+            )
+        _train_on_numbers(experiment, root=root, progress=progress)
+        return
     load_keras()
     from state_gradients.models import language_model, training
 
     started = time.monotonic()
     text = corpora.load(experiment.corpus)
     refuse_short_text(experiment, text)
+    if keep is None:
+        keep = learning.EPOCHS if "learning" in experiment.language.studies else ()
     model, curves = training.train(
-        experiment, text=text, root=root, resume=resume, progress=progress
+        experiment, text=text, root=root, resume=resume, progress=progress, keep=keep
     )
     recipe = experiment.training
     sizes = {"batch_size": recipe.batch_size, "num_steps": recipe.num_steps}
@@ -111,6 +132,40 @@ def run_train(experiment, *, root=None, resume=True, progress=True):
             artifacts.save(
                 data, experiment, kind, read=read, wall_time=seconds, root=root
             )
+
+
+def _train_on_numbers(experiment, *, root, progress):
+    """Train a network on the flip-flop, always from the start: it takes seconds."""
+    started = time.monotonic()
+    learnt = network.train(experiment, progress=progress)
+    seconds = time.monotonic() - started
+    artifacts.save(learnt, experiment, "network", wall_time=seconds, root=root)
+
+
+@_alone
+def run_flipflop(experiment, *, root=None):
+    """Measure a network that has learnt the flip-flop, and write ``flipflop``.
+
+    Raises
+    ------
+    ValueError
+        If the experiment is on another corpus.
+    """
+    if experiment.corpus.name not in corpora.NUMBERS:
+        raise ValueError(
+            "flipflop: the experiment must be on the corpus flip-flop, received "
+            f"{experiment.name}, on the corpus {experiment.corpus.name}."
+        )
+    started = time.monotonic()
+    learnt = artifacts.load(experiment, "network", root=root)
+    artifacts.save(
+        flipflop.study(experiment, learnt),
+        experiment,
+        "flipflop",
+        upstream={"network": learnt},
+        wall_time=time.monotonic() - started,
+        root=root,
+    )
 
 
 def _weights(named, vocabulary):
@@ -356,9 +411,10 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "coherence": coherence.study,
     "grammar": grammar.study,
     "tail": tail.study,
+    "learning": learning.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
-RUN["explain"] = run_explain
+RUN |= {"explain": run_explain, "flipflop": run_flipflop}
 RUN |= {name: _study(make) for name, make in STUDIES.items()}
 
 

@@ -4,7 +4,8 @@ Read `vocabulary` (words, types, ids), then `corpora` (where texts come from, an
 they are the right ones) with `tagged` (corpora of words with tags, read as running
 text), `vectors` (embeddings that others trained) and `synthetic`
 (the generated language of Section 4.2, whose optimum is known), then `grammar` (a
-generated, English-like one, of which all is known). For a reader's own
+generated, English-like one, of which all is known); `flipflop` generates what is no
+text: trials of pulses. For a reader's own
 model there are `tokenizer` (the ids of a Keras Tokenizer) and `reading` (lines,
 windows, padding); `series` reads the numbers of one that reads no words. `writing`
 writes a corpus as plain text, with a card.

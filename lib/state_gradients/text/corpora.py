@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from state_gradients.foundation import settings
-from state_gradients.text import synthetic, tagged
+from state_gradients.text import flipflop, synthetic, tagged
 from state_gradients.text.grammar import rules, truth
 from state_gradients.text.vocabulary import (
     Text,
@@ -173,11 +173,14 @@ REGISTRY = {
 
 # Who makes the corpora that no file holds; each has `load` and `fingerprint`.
 GENERATED = {"synthetic": synthetic} | dict.fromkeys(rules.VARIANTS, truth)
+# Of numbers, which no ids stand for: each has `fingerprint`, and is loaded by itself.
+NUMBERS = {flipflop.NAME: flipflop}
 
 
 def _registered(corpus):
     """Return the Source of `corpus`, or None for a reader's own files."""
-    own, known = [getattr(corpus, split) for split in SPLITS], [*REGISTRY, *GENERATED]
+    own = [getattr(corpus, split) for split in SPLITS]
+    known = [*REGISTRY, *GENERATED, *NUMBERS]
     if any(own) and not (all(own) and corpus.name not in known):
         raise ValueError(
             "corpora: a text of your own needs all of `train`, `valid`, `test` and a "
@@ -314,6 +317,11 @@ def load(corpus):
         settings contradict each other, or a file changes while it is read.
     """
     source = _registered(corpus)
+    if corpus.name in NUMBERS:
+        raise ValueError(
+            f"corpora: a text must be of words, received {corpus.name}, which is of "
+            "numbers; its network has the stages train and flipflop."
+        )
     if maker := GENERATED.get(corpus.name):
         return replace(maker.load(corpus), fingerprint=maker.fingerprint(corpus))
     read = fingerprint(corpus)
@@ -359,7 +367,7 @@ def fingerprint(corpus):
         As :func:`load`, for a reader's own files and for unknown names.
     """
     source = _registered(corpus)
-    if maker := GENERATED.get(corpus.name):
+    if maker := (GENERATED | NUMBERS).get(corpus.name):
         return maker.fingerprint(corpus)
     if source:
         files, shared = source.hashes, source.vocabulary_of

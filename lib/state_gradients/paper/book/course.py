@@ -49,6 +49,8 @@ DEPTH = {
     "09-linear-classification": 2,
     "grammar": 1,
     "languages": 2,
+    "flip-flop": 2,
+    "learning": 2,
     "claims": 1,
     "ledger": 2,
     "references": 1,

@@ -3,8 +3,9 @@
 Read `checking` (what a check says of an answer), the targets of the pages' exercises
 (`sections` for those of the text's own sections up to 4.1, `language` for 4.2 to 4.3.4
 and three languages, `properties` for 5.1 to 9, `engine` for coherence, forgetting, one
-sentence, speed and the tail, `planted` for networks whose memory is known,
-`replication` for the ledger, the claims, the grammar and models of one's own), `fields`
+sentence, speed and the tail, `planted` for networks whose memory is known, `numbers`
+for a network without words and for learning, `replication` for the ledger, the claims,
+the grammar and models of one's own), `fields`
 (answers that are read off in the built book), `composing` (page and solutions, laid
 together and taken apart), then `instructor` (the book with solutions) and `handout`
 (notebooks with blanks, to give away).
@@ -19,6 +20,7 @@ In a notebook::
 from state_gradients.paper.exercises import (
     engine,
     language,
+    numbers,
     planted,
     properties,
     replication,
@@ -31,6 +33,7 @@ __all__ = [
     "check",
     "engine",
     "language",
+    "numbers",
     "planted",
     "properties",
     "refused",
