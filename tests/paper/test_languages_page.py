@@ -86,6 +86,6 @@ def test_icelandic_is_read_off_its_curve():
         {"experiment": ["Icelandic"], "delay": delays},
         ("experiment", "delay"),
     )
-    target = TARGETS["M.1"](xr.Dataset({"ratio": ratio}))
+    target = TARGETS["D.1"](xr.Dataset({"ratio": ratio}))
     assert target.right == 25 and target.fault(25) is None
     assert target.fault(24) == "There it is still below."

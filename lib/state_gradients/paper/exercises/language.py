@@ -282,7 +282,7 @@ def memory_of_noise():
     )
 
 
-@target("M.1")
+@target("D.1")
 def delay_from_which_icelandic_is_remembered_better(ratios, above=1.5):
     """Read off where a ratio passes 1.5 for the first time."""
     ratio = ratios["ratio"].sel(experiment="Icelandic")
@@ -306,7 +306,7 @@ def _outside(memory, seeds):
     return np.mean((memory < seeds.min(axis=0)) | (memory > seeds.max(axis=0)))
 
 
-@target("M.2")
+@target("D.2")
 def share_of_delays_outside_the_seeds():
     """Count where a curve leaves the range of others."""
     rng = np.random.default_rng(0)
