@@ -66,8 +66,8 @@ def jacobian(cell, h):
     _, slopes, differential = _stepped(cell, h)
     found = differential(*slopes)
     transposed = found.dense[0, 0].copy()  # rows are what moves
-    if found.diagonal[0] is not None:
-        transposed[np.diag_indices(len(h))] += found.diagonal[0][1]
+    for term in found.diagonal[0]:  # a GRU's; a cell with halves to turn has two states
+        transposed[np.diag_indices(len(h))] += term.scale
     return transposed.T
 
 
