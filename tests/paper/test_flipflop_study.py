@@ -297,6 +297,20 @@ def test_a_network_of_words_has_no_such_stage(tmp_path):
         stages.run_flipflop(experiment, root=tmp_path)
 
 
+@pytest.mark.parametrize("stage", sorted(stages.RUN.keys() - {"train", "flipflop"}))
+def test_a_network_of_numbers_has_no_other_stages(stage, tmp_path):
+    fits = {
+        "corpus": CORPUS,
+        "model": settings.Model(cell="gru"),
+        "training": settings.Training(optimizer="adam"),
+    }
+    experiment = settings.Experiment(name="mine", **fits)
+    with pytest.raises(ValueError, match="has the stages train and flipflop"):
+        stages.RUN[stage](experiment, root=tmp_path)
+    with pytest.raises(ValueError, match="kept of networks of words"):
+        stages.run_train(experiment, root=tmp_path, keep=(1,))
+
+
 def test_a_reader_inspects_the_kept_network_by_its_inputs(root, tmp_path, monkeypatch):
     """The command of the page: a model file, a file of pulses, and nothing else."""
     from typer.testing import CliRunner

@@ -48,6 +48,7 @@ from state_gradients.text import corpora, synthetic
 AXES = ("state_kind", "group", "delay", "state", "embedding", "embedding_2")
 CUT = 200  # the window at whose edges the released code cuts the chain
 CONTROL_BLOCKS = 10  # of the text's 64: a control compares, it need not read all
+OF_NUMBERS = "run_train", "run_flipflop"
 CONTROLLED = ("memory", "total", "selectivity", "selectivity_5")
 
 
@@ -56,6 +57,12 @@ def _alone(run):
 
     @functools.wraps(run)
     def locked(experiment, *, root=None, **options):
+        is_of_numbers = experiment.corpus.name in corpora.NUMBERS
+        if is_of_numbers and run.__name__ not in OF_NUMBERS:
+            raise ValueError(
+                "stages: a network that reads no words has the stages train and "
+                f"flipflop, received another for {experiment.name}; run one of these."
+            )
         with locks.alone(experiment, root=root):
             run(experiment, root=root, **options)
 

@@ -172,8 +172,7 @@ def drawn_points(data):
 def told_stable(data):
     """Return a table of the stable points: bits, what is said, how slowly they attract.
 
-    The half-life is that of the slowest direction, ln 2 / -ln of its eigenvalue, in
-    steps.
+    The half-life is that of the slowest direction, ln 2 / -ln of its eigenvalue.
     """
     stable = data.isel(fixed_point=data["n_unstable"].values == 0)
     rows = []
