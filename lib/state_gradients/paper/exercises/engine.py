@@ -245,7 +245,7 @@ def operations_of_one_token():
     )
 
 
-@target("W.1")
+@target("R.1")
 def root_mean_square_over_memory(tail):
     """Read off the ratio of the two curves at the last delay."""
     last = tail["observed"].isel(delay=-1)
@@ -269,7 +269,7 @@ def _factor_off(law, memory):
     return np.exp(np.sqrt(np.mean(np.log(law / memory) ** 2)))
 
 
-@target("W.2")
+@target("R.2")
 def factor_by_which_a_law_is_off():
     """Take the root mean square of a logarithm as a factor."""
     rng = np.random.default_rng(0)
