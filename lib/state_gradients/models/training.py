@@ -8,6 +8,7 @@ learning rate of 1, be another training regime. Dropout masks are a function of 
 epoch, batch), so that a resumed run equals an unbroken one bit for bit.
 """
 
+import sys
 import time
 import warnings
 from dataclasses import dataclass
@@ -306,7 +307,8 @@ def _after_epoch(state, model, step, text, experiment, progress):
         _warn_far_above_guessing(valid, len(text.vocabulary), experiment.name, epoch)
     seconds = time.monotonic() - started
     if progress:
-        tqdm.write(f"{windows.desc}: valid {valid:.3f}, {seconds:.0f} s")
+        line = f"{windows.desc}: valid {valid:.3f}, {seconds:.0f} s"
+        tqdm.write(line, file=sys.stderr)  # what a command prints is its result
     row = dict(zip(CURVES, (fitted, valid, rate, seconds), strict=True))
     history = {name: [*state.history[name], float(row[name])] for name in CURVES}
     return _State(values, squares, history)

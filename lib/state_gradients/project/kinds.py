@@ -77,9 +77,7 @@ _ENCODER = {
     "embedding": ("vocabulary", "embedding"),
     "vocabulary": ("vocabulary",),  # the tokens
     "count": ("vocabulary",),  # of each token in the training text
-    "recurrent_1.kernel": None,
-    "recurrent_1.recurrent_kernel": None,
-    "recurrent_1.bias": None,
+    "recurrent_1.kernel": None,  # and what else the cell has
 }
 KINDS = {
     "training": Kind(
