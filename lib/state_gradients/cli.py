@@ -305,6 +305,12 @@ def tail(name: Name):
 
 
 @_command
+def stretches(name: Name):
+    """Leave out each stretch of an experiment's text in turn, for `compare`."""
+    _run_stage("stretches", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

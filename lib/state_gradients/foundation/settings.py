@@ -132,7 +132,7 @@ class Gradients:
 
 Study = Literal[
     *("types", "classes", "properties", "linear", "positions", "coherence"),
-    *("grammar", "tail"),
+    *("grammar", "tail", "stretches"),
 ]
 
 

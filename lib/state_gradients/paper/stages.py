@@ -30,6 +30,7 @@ from state_gradients.paper.language import (
     linear,
     positions,
     properties,
+    stretches,
     tail,
     types,
 )
@@ -351,6 +352,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "coherence": coherence.study,
     "grammar": grammar.study,
     "tail": tail.study,
+    "stretches": stretches.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN["explain"] = run_explain

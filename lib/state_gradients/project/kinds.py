@@ -12,7 +12,7 @@ classes     ->  class_gradients, classes         (from encoder)
 properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
 grammar, of the generated language               (from weights)
-tail                                             (from encoder)
+tail, stretches                                  (from encoder)
 """
 
 from dataclasses import dataclass, field
@@ -52,6 +52,7 @@ STAGES = {
     "coherence": Stage(recipe=1, groups=("corpus", "gradients")),
     "grammar": Stage(recipe=1, groups=("corpus",)),
     "tail": Stage(recipe=1, groups=("corpus", "gradients")),
+    "stretches": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
 EMBEDDED = "grammar-lstm-64"  # what needs neither network nor licence: kept whole
@@ -295,6 +296,16 @@ KINDS = {
             "tolerance_error": ("delay",),
             "tolerance": (),
             "largest_residual": (),
+        },
+    ),
+    "stretches": Kind(
+        stage="stretches",
+        upstream=("encoder",),
+        schema={
+            "observed": ("state_kind", "quantity", "delay"),
+            "left_out": ("state_kind", "stretch", "quantity", "delay"),
+            "n_samples": ("stretch", "delay"),
+            "text_hash": (),
         },
     ),
 }
