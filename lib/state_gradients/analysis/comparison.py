@@ -8,10 +8,10 @@ the bias of noise (Quenouille, Tukey)::
     f_b = n f - (n - 1) f_(-b)
     D_b = mean over A's networks of f_b - mean over B's networks of f_b
 
-The n differences D_b are of the same stretches: whatever a stretch does to both networks
-cancels. They are drawn again, n of n with replacement, and the band is as wide as the
-largest deviation over all delays is in a share `level` of the draws (sup-t; Montiel Olea
-and Plagborg-Moller 2019)::
+The n differences D_b are of the same stretches: whatever a stretch does to both
+networks cancels. They are drawn again, n of n with replacement, and the band is as wide
+as the largest deviation over all delays is in a share `level` of the draws (sup-t;
+Montiel Olea and Plagborg-Moller 2019)::
 
     t* = max over delays |mean D*_b - mean D_b| / SE*,   SE = sd of D_b / sqrt(n)
     band = mean D_b +- c SE,   c the `level` quantile of t*
@@ -41,7 +41,7 @@ QUANTITIES = ("memory", "selectivity", "effective_rank")
 COMPARED = ("log_memory", "selectivity", "effective_rank")
 LEAST_STRETCHES = 8  # so that draws of all the same stretch do not decide
 OF_TEXT, OF_SEEDS = "text", "seeds"
-DIMS = ("stretch", "quantity", "delay")
+_ENDS = ("estimate", "standard_error", "lower", "upper")
 _UNITS = "log memory in nats, selectivity a share, effective rank directions"
 # What the variables mean: (long name, units, equation)
 MEANING = {
@@ -106,10 +106,10 @@ def stretch_curves(blocks: xr.Dataset, embedding: ArrayLike) -> xr.Dataset:
         }
     )
     found["quantity"] = found["quantity"].astype(str)
-    return labelled(found)
+    return described(found)
 
 
-def labelled(found):
+def described(found):
     """Return a Dataset whose variables say what they mean, and why values may miss."""
     for name in found.data_vars:
         found[name].attrs = about(name, meaning=MEANING)
@@ -189,33 +189,31 @@ def compare_memory(
     level = share(level, WHO, "level")
     n_resamples = whole_number(n_resamples, WHO, "n_resamples", least=2)
     sides = [_networks(side, name) for side, name in ((a, "a"), (b, "b"))]
-    _require_one_text(sides[0] + sides[1])
-    curves = [
-        xr.concat([_logged(each["observed"]) for each in side], "network")
-        for side in sides
-    ]
-    means = [side.mean("network", skipna=False) for side in curves]
-    pairs = curves[0].rename(network="network_a") - curves[1]
-    rng = np.random.default_rng(seed)
-    bands, notes = _bands(sides, curves, level, n_resamples, rng)
-    found = xr.Dataset(
-        {
-            "a": means[0],
-            "b": means[1],
-            "difference": means[0] - means[1],
-            "lowest": pairs.min(("network_a", "network"), skipna=False),
-            "highest": pairs.max(("network_a", "network"), skipna=False),
-        }
-    )
-    if bands:
-        each = xr.concat(bands.values(), xr.Variable("band", [*bands]))
-        found = found.merge(each)
-    return labelled(found).assign_attrs(
+    require_one_text(sides[0] + sides[1])
+    curves = [np.stack([_logged(each["observed"]) for each in side]) for side in sides]
+    means = [side.mean(axis=0) for side in curves]
+    pairs = curves[0][:, None] - curves[1]
+    by_delay = ("quantity", "delay")
+    found = {
+        "a": (by_delay, means[0]),
+        "b": (by_delay, means[1]),
+        "difference": (by_delay, means[0] - means[1]),
+        "lowest": (by_delay, pairs.min(axis=(0, 1))),
+        "highest": (by_delay, pairs.max(axis=(0, 1))),
+    }
+    bands, notes = _bands(sides, curves, level, n_resamples, seed)
+    for name in (*_ENDS, "critical") if bands else ():
+        dims = ("band", "quantity", "delay")[: 2 if name == "critical" else 3]
+        found[name] = dims, np.stack([band[name] for band in bands.values()])
+    coords = {"quantity": [*COMPARED], "delay": sides[0][0]["delay"].values}
+    coords |= {"band": [*bands]} if bands else {}
+    n_stretches = sides[0][0].sizes.get("stretch", 0) if OF_TEXT in bands else 0
+    return described(xr.Dataset(found, coords)).assign_attrs(
         level=level,
         n_resamples=n_resamples,
         seed=seed,
         n_networks=[len(side) for side in sides],
-        n_stretches=max(each.sizes.get("stretch", 0) for each in sides[0] + sides[1]),
+        n_stretches=n_stretches,
         note=" ".join(notes),
     )
 
@@ -243,78 +241,86 @@ def _networks(side, name):
     return side
 
 
-def _require_one_text(networks):
-    """Refuse networks whose curves or stretches are not of the same positions."""
+def require_one_text(networks):
+    """Refuse networks whose curves are not of the same delays, text and stretches.
+
+    Parameters
+    ----------
+    networks : list of Dataset
+        As :func:`compare_memory` takes them.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
     first = networks[0]
     for other in networks[1:]:
-        delays = [each["delay"].values.tolist() for each in (first, other)]
-        if delays[0] != delays[1]:
-            spans = [f"{min(d)} to {max(d)}, {len(d)} in all" for d in delays]
+        delays = [each["delay"].values for each in (first, other)]
+        if not np.array_equal(*delays):
+            spans = " and ".join(f"{d[0]} to {d[-1]} ({len(d)})" for d in delays)
             raise ValueError(
-                f"{WHO}: all networks must have the same delays, received {spans[0]}, "
-                f"and {spans[1]}; compare those that they share."
+                f"{WHO}: all networks must have the same delays, received {spans}; "
+                "compare those that they share."
             )
     of_text = [each for each in networks if "left_out" in each]
     for other in of_text[1:]:
         first = of_text[0]
-        texts = [
-            str(each["text_hash"].values)
-            for each in (first, other)
-            if "text_hash" in each
-        ]
-        if len(set(texts)) > 1:
+        hashes = {
+            str(x["text_hash"].values) for x in (first, other) if "text_hash" in x
+        }
+        if len(hashes) > 1:
             raise ValueError(
-                f"{WHO}: all networks must have read the same text, received two that "
-                "read others: no stretch of one is a stretch of the other."
+                f"{WHO}: all networks must have read the same text, received networks "
+                f"that read others, of the hashes {' and '.join(sorted(hashes))}: no "
+                "stretch of one is a stretch of the other."
             )
-        counts = [each["n_samples"] for each in (first, other)]
-        if not (
-            counts[0].shape == counts[1].shape
-            and (counts[0].values == counts[1].values).all()
-        ):
-            found = [
-                f"{each.sizes['stretch']} stretches of {int(each[:, 0].sum())} positions"
-                for each in (c.transpose("stretch", "delay") for c in counts)
-            ]
+        counts = [
+            each["n_samples"].transpose("stretch", "delay").values
+            for each in (first, other)
+        ]
+        if not np.array_equal(*counts):
+            cut = " and ".join(
+                f"{len(n)} of {n[:, 0].sum():,} positions" for n in counts
+            )
             raise ValueError(
-                f"{WHO}: the text must be cut into the same stretches for all networks, "
-                f"received {found[0]}, and {found[1]}; average over one text with one "
-                "number of blocks."
+                f"{WHO}: the text must be cut into the same stretches for all "
+                f"networks, received {cut}; average over one text, in as many blocks."
             )
 
 
 def _logged(curves):
-    """Return curves (.., quantity, delay) with the logarithm of the memory."""
-    curves = curves.astype(np.float64).sel(quantity=[*QUANTITIES])
-    memory = curves.sel(quantity=["memory"])
-    logged = np.log(memory.where(memory > 0))  # there is none of 0
-    rest = curves.sel(quantity=[*QUANTITIES[1:]])
-    found = xr.concat([logged, rest], "quantity").reset_coords(drop=True)
-    return found.assign_coords(quantity=[*COMPARED])
+    """Return curves as an array (.., quantity, delay), with the memory's logarithm."""
+    ordered = curves.sel(quantity=[*QUANTITIES]).transpose(..., "quantity", "delay")
+    values = ordered.values.astype(np.float64)
+    memory = values[..., 0, :]
+    with np.errstate(divide="ignore"):
+        values[..., 0, :] = np.where(memory > 0, np.log(memory), np.nan)
+    return values
 
 
-def _bands(sides, curves, level, n_resamples, rng):
-    """Return the bands that can be known, {name: Dataset}, and why others cannot."""
-    bands, notes = {}, []
-    networks = sides[0] + sides[1]
-    lacking = sum("left_out" not in each for each in networks)
-    n = max(each.sizes.get("stretch", 0) for each in networks)
-    if lacking:
+def _bands(sides, curves, level, n_resamples, seed):
+    """Return the bands that can be known, {name: ends}, and why others cannot."""
+    bands, notes, networks = {}, [], sides[0] + sides[1]
+    n_lacking = sum("left_out" not in each for each in networks)
+    n_stretches = networks[0].sizes.get("stretch", 0)
+    if n_lacking:
         notes.append(
-            f"No band of text: of {lacking} of the networks it is not known what each "
-            "stretch of the text does to their curves."
+            "No band of text: what each stretch of it does is not known of "
+            f"{n_lacking} of {len(networks)} networks."
         )
-    elif n < LEAST_STRETCHES:
+    elif n_stretches < LEAST_STRETCHES:
         notes.append(
-            f"No band of text: it takes {LEAST_STRETCHES} stretches, and there are {n}."
+            f"No band of text: it takes {LEAST_STRETCHES} stretches or more, and there "
+            f"are {n_stretches}."
         )
     else:
-        of_side = [_side_pseudo_values(side) for side in sides]
+        of_side = [np.mean([_pseudo_values(x) for x in side], axis=0) for side in sides]
         values = of_side[0] - of_side[1]
-        bands[OF_TEXT] = _band_of_text(values, level, n_resamples, rng)
+        bands[OF_TEXT] = _band_of_text(values, level, n_resamples, seed)
     sizes = [len(side) for side in sides]
     if min(sizes) > 1:
-        bands[OF_SEEDS] = _band_of_seeds(curves, level, n_resamples, rng)
+        bands[OF_SEEDS] = _band_of_seeds(*curves, level, n_resamples, seed)
     else:
         notes.append(
             "No band of seeds: it takes two networks or more on either side, and there "
@@ -323,83 +329,53 @@ def _bands(sides, curves, level, n_resamples, rng):
     return bands, notes
 
 
-def _side_pseudo_values(side):
-    """Return the mean over a side's networks of their pseudo-values, as `DIMS`."""
-    each = [_pseudo_values(network) for network in side]
-    return sum(each[1:], each[0]) / len(each)
-
-
 def _pseudo_values(network):
-    """Return n f - (n - 1) f_(-b) of one network, as `DIMS`."""
-    observed, left_out = (_logged(network[key]) for key in ("observed", "left_out"))
-    n = left_out.sizes["stretch"]
-    return (n * observed - (n - 1) * left_out).transpose(*DIMS)
+    """Return n f - (n - 1) f_(-b), (stretch, quantity, delay)."""
+    left_out = _logged(network["left_out"])
+    n = len(left_out)
+    return n * _logged(network["observed"]) - (n - 1) * left_out
 
 
-def _band_of_text(values, level, n_resamples, rng):
-    """Return the sup-t band of the mean of `values`, as `DIMS`."""
-    n = values.sizes["stretch"]
-    mean = values.mean("stretch", skipna=False)
-    error = values.std("stretch", ddof=1, skipna=False) / np.sqrt(n)
-    drawn = rng.multinomial(n, np.full(n, 1 / n), n_resamples) / n
-    centred = (values - mean).values  # (stretch, quantity, delay)
-    flat = np.nan_to_num(centred).reshape(n, -1)
-    means = drawn @ flat
-    squares = drawn @ flat**2 - means**2
-    errors = np.sqrt(np.maximum(squares, 0) / (n - 1))
-    shape = (n_resamples, *centred.shape[1:])
-    critical = _critical(means.reshape(shape), errors.reshape(shape), error, level)
-    return _band(mean, error, critical)
+def _band_of_text(values, level, n_resamples, seed):
+    """Return the sup-t band of the mean of `values` (stretch, quantity, delay)."""
+    n, mean = len(values), values.mean(axis=0)
+    error = values.std(axis=0, ddof=1) / np.sqrt(n)
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(n, np.full(n, 1 / n), n_resamples) / n  # shares of draws
+    centred = np.nan_to_num(values - mean).reshape(n, -1)
+    deviations = drawn @ centred
+    variances = np.maximum(drawn @ centred**2 - deviations**2, 0)
+    errors = np.sqrt(variances / (n - 1))
+    return _band(mean, error, deviations, errors, level)
 
 
-def _band_of_seeds(curves, level, n_resamples, rng):
-    """Return the sup-t band of the difference of two means over seeds."""
-    sizes = [side.sizes["network"] for side in curves]
-    means = [side.mean("network", skipna=False) for side in curves]
-    residuals = np.concatenate(
-        [
-            (side - mean).transpose("network", "quantity", "delay").values
-            for side, mean in zip(curves, means, strict=True)
-        ]
-    )
-    freedom = sum(sizes) - 2
-    inverse = sum(1 / size for size in sizes)
-    mean = means[0] - means[1]
-    variance = (residuals**2).sum(axis=0) / freedom
-    error = mean.copy(data=np.sqrt(variance * inverse))
-    # Gaussian curves of the residuals' covariance: U^T g / sqrt(df), g of N(0, I)
-    flat = np.nan_to_num(residuals).reshape(len(residuals), -1) / np.sqrt(freedom)
-    drawn = rng.normal(size=(n_resamples, sum(sizes), len(residuals))) @ flat
-    drawn = [drawn[:, : sizes[0]], drawn[:, sizes[0] :]]
-    shape = (n_resamples, *residuals.shape[1:])
-    difference = drawn[0].mean(axis=1) - drawn[1].mean(axis=1)
-    squares = sum(side.var(axis=1) * side.shape[1] for side in drawn) / freedom
-    errors = np.sqrt(squares * inverse)
-    critical = _critical(difference.reshape(shape), errors.reshape(shape), error, level)
-    return _band(mean, error, critical)
+def _band_of_seeds(a, b, level, n_resamples, seed):
+    """Return the sup-t band of the difference of the means of a, b (network, ..)."""
+    n_a, n_b = len(a), len(b)
+    freedom, inverse = n_a + n_b - 2, 1 / n_a + 1 / n_b
+    residuals = np.concatenate([side - side.mean(axis=0) for side in (a, b)])
+    error = np.sqrt((residuals**2).sum(axis=0) / freedom * inverse)
+    # g of N(0, I): the curves g^T U / sqrt(df) have the residuals' covariance
+    scaled = np.nan_to_num(residuals).reshape(n_a + n_b, -1) / np.sqrt(freedom)
+    rng = np.random.default_rng(seed)
+    drawn = rng.normal(size=(n_resamples, n_a + n_b, n_a + n_b)) @ scaled
+    of_a, of_b = drawn[:, :n_a], drawn[:, n_a:]
+    deviations = of_a.mean(axis=1) - of_b.mean(axis=1)
+    squares = of_a.var(axis=1) * n_a + of_b.var(axis=1) * n_b
+    errors = np.sqrt(squares / freedom * inverse)
+    mean = a.mean(axis=0) - b.mean(axis=0)
+    return _band(mean, error, deviations, errors, level)
 
 
-def _critical(deviations, errors, error, level):
-    """Return the `level` quantile of max |deviation| / error over delays, (quantity,).
+def _band(mean, error, deviations, errors, level):
+    """Return mean +- c SE, c the quantile of the largest |deviation| / SE of a draw.
 
     Delays at which nothing varies, or nothing is known, do not count.
     """
-    counts = (error > 0).values  # False for NaN
+    deviations, errors = (x.reshape(-1, *mean.shape) for x in (deviations, errors))
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(counts, np.abs(deviations) / errors, 0.0)
-    largest = np.nan_to_num(t, nan=0.0, posinf=np.inf).max(axis=-1)
-    quantile = np.quantile(largest, level, axis=0)
-    return xr.DataArray(quantile, {"quantity": error["quantity"]}, "quantity")
-
-
-def _band(mean, error, critical):
-    half = critical * error
-    return xr.Dataset(
-        {
-            "estimate": mean,
-            "standard_error": error,
-            "lower": mean - half,
-            "upper": mean + half,
-            "critical": critical,
-        }
-    )
+        t = np.where(error > 0, np.abs(deviations) / errors, 0)  # NaN > 0 is False
+    critical = np.quantile(np.nan_to_num(t, posinf=np.inf).max(axis=-1), level, axis=0)
+    half = critical[:, None] * error
+    ends = (mean, error, mean - half, mean + half)
+    return dict(zip(_ENDS, ends, strict=True)) | {"critical": critical}

@@ -1,7 +1,7 @@
-"""What each stretch of the text does to the memory curves: networks are compared by it.
+"""What each stretch of the text does to the memory curves, to compare networks by it.
 
-The curves of the mean gradient, and of the mean without each of the stretches into which
-the text is cut for intervals: small enough to keep, and all that
+The curves of the mean gradient, and of the mean without each of the stretches into
+which the text is cut for intervals: small enough to keep, and all that
 :func:`state_gradients.analysis.comparison.compare_memory` needs of a network. The
 stretches' means themselves would take hundreds of megabytes.
 """
@@ -53,7 +53,7 @@ def study(subject):
     found = found.assign(text_hash=text_hash(subject.ids, subject.text.vocabulary))
     # n f - (n - 1) f_(-b) of float32 errs by 64 x 6e-8, stretches differ by 1e-2
     found["left_out"] = found["left_out"].astype(np.float32)
-    return {"stretches": comparison.labelled(found)}
+    return {"stretches": comparison.described(found)}
 
 
 def count_stretches(wanted, n_tokens):
