@@ -39,7 +39,8 @@ from state_gradients.foundation.labels import about
 WHO = "compare_memory"
 QUANTITIES = ("memory", "selectivity", "effective_rank")
 COMPARED = ("log_memory", "selectivity", "effective_rank")
-LEAST_STRETCHES = 8  # so that draws of all the same stretch do not decide
+LEAST_STRETCHES = 8  # so that draws of nearly the same stretches do not decide
+LEAST_SEEDS = 3  # on either side: bands of two and two would cover 88 to 93 %
 OF_TEXT, OF_SEEDS = "text", "seeds"
 _ENDS = ("estimate", "standard_error", "lower", "upper")
 _UNITS = "log memory in nats, selectivity a share, effective rank directions"
@@ -319,12 +320,12 @@ def _bands(sides, curves, level, n_resamples, seed):
         values = of_side[0] - of_side[1]
         bands[OF_TEXT] = _band_of_text(values, level, n_resamples, seed)
     sizes = [len(side) for side in sides]
-    if min(sizes) > 1:
+    if min(sizes) >= LEAST_SEEDS:
         bands[OF_SEEDS] = _band_of_seeds(*curves, level, n_resamples, seed)
     else:
         notes.append(
-            "No band of seeds: it takes two networks or more on either side, and there "
-            f"are {sizes[0]} and {sizes[1]}."
+            f"No band of seeds: it takes {LEAST_SEEDS} networks or more on either "
+            f"side, and there are {sizes[0]} and {sizes[1]}."
         )
     return bands, notes
 
