@@ -2,7 +2,8 @@
 
 Read `style` (theme, sizes, axes), `lines` (curves from labelled data), `curves`
 (memory, selectivity, coherence, training), `differences` (of two networks), `heatmaps`
-(one sentence, tables), `bars` (counts), then `interactive` (specifications that a browser draws).
+(one sentence, tables), `bars` (counts), then `interactive` (specifications that a
+browser draws).
 """
 
 from state_gradients.figures.bars import plot_counts
