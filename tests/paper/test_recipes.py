@@ -63,6 +63,8 @@ experiments:
   coherence: {{gradients: {{max_delay: 2, controls: true}},
               language: {{studies: [coherence]}}}}
   tail: {{gradients: {{max_delay: 2}}, language: {{studies: [tail]}}}}
+  stretches: {{gradients: {{max_delay: 2, blocks: 64}},
+              language: {{studies: [stretches]}}}}
   new-tokens:
     corpus: {{name: synthetic, vocabulary_size: null, train: null, valid: null,
              test: null}}
@@ -92,6 +94,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "coherence": 1e-4,  # float32 chains; of the intervals, widths
     "grammar": 1e-4,  # float32 chains; float64 swaps of float32 weights
     "tail": 1e-4,  # as the coherence; no more than the tolerance is cut
+    "stretches": 1e-4,  # float32 chains; of what stretches do, a tenth of the curves
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
     "properties": 1e-4,  # differences of float32 states: 1e-7 over steps of 1/16
@@ -412,6 +415,16 @@ def far_back(name):
     return {"tail": found.assign(widths)}
 
 
+def left_out(name):
+    """Curves without each stretch, and how far that is from the whole text's."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    stages.RUN["stretches"](experiment)
+    found = artifacts.load(name, "stretches")
+    found["effect"] = found["left_out"] - found["observed"]
+    return {"stretches": found}
+
+
 def two_classes(tokens):
     """Tag every other type as a noun, the rest as verbs."""
     is_noun = np.arange(len(tokens)) % 2 == 0
@@ -448,6 +461,7 @@ CASES = {
     ("coherence", "coherence"): split,
     ("grammar", "grammar"): held_against_the_truth,
     ("tail", "tail"): far_back,
+    ("stretches", "stretches"): left_out,
 }
 
 
