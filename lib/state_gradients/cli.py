@@ -562,7 +562,8 @@ def compare(
         typer.echo(f"A: {compared.attrs['a']}\nB: {compared.attrs['b']}")
         for line in comparison.in_words(compared):
             typer.echo(line)
-    _print(comparison.table(compared), as_json, decimals=15)
+    rows = comparison.table if as_json else comparison.narrow_table
+    _print(rows(compared), as_json, decimals=15)
     for line in filter(None, (compared.attrs["note"], *(f"made {p}" for p in paths))):
         _say(line)
 

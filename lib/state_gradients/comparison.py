@@ -23,6 +23,8 @@ from state_gradients.project import artifacts, provenance
 
 WHO = "compare"
 N_STRETCHES = 64  # of a text, or as many as fit
+_DIGITS = {"log_memory": 3, "selectivity": 3, "effective_rank": 2}
+UNITS = {"log_memory": "nats", "selectivity": "share", "effective_rank": "directions"}
 
 
 def compare_experiments(
@@ -324,10 +326,30 @@ def table(compared):
     """Return the differences as a DataFrame, a row for each band and delay.
 
     The columns are a quantity's difference and the ends of its band, quantity after
-    quantity. Where no band is known, its name and ends are missing.
+    quantity; ``attrs`` has their units. Where no band is known, its name and ends are
+    missing.
     """
     bands = compared["band"].values.tolist() if "band" in compared.dims else [None]
-    return pd.concat([_rows(compared, band) for band in bands], ignore_index=True)
+    rows = pd.concat([_rows(compared, band) for band in bands], ignore_index=True)
+    rows.attrs = {
+        f"{name}{end}": unit
+        for name, unit in UNITS.items()
+        for end in ("", "_lower", "_upper")
+    }
+    return rows
+
+
+def narrow_table(compared):
+    """Return :func:`table` for a terminal: each difference with its band, as text."""
+    rows = table(compared)
+    narrow = rows[["band", "delay"]].fillna({"band": "none"})
+    for name, n_digits in _DIGITS.items():
+        ends = [f"{name}_{end}" for end in ("lower", "upper")]
+        shown = rows.filter([name, *ends]).map(lambda x, n=n_digits: f"{x:.{n}f}")
+        narrow[name] = shown[name]
+        if ends[0] in shown:
+            narrow[name] += " [" + shown[ends].agg(", ".join, axis="columns") + "]"
+    return narrow
 
 
 def _rows(compared, band):
@@ -342,22 +364,32 @@ def _rows(compared, band):
 
 def in_words(compared):
     """Return for each band and quantity, as a line, at which delays 0 lies outside."""
-    level, lines = f"{100 * compared.attrs['level']:g} %", []
-    for band in compared["band"].values.tolist() if "band" in compared.dims else []:
-        for name in compared["quantity"].values.tolist():
-            one = compared.sel(band=band, quantity=name)
-            delays = one["delay"].values
-            parts = [
-                f"A {what} B at {spans(delays[outside.values])}"
-                for what, outside in (
-                    ("above", one["lower"] > 0),
-                    ("below", one["upper"] < 0),
-                )
-                if outside.any()
-            ]
-            said = "; ".join(parts) or "0 is within the band at every delay"
-            lines.append(f"{name}, {level} band of {band}: {said}")
-    return lines
+    level = f"{100 * compared.attrs['level']:g} %"
+    bands = compared["band"].values.tolist() if "band" in compared.dims else []
+    return [
+        f"{name}, {level} band of {band}: {apart(compared, band, name)}"
+        for band in bands
+        for name in compared["quantity"].values.tolist()
+    ]
+
+
+def apart(compared, band, quantity):
+    """Return as text at which delays a band leaves out 0, and on which side.
+
+    Parameters
+    ----------
+    compared : Dataset
+    band : {"text", "seeds"}
+    quantity : str
+    """
+    one = compared.sel(band=band, quantity=quantity)
+    outside = {"above": one["lower"] > 0, "below": one["upper"] < 0}
+    parts = [
+        f"A {what} B at {spans(one['delay'].values[where.values])}"
+        for what, where in outside.items()
+        if where.any()
+    ]
+    return "; ".join(parts) or "0 is within the band at every delay"
 
 
 def spans(delays):
