@@ -64,10 +64,10 @@ def compare_experiments(
     _require_same_settings([each for side in sides for each in side])
     networks = [[_shortened(x["curves"], max_delay) for x in side] for side in sides]
     compared = _compare(*networks, level=level, seed=seed)
-    labels = [", ".join(x["label"] for x in side) for side in sides]
+    labels = [[x["label"] for x in side] for side in sides]
     return compared.assign_attrs(
-        a=labels[0],
-        b=labels[1],
+        a=", ".join(labels[0]),
+        b=", ".join(labels[1]),
         experiment=_title(labels),
         made_from=json.dumps([x["content"] for side in sides for x in side]),
     )
@@ -180,7 +180,12 @@ def _compare(a, b, **options):
 
 
 def _title(labels):
-    return f"A: {labels[0]}\nB: {labels[1]}"
+    """Return what stands above a figure: of several networks the first and how many."""
+    short = [
+        names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        for names in labels
+    ]
+    return f"A: {short[0]}\nB: {short[1]}"
 
 
 def compare_files(
@@ -259,10 +264,10 @@ def compare_files(
         for side in opened
     ]
     compared = _compare(*networks, level=level, seed=seed)
-    labels = [", ".join(_label(each) for each in side) for side in opened]
+    labels = [[_label(each) for each in side] for side in opened]
     return compared.assign_attrs(
-        a=labels[0],
-        b=labels[1],
+        a=", ".join(labels[0]),
+        b=", ".join(labels[1]),
         experiment=_title(labels),
         reading=everything[0].rows.how,
         made_from=json.dumps([each.made_from for each in everything]),

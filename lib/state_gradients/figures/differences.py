@@ -6,7 +6,7 @@ from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
 
 _LABELS = {
-    "log_memory": r"log memory $\ln\sigma_1$, A $-$ B",
+    "log_memory": "log memory, A $-$ B",
     "selectivity": "selectivity, A $-$ B",
     "effective_rank": "effective rank, A $-$ B",
 }
