@@ -90,6 +90,23 @@ def stretch_curves(blocks: xr.Dataset, embedding: ArrayLike) -> xr.Dataset:
     ------
     ValueError
         If the blocks do not fit, or the embedding cannot be whitened.
+
+    Examples
+    --------
+    Of three stretches the last has twice the others' gradient:
+
+    >>> import numpy as np
+    >>> import state_gradients as sg
+    >>> import xarray as xr
+    >>> dims = ("block", "delay", "state", "embedding")
+    >>> each = np.array([1.0, 1.0, 2.0]).reshape(3, 1, 1, 1) * np.eye(2)
+    >>> blocks = xr.Dataset({"state_gradient": (dims, each)})
+    >>> blocks["n_samples"] = (("block", "delay"), np.full((3, 1), 500))
+    >>> embedding = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    >>> curves = sg.stretch_curves(blocks, embedding * np.sqrt(3 / 4))  # variance 1
+    >>> memory = curves.sel(quantity="memory").squeeze()
+    >>> round(float(memory["observed"]), 3), memory["left_out"].values.round(3).tolist()
+    (1.333, [1.5, 1.5, 1.0])
     """
     fitted = whitening.fit_whitening(embedding)
 
@@ -180,8 +197,8 @@ def compare_memory(
     A network's memory is half of another's on every stretch of the text:
 
     >>> import numpy as np
+    >>> import state_gradients as sg
     >>> import xarray as xr
-    >>> from state_gradients.analysis.comparison import compare_memory, stretch_curves
     >>> rng = np.random.default_rng(0)
     >>> dims = ("block", "delay", "state", "embedding")
     >>> values = np.diag([2.0, 1.0]) + 0.1 * rng.normal(size=(8, 3, 2, 2))
@@ -190,8 +207,8 @@ def compare_memory(
     >>> blocks = blocks.assign_coords(delay=[0, 1, 2])
     >>> embedding = rng.normal(size=(20, 2))
     >>> half = blocks.assign(state_gradient=blocks["state_gradient"] / 2)
-    >>> curves = [stretch_curves(each, embedding) for each in (half, blocks)]
-    >>> compared = compare_memory(*curves).sel(quantity="log_memory", band="text")
+    >>> curves = [sg.stretch_curves(each, embedding) for each in (half, blocks)]
+    >>> compared = sg.compare_memory(*curves).sel(quantity="log_memory", band="text")
     >>> ends = compared[["lower", "upper"]].to_dataarray()
     >>> ends.round(3).values.tolist()  # log(1 / 2), and no doubt
     [[-0.693, -0.693, -0.693], [-0.693, -0.693, -0.693]]
