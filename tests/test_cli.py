@@ -72,9 +72,9 @@ print(experiment, training.sizes["epoch"])
 COMMANDS = {
     *("corpus", "train", "extract", "analyse", "explain", "types", "classes"),
     *("properties", "linear", "positions", "coherence", "grammar", "tail"),
-    *("learning", "flipflop"),
+    *("learning", "flipflop", "stretches"),
     "reproduce",
-    *("status", "ledger", "claims", "inspect", "render"),
+    *("status", "ledger", "claims", "inspect", "compare", "render"),
 }
 WORDS = [f"w{k}" for k in range(11)]
 

@@ -14,6 +14,7 @@ MOMENT = np.eye(E)
 COMPLEX = GRADIENT * 1j
 SIGMA = xr.DataArray(np.ones((2, 3)), dims=("line", "delay"))
 IDS = np.arange(6)
+EMBEDDING = np.random.default_rng(0).normal(size=(20, E))
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,15 @@ FAULTS = {
         lambda *_: sg.fit_decay(["a"]),
     ],
     "compare_decays": [lambda *_: sg.compare_decays([1.0, 0.5, 0.2, 0.1])],
+    "stretch_curves": [
+        lambda *_: sg.stretch_curves(xr.Dataset(), np.eye(E)),
+        lambda *_: sg.stretch_curves(xr.Dataset(), EMBEDDING),
+    ],
+    "compare_memory": [
+        lambda *_: sg.compare_memory([], []),
+        lambda *_: sg.compare_memory(SIGMA, SIGMA),
+        lambda *_: sg.compare_memory(GRADIENT, GRADIENT),
+    ],
     "property_direction": [
         lambda _, w: sg.property_direction([[1.0, 2.0]], [[1.0, 2.0]], w),
         lambda _, w: sg.property_direction([["a"]], [[1.0, 2.0]], w),

@@ -128,7 +128,7 @@ def walk(tmp_path_factory):
 @pytest.mark.slow
 def test_the_walk_prints_what_its_page_shows(walk):
     _, compared = walk
-    assert len(compared) == 3
+    assert len(compared) == 4
     assert [d for d in (differences(*x, TOLERANCE) for x in compared) if d] == []
 
 

@@ -8,6 +8,7 @@ names that compute with a network. What stands in other modules serves these::
     whiten           fit_whitening (gives a Whitening), whiten_gradient, whiten_moment
     decompose        decompose, memory_curve, coherence
     fit decays       fit_decay, compare_decays
+    compare networks compare_memory, stretch_curves
     properties       property_direction, relative_memory, subspace_cosine
     doubt            block_bootstrap, shuffled
     draw             plot_memory, plot_selectivity, plot_coherence, plot_sentence
@@ -18,6 +19,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # editors and type checkers run no __getattr__
+    from state_gradients.analysis.comparison import compare_memory, stretch_curves
     from state_gradients.analysis.decays import compare_decays, fit_decay
     from state_gradients.analysis.sentences import sentence_memory
     from state_gradients.analysis.spectra import (
@@ -53,6 +55,7 @@ __all__ = [
     "block_bootstrap",
     "coherence",
     "compare_decays",
+    "compare_memory",
     "decompose",
     "fit_decay",
     "fit_whitening",
@@ -69,6 +72,7 @@ __all__ = [
     "relative_memory",
     "sentence_memory",
     "shuffled",
+    "stretch_curves",
     "subspace_cosine",
     "type_gradients",
     "whiten_gradient",
@@ -79,6 +83,7 @@ _MODULES = {  # name: where it stands
     "block_bootstrap": "analysis.uncertainty",
     "coherence": "analysis.spectra",
     "compare_decays": "analysis.decays",
+    "compare_memory": "analysis.comparison",
     "decompose": "analysis.spectra",
     "fit_decay": "analysis.decays",
     "fit_whitening": "analysis.whitening",
@@ -95,6 +100,7 @@ _MODULES = {  # name: where it stands
     "relative_memory": "analysis.spectra",
     "sentence_memory": "analysis.sentences",
     "shuffled": "analysis.uncertainty",
+    "stretch_curves": "analysis.comparison",
     "subspace_cosine": "analysis.spectra",
     "type_gradients": "engine.words",
     "whiten_gradient": "analysis.whitening",

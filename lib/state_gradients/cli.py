@@ -384,6 +384,12 @@ def flipflop(name: Name):
 
 
 @_command
+def stretches(name: Name):
+    """Leave out each stretch of an experiment's text in turn, for `compare`."""
+    _run_stage("stretches", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings
@@ -563,6 +569,98 @@ def _number(text):
         return float(text)
     except ValueError:
         return text
+
+
+@_command
+def compare(
+    a: Annotated[str, typer.Argument(help="An experiment or model; or A1,A2,..")],
+    b: Annotated[str, typer.Argument(help="Another; several are seeds.")],
+    text: Annotated[
+        list[Path] | None,
+        typer.Option(help="For models: words, in UTF-8; a file or folder, or several."),
+    ] = None,
+    vocabulary: Annotated[
+        list[Path] | None,
+        typer.Option(help="As of `inspect`; twice where A and B have two."),
+    ] = None,
+    imports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import", help="Module or FILE.py to run for its Keras classes."
+        ),
+    ] = None,
+    by_line: Annotated[
+        bool, typer.Option("--by-line", help="Each line is a text.")
+    ] = False,
+    context: Annotated[
+        int | None, typer.Option(min=1, help="Windows of so many tokens.")
+    ] = None,
+    pad: Annotated[
+        str | None, typer.Option(help="left or right: to the models' input length.")
+    ] = None,
+    pad_id: Annotated[int, typer.Option(min=0, help="With what.")] = 0,
+    max_delay: Annotated[
+        int | None, typer.Option(min=0, help="For models 50 by default.")
+    ] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(help="Such as hidden, cell; twice where A's is not B's."),
+    ] = None,
+    layer: Annotated[int, typer.Option(min=1, help="Of models: 1 is the lowest.")] = 1,
+    level: Annotated[float, typer.Option(help="Of confidence.")] = 0.95,
+    output: Annotated[Path | None, typer.Option(help="A folder.")] = None,
+    as_json: AsJson = False,
+):
+    """Hold two experiments, or two models on one text, against each other."""
+    from state_gradients import comparison
+    from state_gradients.foundation.atomic import require_writable
+    from state_gradients.text.reading import Reading
+
+    sides = [[name for name in side.split(",") if name] for side in (a, b)]
+    if not all(sides):
+        raise ValueError(
+            f"compare: A and B must name an experiment or model each, received {a!r} "
+            f"and {b!r}."
+        )
+    stems = "-".join(Path(side[0]).stem for side in sides)
+    folder = output or Path(f"comparison-{stems}")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"compare: --output must be a folder, received {folder}.")
+    require_writable(folder, "compare (--output)")
+    reading = Reading(by_line=by_line, context=context, pad=pad, pad_id=pad_id)
+    if text is None:
+        if vocabulary or imports or reading != Reading() or layer != 1:
+            raise ValueError(
+                "compare: --vocabulary, --import, --by-line, --context, --pad and "
+                "--layer are of saved models, which are compared on a --text, received "
+                "them without one."
+            )
+        compared = comparison.compare_experiments(
+            *sides, states=state or (), max_delay=max_delay, level=level
+        )
+    else:
+        sys.path.append(str(Path.cwd()))  # where the reader's modules may stand
+        compared = comparison.compare_files(
+            *sides,
+            text=text,
+            vocabularies=vocabulary or (),
+            imports=imports or (),
+            reading=reading,
+            states=state or (),
+            layer=layer,
+            max_delay=50 if max_delay is None else max_delay,
+            level=level,
+            report=_say,
+        )
+    paths = comparison.write(compared, folder)
+    if not as_json:
+        typer.echo(f"A: {compared.attrs['a']}\nB: {compared.attrs['b']}")
+        for line in comparison.in_words(compared):
+            typer.echo(line)
+    rows = comparison.table if as_json else comparison.narrow_table
+    _print(rows(compared), as_json, decimals=15)
+    for line in filter(None, (compared.attrs["note"], *(f"made {p}" for p in paths))):
+        _say(line)
 
 
 @_command

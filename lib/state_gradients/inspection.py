@@ -7,7 +7,7 @@ MODEL.keras, numbers of named features -> the same, and the memory of each featu
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,137 +28,16 @@ from state_gradients.project import provenance
 from state_gradients.project.artifacts import ArtifactError
 from state_gradients.text import reading as texts
 from state_gradients.text import series as numbers
-from state_gradients.text.tokenizer import Tokenizer, tokenizer_from_json
-from state_gradients.text.vocabulary import EOS, UNK, Vocabulary, read_lines
+from state_gradients.text.encoding import encode, require_file
+from state_gradients.text.encoding import read_ids as read_ids
+from state_gradients.text.encoding import read_vocabulary as read_vocabulary
+from state_gradients.text.tokenizer import Tokenizer
+from state_gradients.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import keras
 
 SHOWN_DELAYS = (0, 1, 2, 3, 5, 10, 20, 30, 50, 100, 200)  # of features, in a terminal
-
-
-def _file(path, what):
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"inspection: the {what} must be a file, received {path}; correct the path."
-        )
-    return path
-
-
-def read_vocabulary(path):
-    """Return the vocabulary in a file.
-
-    Parameters
-    ----------
-    path : path-like
-        In UTF-8, a token a line, in the order of ids; or what ``to_json`` of a Keras
-        Tokenizer gives.
-
-    Returns
-    -------
-    Vocabulary or Tokenizer
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no such file, it is a pickle or not UTF-8, or a line holds no new
-        token.
-    """
-    path, tokens = _file(path, "vocabulary"), {}
-    content = path.read_bytes()
-    if content.startswith(b"\x80") or path.suffix in (".pkl", ".pickle"):
-        raise ValueError(
-            f"read_vocabulary: {path} must be text, received a pickle, which is never "
-            "opened here, for it may run any code. If you trust it, two lines make "
-            "JSON of its Keras Tokenizer, with the Keras that wrote it:\n"
-            "  import pickle, pathlib; "
-            f"t = pickle.loads(pathlib.Path({path.name!r}).read_bytes())\n"
-            f"  pathlib.Path({path.stem + '.json'!r}).write_text(t.to_json(), 'utf-8')"
-        )
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"read_vocabulary: {path} must be UTF-8, received {error}; convert it."
-        ) from None
-    if tokenizer := tokenizer_from_json(text):
-        return tokenizer
-    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-    for number, line in enumerate(lines, 1):
-        token = line.strip()
-        if len(line.split()) != 1 or token in tokens:
-            raise ValueError(
-                f"read_vocabulary: each line of {path} must hold one token, new to the "
-                f"file, received {token!r} in line {number}. Lines stand in the order "
-                f"of ids: name each, say <pad> for padding and {UNK} for rare words."
-            )
-        tokens[token] = number
-    return Vocabulary(tuple(tokens))
-
-
-def read_ids(path, vocabulary):
-    """Return a text as ids, int32 (time,).
-
-    White space separates tokens. An end of line is ``<eos>``, and a token that the
-    vocabulary lacks ``<unk>``, where the vocabulary has these. A Keras Tokenizer reads
-    as it does in Keras.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no such file, it is empty or not UTF-8, or a token has no id.
-    """
-    return np.concatenate(_encoded(_file(path, "text"), vocabulary)[0])
-
-
-def _encoded(path, vocabulary, *, by_line=False):
-    """Return a file's texts as ids, a list, and how many tokens had none.
-
-    By line there is an array for each, empty where a line is. `vocabulary` is a
-    Vocabulary, a Tokenizer, or a Keras layer.
-    """
-    if isinstance(vocabulary, Vocabulary):
-        lines = list(_lines_of_ids(path, vocabulary))
-        end = int(EOS in vocabulary.index)
-        lines = [ids[:0] if len(ids) == end and by_line else ids for ids in lines]
-        return lines if by_line else [np.concatenate(lines)], 0
-    list(read_lines(path))  # refused with the line, if it is not UTF-8
-    text = path.read_text("utf-8-sig")
-    parts = text.removesuffix("\n").split("\n") if by_line else [text]
-    if isinstance(vocabulary, Tokenizer):
-        pairs = [vocabulary.encode(part) for part in parts]
-    else:
-        pairs = [(_looked_up(part, vocabulary), 0) for part in parts]
-    return [ids for ids, _ in pairs], sum(n_lost for _, n_lost in pairs)
-
-
-def _lines_of_ids(path, vocabulary):
-    lines = read_lines(path, repeat_eos=int(EOS in vocabulary.index))
-    for number, tokens in enumerate(lines, 1):
-        try:
-            yield vocabulary.encode(tokens)
-        except ValueError:
-            unknown = next(t for t in tokens if t not in vocabulary.index)
-            raise ValueError(
-                f"read_ids: every token of {path} must be in the vocabulary, received "
-                f"{unknown!r} in line {number}. Tokenize the text as for training; if "
-                f"the model has an id for rare words, call it {UNK}."
-            ) from None
-
-
-def _looked_up(text, layer):
-    """Return the ids that a TextVectorization or StringLookup layer gives a text."""
-    import keras
-
-    is_lookup = type(layer) is keras.layers.StringLookup
-    words = text.split() if is_lookup else [text]
-    if not text.strip():
-        return np.zeros(0, np.int32)
-    ids = keras.ops.convert_to_numpy(layer(words)).ravel().astype(np.int32)
-    if is_lookup:
-        return ids
-    return ids[: len(np.trim_zeros(ids, "b"))]  # it pads with 0 at the right
 
 
 @in_own_name
@@ -326,12 +205,100 @@ def inspect_files(
         If a file is not there or cannot be read so, changes while it is read, or does
         not fit the others.
     """
+    asked = open_files(
+        model,
+        text=text,
+        vocabulary=vocabulary,
+        imports=imports,
+        names=names,
+        reading=reading,
+        max_delay=max_delay,
+        state=state,
+        layer=layer,
+        report=report,
+    )
+    settings = {"max_delay": max_delay, "state": asked.state, "layer": layer}
+    settings |= {} if tolerance is None else {"tolerance": tolerance}
+    settings |= {} if shrinkage is None else {"shrinkage": shrinkage}
+    result = inspect_model(
+        asked.model,
+        asked.ids,
+        padding=asked.rows.padding,
+        progress=True,
+        **settings,
+    )
+    return result.assign_attrs(
+        asked.made_from,
+        vocabulary_size=len(asked.network.table),
+        n_tokens=asked.rows.n_tokens,
+        n_texts=len(asked.rows.ids),
+        reading=asked.rows.how,
+        settings=json.dumps(settings),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A model and the text that it is asked about, read and found to fit.
+
+    Attributes
+    ----------
+    model : keras.Model
+    network : state_gradients.engine.network.Network
+    state : str
+    rows : state_gradients.text.reading.Rows
+    made_from : dict of str
+        Names and hashes of the files.
+    """
+
+    model: "keras.Model"
+    network: object
+    state: str
+    rows: texts.Rows
+    made_from: dict
+
+    @property
+    def ids(self):
+        """Return the ids as the engine takes them: one text, or a list of several."""
+        return self.rows.ids[0] if len(self.rows.ids) == 1 else self.rows.ids
+
+
+def open_files(
+    model,
+    *,
+    text,
+    vocabulary=None,
+    imports=(),
+    names=None,
+    reading=None,
+    max_delay=50,
+    state=None,
+    layer=1,
+    report=lambda line: None,
+):
+    """Read a model, a text and a vocabulary, and check that they fit.
+
+    Parameters
+    ----------
+    model, text, vocabulary, imports, names, reading, max_delay, state, layer, report
+        Of :func:`inspect_files`.
+
+    Returns
+    -------
+    Asked
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`inspect_files`.
+    """
     reading = reading or texts.Reading()
-    model, paths = _file(model, "model"), text if isinstance(text, list) else [text]
+    model, paths = require_file(model, "model"), text
+    paths = paths if isinstance(paths, list) else [paths]
     files = texts.text_files(paths)
     made_from = _made_from(model, paths, files, vocabulary)
     types = None if vocabulary is None else read_vocabulary(vocabulary)
-    encoded = None if types is None else _encode(files, types, reading)
+    encoded = None if types is None else encode(files, types, reading)
     report(f"loading {model}")
     loaded = _loaded(model, imports, names or torch_weights.Names(), report)
     from state_gradients.engine import means, trust
@@ -341,30 +308,14 @@ def inspect_files(
     types = _types(types, lookup, vocabulary, len(network.table))
     if encoded is None:
         _require_as_the_layer_reads(types, reading, length)
-        encoded = _encode(files, types, reading)
+        encoded = encode(files, types, reading)
     ids, n_unknown = encoded
     _require_unchanged(made_from, _made_from(model, paths, files, vocabulary))
     rows = texts.arrange(ids, reading, length=length, masks=network.masks)
     _require_reach(rows, max_delay, paths, network.masks)
     report(_summary(rows, n_unknown))
-    settings = {"max_delay": max_delay, "state": state, "layer": layer}
-    settings |= {} if tolerance is None else {"tolerance": tolerance}
-    settings |= {} if shrinkage is None else {"shrinkage": shrinkage}
-    one = len(rows.ids) == 1
-    result = inspect_model(
-        loaded,
-        rows.ids[0] if one else rows.ids,
-        padding=rows.padding,
-        progress=True,
-        **settings,
-    )
-    return result.assign_attrs(
-        made_from,
-        vocabulary_size=len(network.table),
-        n_tokens=rows.n_tokens,
-        n_texts=len(rows.ids),
-        reading=rows.how,
-        settings=json.dumps(settings),
+    return Asked(
+        model=loaded, network=network, state=state, rows=rows, made_from=made_from
     )
 
 
@@ -406,7 +357,7 @@ def inspect_inputs(
         If a file is not there or cannot be read so, changes while it is read, or does
         not fit the other.
     """
-    model, path = _file(model, "model"), _file(inputs, "inputs")
+    model, path = require_file(model, "model"), require_file(inputs, "inputs")
 
     def made_from():
         return {
@@ -479,7 +430,7 @@ def _made_from(model, paths, files, vocabulary):
         "text_sha256": hashes[0],
     }
     if vocabulary is not None:
-        path = _file(vocabulary, "vocabulary")
+        path = require_file(vocabulary, "vocabulary")
         names["vocabulary"] = path.name
         names["vocabulary_sha256"] = provenance.file_hash(path)
     return names
@@ -493,12 +444,6 @@ def _require_unchanged(before, after):
                 f"inspection: {before[key]} must stay as it is while it is read, "
                 "received other contents after it was read than before; run it again."
             )
-
-
-def _encode(files, vocabulary, reading):
-    """Return the texts of all files as ids, and how many tokens had no id."""
-    pairs = [_encoded(path, vocabulary, by_line=reading.by_line) for path in files]
-    return [ids for found, _ in pairs for ids in found], sum(n for _, n in pairs)
 
 
 def _types(types, lookup, vocabulary, n_rows):

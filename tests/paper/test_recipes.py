@@ -64,6 +64,8 @@ experiments:
   coherence: {{gradients: {{max_delay: 2, controls: true}},
               language: {{studies: [coherence]}}}}
   tail: {{gradients: {{max_delay: 2}}, language: {{studies: [tail]}}}}
+  stretches: {{gradients: {{max_delay: 2, blocks: 64}},
+              language: {{studies: [stretches]}}}}
   new-tokens:
     corpus: {{name: synthetic, vocabulary_size: null, train: null, valid: null,
              test: null}}
@@ -103,6 +105,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "flipflop": 1e-5,  # float32 chains, float64 points in float32
     "learning": 1e-4,  # float32 chains of trained encoders
     "tail": 1e-4,  # as the coherence; no more than the tolerance is cut
+    "stretches": 1e-4,  # float32 chains; of what stretches do, a tenth of the curves
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
     "properties": 1e-4,  # differences of float32 states: 1e-7 over steps of 1/16
@@ -458,6 +461,16 @@ def learnt(name):
     return {"learning": artifacts.load(name, "learning")}
 
 
+def left_out(name):
+    """Curves without each stretch, and how far that is from the whole text's."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    stages.RUN["stretches"](experiment)
+    found = artifacts.load(name, "stretches")
+    found["effect"] = found["left_out"] - found["observed"]
+    return {"stretches": found}
+
+
 def two_classes(tokens):
     """Tag every other type as a noun, the rest as verbs."""
     is_noun = np.arange(len(tokens)) % 2 == 0
@@ -497,6 +510,7 @@ CASES = {
     ("train", "flip-flop"): without_words,
     ("flipflop", "flip-flop"): held_of_pulses,
     ("learning", "learning"): learnt,
+    ("stretches", "stretches"): left_out,
 }
 
 

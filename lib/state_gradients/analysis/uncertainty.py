@@ -6,7 +6,8 @@ n_b gradients and the share p_b = n_b / sum n of all:
     G(w) = sum_b p_b (1 + w_b - sum_c p_c w_c) G_b,    G(0) = the mean gradient G
 
 draws or deletes blocks by their weights w; no denominator can vanish where few blocks
-hold a rare group's inputs.
+hold a rare group's inputs. :func:`without_each` deletes only: what two networks on one
+text are compared by (:mod:`state_gradients.analysis.comparison`).
 """
 
 from collections.abc import Callable
@@ -131,10 +132,7 @@ def block_bootstrap(
     share = _checked_share(blocks, n_resamples, level)
     n_blocks = share.sizes["block"]
     weights = _weights(n_blocks, n_resamples, seed)
-    # The SVD of one small matrix after the other: threads would only wait for another.
-    with threadpool_limits(1, "blas"):
-        means = [_means(blocks[name], share, weights) for name in variables]
-        each = [statistic(*mean) for mean in zip(*means, strict=True)]
+    each = _statistics(blocks, statistic, share, weights, variables)
     single = isinstance(each[0], xr.DataArray)
     named = [x.to_dataset(name=x.name or "statistic") if single else x for x in each]
     units = [x.attrs.get("units", "") for x in named[0].data_vars.values()]
@@ -153,6 +151,58 @@ def block_bootstrap(
         level=level, n_blocks=n_blocks, n_resamples=n_resamples, seed=seed
     )
     return result.isel(quantity=0, drop=True) if single else result
+
+
+def without_each(
+    blocks: xr.Dataset,
+    statistic: Callable[..., xr.DataArray | xr.Dataset],
+    *,
+    variables: tuple[str, ...] = ("state_gradient",),
+) -> tuple[xr.DataArray | xr.Dataset, xr.DataArray | xr.Dataset]:
+    """Return a statistic of the mean gradient, and of the mean without each block.
+
+    Parameters
+    ----------
+    blocks, statistic, variables
+        Of :func:`block_bootstrap`.
+
+    Returns
+    -------
+    tuple
+        The statistic of the mean, (...), and of the means without one of the n blocks,
+        (stretch, ...), in the blocks' order.
+
+    Raises
+    ------
+    ValueError
+        If the blocks do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from state_gradients.analysis.uncertainty import without_each
+    >>> dims = ("block", "delay", "state", "embedding")
+    >>> values = np.array([1.0, 2.0, 6.0]).reshape(3, 1, 1, 1)
+    >>> blocks = xr.Dataset({"state_gradient": (dims, values)})
+    >>> blocks["n_samples"] = (("block", "delay"), np.full((3, 1), 500))
+    >>> mean, without = without_each(blocks, lambda gradient: gradient.squeeze())
+    >>> float(mean), without.values.round(3).tolist()
+    (3.0, [4.0, 3.5, 1.5])
+    """
+    share = _checked_share(blocks, 2, 0.5)
+    deletions = _deletions(share.sizes["block"])
+    weights = np.vstack([np.zeros(len(deletions)), deletions])
+    observed, *each = _statistics(blocks, statistic, share, weights, variables)
+    return observed, xr.concat(each, "stretch")
+
+
+def _statistics(blocks, statistic, share, weights, variables):
+    """Return the statistic of G(w) for every row of `weights`."""
+    # The SVD of one small matrix after the other: threads would only wait for another.
+    with threadpool_limits(1, "blas"):
+        means = [_means(blocks[name], share, weights) for name in variables]
+        return [statistic(*mean) for mean in zip(*means, strict=True)]
 
 
 def _checked_share(blocks, n_resamples, level):
@@ -181,8 +231,12 @@ def _weights(n_blocks, n_resamples, seed):
     counts = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), n_resamples)
     # The variance of n drawn blocks is 1 - 1 / n of what it estimates.
     resampled = counts * np.sqrt(n_blocks / (n_blocks - 1))
-    deleted = -np.eye(n_blocks) * n_blocks / (n_blocks - 1)
-    return np.vstack([np.zeros(n_blocks), resampled, deleted])
+    return np.vstack([np.zeros(n_blocks), resampled, _deletions(n_blocks)])
+
+
+def _deletions(n_blocks):
+    """Return the weights (deletion, block) that leave out one block each."""
+    return -np.eye(n_blocks) * n_blocks / (n_blocks - 1)
 
 
 def _means(blocks, share, weights):

@@ -1,8 +1,9 @@
 """Drawings: each function takes computed, labelled data, draws on an Axes, returns it.
 
 Read `style` (theme, sizes, axes), `lines` (curves from labelled data), `curves`
-(memory, selectivity, coherence, training), `heatmaps` (one sentence, tables), `bars`
-(counts), then `interactive` (specifications that a browser draws).
+(memory, selectivity, coherence, training), `differences` (of two networks), `heatmaps`
+(one sentence, tables), `bars` (counts), then `interactive` (specifications that a
+browser draws).
 """
 
 from state_gradients.figures.bars import plot_counts
@@ -13,11 +14,13 @@ from state_gradients.figures.curves import (
     plot_selectivity,
     plot_training_curves,
 )
+from state_gradients.figures.differences import plot_comparison
 from state_gradients.figures.heatmaps import plot_heatmap, plot_sentence
 from state_gradients.figures.style import set_theme, stacked_axes
 
 __all__ = [
     "plot_coherence",
+    "plot_comparison",
     "plot_counts",
     "plot_heatmap",
     "plot_memory",

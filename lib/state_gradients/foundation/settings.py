@@ -140,7 +140,7 @@ class Gradients:
 
 Study = Literal[
     *("types", "classes", "properties", "linear", "positions", "coherence"),
-    *("grammar", "tail", "learning"),
+    *("grammar", "tail", "learning", "stretches"),
 ]
 
 

@@ -38,6 +38,7 @@ from state_gradients.paper.language import (
     linear,
     positions,
     properties,
+    stretches,
     tail,
     types,
 )
@@ -419,6 +420,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "grammar": grammar.study,
     "tail": tail.study,
     "learning": learning.study,
+    "stretches": stretches.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN |= {"explain": run_explain, "flipflop": run_flipflop}

@@ -12,7 +12,7 @@ classes     ->  class_gradients, classes         (from encoder)
 properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
 grammar, of the generated language               (from weights)
-tail                                             (from encoder)
+tail, stretches                                  (from encoder)
 learning                                         (from training, encoder)
 
 and of a network that reads no words:
@@ -60,6 +60,7 @@ STAGES = {
     "tail": Stage(recipe=1, groups=("corpus", "gradients")),
     "learning": Stage(recipe=1, groups=("corpus", "gradients")),
     "flipflop": Stage(recipe=1, groups=("corpus", "gradients")),
+    "stretches": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
 EMBEDDED = "grammar-lstm-64"  # what needs neither network nor licence: kept whole
@@ -354,6 +355,16 @@ KINDS = {
             **dict.fromkeys(
                 ("shown_input", "shown_target", "shown_said"), ("time", "channel")
             ),
+        },
+    ),
+    "stretches": Kind(
+        stage="stretches",
+        upstream=("encoder",),
+        schema={
+            "observed": ("state_kind", "quantity", "delay"),
+            "left_out": ("state_kind", "stretch", "quantity", "delay"),
+            "n_samples": ("stretch", "delay"),
+            "text_hash": (),
         },
     ),
 }

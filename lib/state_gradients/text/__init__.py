@@ -5,8 +5,8 @@ they are the right ones) with `tagged` (corpora of words with tags, read as runn
 text), `vectors` (embeddings that others trained) and `synthetic`
 (the generated language of Section 4.2, whose optimum is known), then `grammar` (a
 generated, English-like one, of which all is known); `flipflop` generates what is no
-text: trials of pulses. For a reader's own
-model there are `tokenizer` (the ids of a Keras Tokenizer) and `reading` (lines,
+text: trials of pulses. For a reader's own model there are `tokenizer` (the ids of a
+Keras Tokenizer), `encoding` (files to ids, by its vocabulary) and `reading` (lines,
 windows, padding); `series` reads the numbers of one that reads no words. `writing`
 writes a corpus as plain text, with a card.
 """

@@ -8,5 +8,6 @@ Read `subject` (what a study reads) and `tags` (parts of speech), then the studi
 `positions` (are errors seen in the gradients, with `surprisal` and `replacements`),
 `coherence` (do responses shorten, or cease to agree),
 `tail` (what is left after 500 words),
-`learning` (when memory appears in training).
+`learning` (when memory appears in training), `stretches` (what each stretch of the
+text does, for comparisons).
 """
