@@ -116,7 +116,7 @@ lab: $(READY) ## JupyterLab, with the notebooks paired to their .md sources
 	$(BIN)/jupyter lab notebooks
 
 # A GPU is measured where there is one; its record goes into benchmarks/records/gpu:
-#   KERAS_BACKEND=jax PYTHONPATH=lib python benchmarks/gpu.py
+#   PYTHONPATH=lib python benchmarks/gpu.py
 bench: $(READY) ## measure the engine on this machine
 	$(BIN)/python benchmarks/bench.py
 

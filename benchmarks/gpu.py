@@ -4,7 +4,7 @@ The sizes are those of ``bench.py``: an LSTM of 256 units on embeddings of 64, d
 0..50. Needs a GPU, JAX with CUDA, Keras and what the engine imports; neither TensorFlow
 nor an installation of this package.
 
-    KERAS_BACKEND=jax PYTHONPATH=lib python benchmarks/gpu.py
+    PYTHONPATH=lib python benchmarks/gpu.py
 
 writes ``$OUT/gpu.json``, or ``_build/gpu.json``.
 Each part stands for itself: one that fails leaves its error in the record, and the

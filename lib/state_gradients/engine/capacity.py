@@ -30,7 +30,7 @@ from state_gradients.engine import tiles
 from state_gradients.engine.sums import FLUSH
 from state_gradients.foundation import backends
 
-MOST_LANES = 32  # so many rows fill the largest device of today
+MOST_LANES = 16  # more were no faster on an H200: benchmarks/records/gpu
 SHARE = 0.5  # of what is free: the jobs before still have their sums there
 DERIVED = 3  # what a backend needs to derive a matrix, in matrices
 

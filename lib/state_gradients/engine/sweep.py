@@ -8,6 +8,7 @@ rows move on by one delay, in a loop that the backend compiles. Jobs go side by 
 """
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 
@@ -32,12 +33,14 @@ def run(jobs, plan):
     together = list(itertools.islice(jobs, plan.lanes))
     plan = replace(plan, lanes=len(together))  # a short text fills no more
     before = iter(())
-    while together:
-        totals = _begun([job for _, job in together], plan)
+    with ThreadPoolExecutor(1) as ahead:  # a call may return only when all is done
+        while together:
+            following = ahead.submit(list, itertools.islice(jobs, plan.lanes))
+            totals = _begun([job for _, job in together], plan)
+            yield from before
+            before = _finished(together, totals)
+            together = following.result()
         yield from before
-        before = _finished(together, totals)
-        together = list(itertools.islice(jobs, plan.lanes))
-    yield from before
 
 
 def _finished(together, totals):

@@ -78,7 +78,7 @@ def times(record, floor):
     return pd.Series({"floor": floor, **found}).reindex(WAYS).rename(WAYS)
 
 
-ON_A_GPU = "KERAS_BACKEND=jax PYTHONPATH=lib python benchmarks/gpu.py"
+ON_A_GPU = "PYTHONPATH=lib python benchmarks/gpu.py"
 OF_A_GPU = {  # what benchmarks/gpu.py measures: the path in its record, and for readers
     ("products", "float32", "squares_tflops"): "products in float32 (TFLOP/s)",
     ("products", "tf32", "squares_tflops"): "products in TensorFloat-32 (TFLOP/s)",
