@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from state_gradients import cli, inspection
 from state_gradients.analysis.whitening import fit_whitening
 from state_gradients.engine import means
+from state_gradients.engine.positions import position_memory
 from state_gradients.models.saved import load_model
 from state_gradients.project.artifacts import ArtifactError
 
@@ -192,6 +193,38 @@ def test_a_tolerance_is_passed_on_and_recorded(folder, monkeypatch):
     curves = inspection.read(Path("inspection-model"))
     assert json.loads(curves.attrs["settings"])["tolerance"] == 0.001
     assert curves["tolerance_error"].dims == ("delay",)
+
+
+def test_every_position_is_written_as_the_engine_measures_it(folder, monkeypatch):
+    from state_gradients.engine import jobs
+
+    monkeypatch.setattr(jobs, "LENGTH", 8)  # several blocks
+    done = asked("--per-position", "each.nc", "--max-delay", "3")
+    assert done.exit_code == 0, done.output
+    model = keras.saving.load_model("model.keras")
+    ids = inspection.read_ids("text.txt", inspection.read_vocabulary("vocabulary.txt"))
+    factor = fit_whitening(model.layers[0].get_weights()[0]).D
+    whole = position_memory(model, ids, max_delay=3, factor=factor, sample=range(25))
+    with xr.open_dataset("each.nc", engine="h5netcdf") as found:
+        assert found["memory"].dims == ("position", "delay")
+        np.testing.assert_array_equal(found["memory"], whole["largest"])
+        np.testing.assert_array_equal(found["norm"], whole["norm"])
+        np.testing.assert_array_equal(found["id"], ids)
+        assert list(found["position"].values) == list(range(25))
+        assert found["memory"].attrs["units"] == whole["largest"].attrs["units"]
+        assert found.attrs["state"] == "cell" and "text_sha256" in found.attrs
+
+
+def test_positions_need_one_text_and_are_written_whole(folder, monkeypatch):
+    said = refused("--per-position", "each.nc", "--by-line", "--max-delay", "2")
+    assert "--per-position): there must be one text" in said
+
+    def stops(*given, **options):
+        yield from ()
+        raise ValueError("broken off")
+
+    monkeypatch.setattr("state_gradients.positions_file.position_blocks", stops)
+    assert "broken off" in refused("--per-position", "each.nc", "--max-delay", "2")
 
 
 def test_without_the_import_the_error_names_the_class_and_the_flag(theirs, monkeypatch):

@@ -487,6 +487,10 @@ def inspect(
     shrinkage: Annotated[
         str | None, typer.Option(help="auto, or 0 to 1: for few words, when whitening.")
     ] = None,
+    per_position: Annotated[
+        Path | None,
+        typer.Option(help="A NetCDF file: the memory of each word, at each position."),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="A folder.")] = None,
     as_json: AsJson = False,
 ):
@@ -508,6 +512,8 @@ def inspect(
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"inspect: --output must be a folder, received {folder}.")
     require_writable(folder, "inspect (--output)")
+    if per_position is not None:
+        require_writable(per_position.parent, "inspect (--per-position)")
     sys.path.append(str(Path.cwd()))  # where the reader's modules may stand
     by = None if shrinkage is None else _number(shrinkage)
     read_shrinkage(by, "inspect (--shrinkage)")
@@ -531,12 +537,13 @@ def inspect(
             layer=layer,
             tolerance=tolerance,
             shrinkage=by,
+            per_position=per_position,
         )
     else:
-        if vocabulary or reading != Reading(context=context):
+        if vocabulary or per_position or reading != Reading(context=context):
             raise ValueError(
-                "inspect: --vocabulary, --by-line, --pad and --pad-id are of words, "
-                f"received them with --inputs {inputs}; leave them out."
+                "inspect: --vocabulary, --by-line, --pad, --pad-id and --per-position "
+                f"are of words, received them with --inputs {inputs}; leave them out."
             )
         curves = inspection.inspect_inputs(
             model,

@@ -170,6 +170,7 @@ def inspect_files(
     layer=1,
     tolerance=None,
     shrinkage=None,
+    per_position=None,
     report=lambda line: None,
 ):
     """Read a model, a text and a vocabulary, check them, and :func:`inspect_model`.
@@ -190,6 +191,8 @@ def inspect_files(
         See :class:`state_gradients.text.reading.Reading`.
     max_delay, state, layer, tolerance, shrinkage
         Of :func:`inspect_model`; one state.
+    per_position : path-like, optional
+        A NetCDF file, for :func:`state_gradients.positions_file.write_positions`.
     report : callable
         Receives a line of text before what takes long, and how the text was read.
 
@@ -217,6 +220,13 @@ def inspect_files(
         layer=layer,
         report=report,
     )
+    if per_position is not None:
+        from state_gradients.positions_file import write_positions
+
+        report(f"measuring every position, for {per_position}")
+        write_positions(
+            asked, per_position, max_delay=max_delay, layer=layer, shrinkage=shrinkage
+        )
     settings = {"max_delay": max_delay, "state": asked.state, "layer": layer}
     settings |= {} if tolerance is None else {"tolerance": tolerance}
     settings |= {} if shrinkage is None else {"shrinkage": shrinkage}
