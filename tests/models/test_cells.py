@@ -8,7 +8,7 @@ from state_gradients.foundation import backends, settings
 from state_gradients.models import cells, language_model
 
 IN, H, T, ROWS = 3, 5, 11, 2
-STATE = 4  # complex numbers of the LRU, numbers of each of the S6's channels
+STATE = 3  # complex numbers of the LRU, numbers of each of the S6's channels
 double = pytest.mark.skipif(
     not backends.supports("float64"), reason="on JAX, needs JAX_ENABLE_X64=1"
 )
@@ -342,3 +342,44 @@ def test_no_other_width_comes_nearer_to_the_lstms_parameters(name):
 
     width = config.recurrent_units
     assert distance(width) <= min(distance(width - 1), distance(width + 1))
+
+
+PARAMS = """
+baseline:
+  corpus: {{name: mine, vocabulary_size: 9, train: text.txt, valid: text.txt,
+           test: text.txt}}
+  model: {{units: 5, embedding_size: 3, cell: {cell}, recurrent_units: 4}}
+  training: {{batch_size: 2, num_steps: 10, max_epochs: 1, learning_rate: 0.1}}
+  gradients: {{max_delay: 2, blocks: 2}}
+experiments: {{small: {{}}}}
+"""
+
+
+@pytest.mark.parametrize("name", settings.OF_OURS)
+def test_an_experiment_is_reproduced_from_its_text_to_its_spectra(
+    name, rng, tmp_path, monkeypatch
+):
+    from state_gradients.paper import stages
+    from state_gradients.paper.language import subject
+    from state_gradients.project import artifacts
+
+    monkeypatch.setenv("STATE_GRADIENTS_ROOT", str(tmp_path))
+    (tmp_path / "params.yaml").write_text(PARAMS.format(cell=name))
+    words = [" ".join(f"w{k}" for k in line) for line in rng.integers(0, 7, (40, 10))]
+    (tmp_path / "text.txt").write_text("\n".join(words) + "\n")
+    assert stages.reproduce("small") == ["train", "extract", "analyse"]
+    assert stages.reproduce("small") == []
+    spectra, encoder = (
+        artifacts.load("small", kind) for kind in ("spectra", "encoder")
+    )
+    states = ["hidden", "normaliser", "cell"] if name == "slstm" else ["hidden"]
+    assert spectra["state_kind"].values.tolist() == states
+    assert np.all(spectra["memory"].values > 0)
+    experiment = settings.load_experiment("small")
+    model = subject.build_model(experiment, encoder)
+    for key, value in language_model.weights(model).items():
+        if not key.startswith("logits"):
+            np.testing.assert_array_equal(value, encoder[key].values)
+    last = [key for key in encoder.data_vars if key.startswith("recurrent")][-1]
+    with pytest.raises(ValueError, match=f"without .*{last}"):
+        subject.build_model(experiment, encoder.drop_vars(last))

@@ -19,6 +19,11 @@ def build_model(experiment, weights):
     experiment : state_gradients.foundation.settings.Experiment
     weights : xarray.Dataset
         The ``encoder`` or ``weights`` artifact; the former leaves the softmax random.
+
+    Raises
+    ------
+    ValueError
+        If another weight is missing, or one is no weight of the network.
     """
     load_keras()
     from state_gradients.models import language_model
@@ -28,6 +33,12 @@ def build_model(experiment, weights):
         weights.sizes["vocabulary"],
         embeddings=weights["embedding"].values,
     )
+    of_model = [name for name in language_model.weights(model) if name[:6] != "logits"]
+    if missing := [name for name in of_model if name not in weights.variables]:
+        raise ValueError(
+            f"build_model: the weights of {experiment.name} must hold {of_model}, "
+            f"received them without {missing}; train it again."
+        )
     language_model.set_weights(
         model, {k: v.values for k, v in weights.data_vars.items()}
     )
