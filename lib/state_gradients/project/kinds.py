@@ -12,7 +12,13 @@ classes     ->  class_gradients, classes         (from encoder)
 properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
 grammar, of the generated language               (from weights)
-tail                                             (from encoder)
+tail, stretches                                  (from encoder)
+learning                                         (from training, encoder)
+
+and of a network that reads no words:
+
+train     ->  network
+flipflop  ->  flipflop                           (from network)
 """
 
 from dataclasses import dataclass, field
@@ -52,9 +58,13 @@ STAGES = {
     "coherence": Stage(recipe=1, groups=("corpus", "gradients")),
     "grammar": Stage(recipe=1, groups=("corpus",)),
     "tail": Stage(recipe=1, groups=("corpus", "gradients")),
+    "learning": Stage(recipe=1, groups=("corpus", "gradients")),
+    "flipflop": Stage(recipe=1, groups=("corpus", "gradients")),
+    "stretches": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
 EMBEDDED = "grammar-lstm-64"  # what needs neither network nor licence: kept whole
+OF_NUMBERS = "flip-flop-gru-32"  # of the networks without words, the one whose is kept
 
 _CURVE = ("state_kind", "group", "normalization", "delay")
 _INTERVAL = (*_CURVE, "quantity")
@@ -68,7 +78,7 @@ _ENCODER = {
     "embedding": ("vocabulary", "embedding"),
     "vocabulary": ("vocabulary",),  # the tokens
     "count": ("vocabulary",),  # of each token in the training text
-    "recurrent_1.kernel": None,  # what else there is depends on the cell
+    "recurrent_1.kernel": None,  # and what else the cell has
 }
 KINDS = {
     "training": Kind(
@@ -295,6 +305,68 @@ KINDS = {
             "largest_residual": (),
         },
     ),
+    "learning": Kind(  # memory while it is learnt, epoch by epoch
+        stage="learning",
+        upstream=("training", "encoder"),
+        schema={
+            **dict.fromkeys(_MEMORIES, ("epoch", "state_kind", "delay")),
+            **dict.fromkeys(
+                ("rms_memory", "effective_rank", "chance"),
+                ("epoch", "state_kind", "delay"),
+            ),
+            "relative_memory": ("epoch", "property", "state_kind", "delay"),
+            **dict.fromkeys(("step_length", "order"), ("epoch", "property")),
+            "step_by_chance": ("property",),
+            "valid_perplexity": ("epoch",),
+            "n_tokens": (),
+        },
+    ),
+    "network": Kind(  # of numbers: weights, and how they were learnt
+        stage="train",
+        suffix=".h5",
+        schema={
+            "recurrent_1.kernel": None,
+            "recurrent_1.recurrent_kernel": None,
+            "recurrent_1.bias": None,
+            "readout.kernel": None,
+            "readout.bias": None,
+            "loss": ("epoch",),
+            "error": (),
+            "right": (),
+        },
+    ),
+    "flipflop": Kind(
+        stage="flipflop",
+        upstream=("network",),
+        schema={
+            **dict.fromkeys(
+                ("memory", "rms_memory", "said_memory", "turned", "bit_turned"),
+                ("group", "delay"),
+            ),
+            **dict.fromkeys(("n_samples", "n_turned"), ("group", "channel")),
+            "point": ("fixed_point", "unit"),
+            "eigenvalue_size": ("fixed_point", "eigenvalue"),
+            **dict.fromkeys(("q", "n_ended", "n_unstable"), ("fixed_point",)),
+            "said": ("fixed_point", "channel"),
+            "leads_to": ("fixed_point", "side"),
+            "n_starts": (),
+            "n_slow": (),
+            "n_beyond": (),
+            **dict.fromkeys(
+                ("shown_input", "shown_target", "shown_said"), ("time", "channel")
+            ),
+        },
+    ),
+    "stretches": Kind(
+        stage="stretches",
+        upstream=("encoder",),
+        schema={
+            "observed": ("state_kind", "quantity", "delay"),
+            "left_out": ("state_kind", "stretch", "quantity", "delay"),
+            "n_samples": ("stretch", "delay"),
+            "text_hash": (),
+        },
+    ),
 }
 NEED_WEIGHTS = {
     "properties",
@@ -312,6 +384,8 @@ def expected(experiment):
     studies of what is predicted. Of the networks on the generated language one is kept
     whole, and of the others what they show.
     """
+    if experiment.corpus.name in corpora.NUMBERS:
+        return {"network": experiment.name == OF_NUMBERS, "flipflop": True}
     synthetic = experiment.corpus.name == "synthetic"
     studies = experiment.language.studies
     generated = experiment.corpus.name in corpora.GENERATED
