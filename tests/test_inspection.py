@@ -223,7 +223,7 @@ def test_positions_need_one_text_and_are_written_whole(folder, monkeypatch):
         yield from ()
         raise ValueError("broken off")
 
-    monkeypatch.setattr("state_gradients.positions_file.position_blocks", stops)
+    monkeypatch.setattr("state_gradients.engine.positions.position_blocks", stops)
     assert "broken off" in refused("--per-position", "each.nc", "--max-delay", "2")
 
 

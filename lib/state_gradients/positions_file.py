@@ -14,7 +14,6 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from state_gradients.analysis.whitening import fit_whitening
-from state_gradients.engine.positions import position_blocks
 from state_gradients.foundation.atomic import replacing
 
 ROWS = 1024  # of a chunk of the file
@@ -52,6 +51,8 @@ def write_positions(asked, path, *, max_delay, layer=1, shrinkage=None):
             f"follows the one before, received {len(asked.rows.ids)}; leave out "
             "--by-line and --context, and give one file."
         )
+    from state_gradients.engine.positions import position_blocks
+
     (ids,), path = asked.rows.ids, Path(path)
     whitening = fit_whitening(asked.network.table, shrinkage=shrinkage)
     blocks = position_blocks(

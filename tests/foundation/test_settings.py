@@ -77,7 +77,7 @@ def test_settings_are_frozen_and_keyword_only(project):
         ("{model: {dropout: 1}}", "new.model.dropout must be below 1, received 1"),
         (
             "{model: {cell: lstmm}}",
-            "new.model.cell must be 'lstm', 'gru' or 'rnn', rec",
+            "new.model.cell must be 'lstm', 'gru', 'rnn', 'mingru', ",
         ),
         (
             "{training: {optimizer: adamm}}",
@@ -281,7 +281,7 @@ def test_the_baseline_in_full_is_what_the_defaults_say(root):
     stated, _ = settings.read_params(root)
     for group in ("model", "training"):
         fields = {f.name for f in dataclasses.fields(settings.GROUPS[group])}
-        assert fields - set(stated[group]) <= {"embedding_file"}
+        assert fields - set(stated[group]) <= {"embedding_file", "recurrent_units"}
 
 
 def test_twins_differ_from_the_baseline_in_one_group(root):
