@@ -164,6 +164,7 @@ def drawn_points(data):
     """Return what :func:`plot_fixed_points` draws, a table, a row for each point."""
     said = data["said"].values
     table = pd.DataFrame(said, columns=[f"channel {k + 1}" for k in range(3)])
+    table[["to the right", "up"]] = seen(said)
     table["unstable directions"] = data["n_unstable"].values
     table[["leads to", "and to"]] = data["leads_to"].values
     return table
