@@ -215,6 +215,28 @@ def test_every_position_is_written_as_the_engine_measures_it(folder, monkeypatch
         assert found.attrs["state"] == "cell" and "text_sha256" in found.attrs
 
 
+def test_groups_are_averaged_each_by_itself(folder):
+    Path("groups.txt").write_text("a first\nb first\nc second\nz second\n")
+    done = asked("--groups", "groups.txt", "--max-delay", "2", "--output", "of")
+    assert done.exit_code == 0, done.output
+    assert "groups: first, second; not in the vocabulary: ['z']" in done.stderr
+    model = keras.saving.load_model("model.keras")
+    ids = inspection.read_ids("text.txt", inspection.read_vocabulary("vocabulary.txt"))
+    first, second = np.isin(np.arange(7), [1, 2]), np.arange(7) == 3
+    curves = inspection.inspect_model(model, ids, max_delay=2, groups=[first, second])
+    found = inspection.read(Path("of"))
+    np.testing.assert_allclose(found["memory"], curves["memory"], rtol=1e-6)
+    assert list(found["group"].values) == ["first", "second"]
+    assert "groups_sha256" in found.attrs
+    table = pd.read_csv("of/memory.csv")
+    assert list(table.columns[:3]) == ["normalization", "group", "delay"]
+    one = found["memory"].sel(normalization="whitened", group="second", delay=1)
+    row = table.query(
+        "normalization == 'whitened' and group == 'second' and delay == 1"
+    )
+    np.testing.assert_allclose(row["memory"], one)
+
+
 def test_positions_need_one_text_and_are_written_whole(folder, monkeypatch):
     said = refused("--per-position", "each.nc", "--by-line", "--max-delay", "2")
     assert "--per-position): there must be one text" in said

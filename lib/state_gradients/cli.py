@@ -487,6 +487,10 @@ def inspect(
     shrinkage: Annotated[
         str | None, typer.Option(help="auto, or 0 to 1: for few words, when whitening.")
     ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(help="Words and the names of their groups: a mean for each."),
+    ] = None,
     per_position: Annotated[
         Path | None,
         typer.Option(help="A NetCDF file: the memory of each word, at each position."),
@@ -537,13 +541,16 @@ def inspect(
             layer=layer,
             tolerance=tolerance,
             shrinkage=by,
+            groups=groups,
             per_position=per_position,
         )
     else:
-        if vocabulary or per_position or reading != Reading(context=context):
+        of_words = vocabulary or groups or per_position
+        if of_words or reading != Reading(context=context):
             raise ValueError(
-                "inspect: --vocabulary, --by-line, --pad, --pad-id and --per-position "
-                f"are of words, received them with --inputs {inputs}; leave them out."
+                "inspect: --vocabulary, --by-line, --pad, --pad-id, --groups and "
+                f"--per-position are of words, received them with --inputs {inputs}; "
+                "leave them out."
             )
         curves = inspection.inspect_inputs(
             model,

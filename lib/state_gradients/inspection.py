@@ -31,6 +31,7 @@ from state_gradients.text import series as numbers
 from state_gradients.text.encoding import encode, require_file
 from state_gradients.text.encoding import read_ids as read_ids
 from state_gradients.text.encoding import read_vocabulary as read_vocabulary
+from state_gradients.text.groups import read_groups
 from state_gradients.text.tokenizer import Tokenizer
 from state_gradients.text.vocabulary import Vocabulary
 
@@ -170,6 +171,7 @@ def inspect_files(
     layer=1,
     tolerance=None,
     shrinkage=None,
+    groups=None,
     per_position=None,
     report=lambda line: None,
 ):
@@ -191,6 +193,9 @@ def inspect_files(
         See :class:`state_gradients.text.reading.Reading`.
     max_delay, state, layer, tolerance, shrinkage
         Of :func:`inspect_model`; one state.
+    groups : path-like, optional
+        See :func:`state_gradients.text.groups.read_groups`: the mean over the inputs
+        of each group.
     per_position : path-like, optional
         A NetCDF file, for :func:`state_gradients.positions_file.write_positions`.
     report : callable
@@ -220,6 +225,15 @@ def inspect_files(
         layer=layer,
         report=report,
     )
+    members, of_groups = None, {}
+    if groups is not None:
+        members, unknown = read_groups(groups, asked.types, len(asked.network.table))
+        report(f"groups: {', '.join(members['group'].values)}; {_lacking(unknown)}")
+        groups = require_file(groups, "groups")
+        of_groups = {
+            "groups": groups.name,
+            "groups_sha256": provenance.file_hash(groups),
+        }
     if per_position is not None:
         from state_gradients.positions_file import write_positions
 
@@ -234,11 +248,12 @@ def inspect_files(
         asked.model,
         asked.ids,
         padding=asked.rows.padding,
+        groups=members,
         progress=True,
         **settings,
     )
     return result.assign_attrs(
-        asked.made_from,
+        asked.made_from | of_groups,
         vocabulary_size=len(asked.network.table),
         n_tokens=asked.rows.n_tokens,
         n_texts=len(asked.rows.ids),
@@ -255,6 +270,7 @@ class Asked:
     ----------
     model : keras.Model
     network : state_gradients.engine.network.Network
+    types : Vocabulary, Tokenizer, or a Keras layer
     state : str
     rows : state_gradients.text.reading.Rows
     made_from : dict of str
@@ -263,6 +279,7 @@ class Asked:
 
     model: "keras.Model"
     network: object
+    types: object
     state: str
     rows: texts.Rows
     made_from: dict
@@ -325,7 +342,12 @@ def open_files(
     _require_reach(rows, max_delay, paths, network.masks)
     report(_summary(rows, n_unknown))
     return Asked(
-        model=loaded, network=network, state=state, rows=rows, made_from=made_from
+        model=loaded,
+        network=network,
+        types=types,
+        state=state,
+        rows=rows,
+        made_from=made_from,
     )
 
 
@@ -514,10 +536,18 @@ def _summary(rows, n_unknown):
     return "; ".join([line, *(f"{n:,} {what}" for what, n in counts.items() if n)])
 
 
+def _lacking(unknown):
+    """Return what there is to say of words that have no id."""
+    if not unknown:
+        return "every word of theirs is in the vocabulary"
+    return f"not in the vocabulary: {short(sorted(set(unknown)))}"
+
+
 def table(curves):
-    """Return the curves as a DataFrame, a row for each normalization and delay."""
+    """Return the curves as a DataFrame, a row a normalization, [group] and delay."""
     names = ["memory", "selectivity", "selectivity_5", "effective_rank", "n_samples"]
-    rows = curves[names].drop_attrs().to_dataframe(["normalization", "delay"])
+    axes = [x for x in ("normalization", "group", "delay") if x in curves.dims]
+    rows = curves[names].drop_attrs().to_dataframe(axes)
     return rows.reset_index()
 
 
@@ -536,8 +566,10 @@ def write(curves, folder):
     left, right = figure.subplots(1, 2)
     title = [curves.attrs[key] for key in ("model", "reading") if key in curves.attrs]
     named = curves.assign_attrs(experiment="\n".join(title))
+    if "group" in curves.dims:  # a line for each: whitened, if that can be
+        named = named.isel(normalization=-1)
     figures.plot_memory(named, ax=left)
-    figures.plot_selectivity(curves, ax=right)
+    figures.plot_selectivity(named.drop_attrs(deep=False), ax=right)
     if "inputs" in curves.attrs:  # no words
         for ax in (left, right):
             ax.set_xlabel("delay (steps)")
