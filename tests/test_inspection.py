@@ -591,7 +591,7 @@ NUMBERS = {  # what is done before, options, what is said
     "inputs and options of words": (
         lambda: write_inputs(5),
         ("--by-line",),
-        "--by-line, --pad and --pad-id are of words",
+        "--pad-id, --groups and --per-position are of words",
     ),
     "inputs and a text": (
         lambda: write_inputs(5),
