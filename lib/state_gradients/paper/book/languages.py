@@ -39,17 +39,22 @@ def texts_table(members, says):
     for label, (names, _) in members.items():
         ran = [name for name in as_runs(names) if has_run(name, "training")]
         corpus = load_experiment(as_runs(names)[0]).corpus
-        tokens = corpora.REGISTRY[corpus.name].tokens
+        known = corpora.REGISTRY.get(corpus.name)
+        tokens = known.tokens if known else {}
         found = [artifacts.load(name, "training") for name in ran]
         values = [float(one["valid_perplexity_final"]) for one in found]
         rows[label] = {
             "text": says[label],
-            "training tokens": f"{tokens['train']:,}",
-            "validation tokens": f"{tokens['valid']:,}",
-            "types": f"{corpus.vocabulary_size:,}",
+            "training tokens": _told_number(tokens.get("train")),
+            "validation tokens": _told_number(tokens.get("valid")),
+            "types": _told_number(corpus.vocabulary_size),
             "perplexity": f"{sum(values) / len(values):.1f}" if values else DASH,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _told_number(number):
+    return DASH if number is None else f"{number:,}"
 
 
 def ratios(members, reference):
@@ -84,7 +89,8 @@ def ratios(members, reference):
 
 def ratios_table(found, delays=SHOWN):
     """Return :func:`ratios` at some delays, as text."""
-    at = found.sel(delay=list(delays))
+    delays = [delay for delay in delays if delay in found["delay"].values]
+    at = found.sel(delay=delays)
     columns = {f"delay {delay}": at.sel(delay=delay) for delay in delays}
     told = {
         title: [_told(one, k) for k in one["experiment"].values]
@@ -116,7 +122,7 @@ def plot_ratios(found, *, ax=None):
     band = found[["lower", "upper"]]
     draw_lines(ax, found["ratio"], "delay", "plot_ratios", band=band)
     style.whole_numbers(ax.xaxis)
-    x, y = "delay (tokens)", "memory over that on Penn Treebank"
+    x, y = "delay (tokens)", "memory over the reference's"
     return style.finish(ax, found, x=x, y=y)
 
 
