@@ -512,7 +512,8 @@ FILES = {  # case: (name, content or None, words of the message)
         ("never opened", "torch.load('model.safetensors'"),
     ),
 }
-OVERLAPPING = json.dumps({"a": ONE, "b": ONE}).encode()
+# The second begins within the first: of two that begin at one place, chance names one.
+OVERLAPPING = json.dumps({"a": ONE, "b": ONE | {"data_offsets": [8, 24]}}).encode()
 
 
 def refusal_of_file(case, folder, load=load_torch):
