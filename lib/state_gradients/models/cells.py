@@ -175,7 +175,7 @@ class LRUCell(_LinearCell):
     (in, 2 state) = [Re B, Im B], readout (2 state, units) = [Re C; -Im C], skip
     (in, units) = D, all transposed to (what goes in, what comes out). Lambda starts
     uniformly on the ring from `r_min` to `r_max`, of every phase, and gamma with
-    sqrt(1 - |Lambda|^2), which keeps the variance of h that of B e.
+    ``sqrt(1 - |Lambda|^2)``, which keeps the variance of h that of B e.
 
     Parameters
     ----------
