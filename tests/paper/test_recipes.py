@@ -27,7 +27,7 @@ import pytest
 import xarray as xr
 
 from state_gradients.engine import means
-from state_gradients.foundation import settings
+from state_gradients.foundation import backends, settings
 from state_gradients.models import checkpoints, language_model
 from state_gradients.paper import stages
 from state_gradients.paper.flipflop import fixed_points, network
@@ -574,6 +574,8 @@ def moved(found, golden):
 
 @pytest.mark.parametrize(("stage", "name"), list(CASES))
 def test_results_have_not_moved_without_a_new_recipe(stage, name, monkeypatch):
+    if stage == "flipflop" and not backends.supports("float64"):
+        pytest.skip("gradients that float32 cannot hold: set JAX_ENABLE_X64=1")
     golden = json.loads(GOLDEN.read_text())[stage]
     assert golden["recipe"] == kinds.STAGES[stage].recipe, (
         "the recipe was raised: write golden.json again (see the module's docstring)"
