@@ -86,7 +86,8 @@ def together(members):
     xarray.Dataset of shape (experiment, delay), or an empty dict if none has been run
     """
     found = {label: curves_of(*m) for label, m in _that_ran(members).items()}
-    return found and xr.concat(found.values(), pd.Index(found, name="experiment"))
+    names = pd.Index(found, name="experiment")  # at the delays that all of them have
+    return found and xr.concat(found.values(), names, join="inner")
 
 
 def runs_in(members):
@@ -109,8 +110,10 @@ def spread(members):
         return None
     names = pd.Index(found, name="experiment")
     ends = {
-        "lower": xr.concat([runs.min("run") for runs in found.values()], names),
-        "upper": xr.concat([runs.max("run") for runs in found.values()], names),
+        end: xr.concat(
+            [pick(runs, "run") for runs in found.values()], names, join="inner"
+        )
+        for end, pick in {"lower": xr.Dataset.min, "upper": xr.Dataset.max}.items()
     }
     return xr.Dataset({end: data.to_array("quantity") for end, data in ends.items()})
 
