@@ -212,7 +212,8 @@ def test_every_position_is_written_as_the_engine_measures_it(folder, monkeypatch
         np.testing.assert_array_equal(found["id"], ids)
         assert list(found["position"].values) == list(range(25))
         assert found["memory"].attrs["units"] == whole["largest"].attrs["units"]
-        assert found.attrs["state"] == "cell" and "text_sha256" in found.attrs
+        assert json.loads(found.attrs["settings"]) == {"state": "cell", "layer": 1}
+        assert "text_sha256" in found.attrs
 
 
 def test_groups_are_averaged_each_by_itself(folder):
@@ -239,7 +240,18 @@ def test_groups_are_averaged_each_by_itself(folder):
 
 def test_positions_need_one_text_and_are_written_whole(folder, monkeypatch):
     said = refused("--per-position", "each.nc", "--by-line", "--max-delay", "2")
-    assert "--per-position): there must be one text" in said
+    assert "must follow the one before, in one text, received 5" in said
+    for name, length, masks in (("masks", None, True), ("fixed", 40, False)):
+        embed = keras.layers.Embedding(7, 4, mask_zero=masks)
+        layers = [keras.Input((length,)), embed, keras.layers.LSTM(5)]
+        keras.Sequential(layers).save(f"{name}.keras")
+    options = ("--per-position", "each.nc", "--max-delay", "2", "--by-line")
+    Path("text.txt").write_text("a b c d\n")
+    said = refused(*options, model="masks.keras")
+    assert "padding or that the model masks" in said
+    pads = ("--pad", "left", "--pad-id", "6")
+    said = refused(*options, *pads, model="fixed.keras")
+    assert "padding or that the model masks" in said
 
     def stops(*given, **options):
         yield from ()

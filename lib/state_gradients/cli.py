@@ -24,6 +24,21 @@ app = typer.Typer(
 )
 Name = Annotated[str, typer.Argument(help="Experiment, as in params.yaml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")]
+# How a model and its text are read, in `inspect` and in `compare`
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", help="Module or FILE.py to run for its Keras classes."),
+]
+ByLine = Annotated[bool, typer.Option("--by-line", help="Each line is a text.")]
+Context = Annotated[
+    int | None, typer.Option(min=1, help="Windows of so many tokens or steps.")
+]
+Pad = Annotated[
+    str | None, typer.Option(help="left or right: to the model's input length.")
+]
+PadId = Annotated[int, typer.Option(min=0, help="With what.")]
+Layer = Annotated[int, typer.Option(min=1, help="Of a model: 1 is the lowest.")]
+Folder = Annotated[Path | None, typer.Option(help="A folder.")]
 # TensorFlow's search for a GPU; what fails in it is raised in Python, too
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -448,12 +463,7 @@ def inspect(
         Path | None,
         typer.Option(help="A token a line, in id order; or a Tokenizer's JSON."),
     ] = None,
-    imports: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--import", help="Module or FILE.py to run for its Keras classes."
-        ),
-    ] = None,
+    imports: Imports = None,
     embedding: Annotated[
         str | None, typer.Option(help="Of PyTorch: the nn.Embedding's name.")
     ] = None,
@@ -468,19 +478,13 @@ def inspect(
         list[str] | None,
         typer.Option(help="Of PyTorch: a module above the recurrent ones."),
     ] = None,
-    by_line: Annotated[
-        bool, typer.Option("--by-line", help="Each line is a text.")
-    ] = False,
-    context: Annotated[
-        int | None, typer.Option(min=1, help="Windows of so many tokens or steps.")
-    ] = None,
-    pad: Annotated[
-        str | None, typer.Option(help="left or right: to the model's input length.")
-    ] = None,
-    pad_id: Annotated[int, typer.Option(min=0, help="With what.")] = 0,
+    by_line: ByLine = False,
+    context: Context = None,
+    pad: Pad = None,
+    pad_id: PadId = 0,
     max_delay: Annotated[int, typer.Option(min=0)] = 50,
     state: Annotated[str | None, typer.Option(help="Such as hidden, cell.")] = None,
-    layer: Annotated[int, typer.Option(min=1, help="1 is the lowest.")] = 1,
+    layer: Layer = 1,
     tolerance: Annotated[
         float | None, typer.Option(help="Such as 1e-4, for hundreds of delays.")
     ] = None,
@@ -495,7 +499,7 @@ def inspect(
         Path | None,
         typer.Option(help="A NetCDF file: the memory of each word, at each position."),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="A folder.")] = None,
+    output: Folder = None,
     as_json: AsJson = False,
 ):
     """Ask a model of your own what it remembers of a text: figure, table, artifact."""
@@ -597,22 +601,11 @@ def compare(
         list[Path] | None,
         typer.Option(help="As of `inspect`; twice where A and B have two."),
     ] = None,
-    imports: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--import", help="Module or FILE.py to run for its Keras classes."
-        ),
-    ] = None,
-    by_line: Annotated[
-        bool, typer.Option("--by-line", help="Each line is a text.")
-    ] = False,
-    context: Annotated[
-        int | None, typer.Option(min=1, help="Windows of so many tokens.")
-    ] = None,
-    pad: Annotated[
-        str | None, typer.Option(help="left or right: to the models' input length.")
-    ] = None,
-    pad_id: Annotated[int, typer.Option(min=0, help="With what.")] = 0,
+    imports: Imports = None,
+    by_line: ByLine = False,
+    context: Context = None,
+    pad: Pad = None,
+    pad_id: PadId = 0,
     max_delay: Annotated[
         int | None, typer.Option(min=0, help="For models 50 by default.")
     ] = None,
@@ -620,9 +613,9 @@ def compare(
         list[str] | None,
         typer.Option(help="Such as hidden, cell; twice where A's is not B's."),
     ] = None,
-    layer: Annotated[int, typer.Option(min=1, help="Of models: 1 is the lowest.")] = 1,
+    layer: Layer = 1,
     level: Annotated[float, typer.Option(help="Of confidence.")] = 0.95,
-    output: Annotated[Path | None, typer.Option(help="A folder.")] = None,
+    output: Folder = None,
     as_json: AsJson = False,
 ):
     """Hold two experiments, or two models on one text, against each other."""

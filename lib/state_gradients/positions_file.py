@@ -7,6 +7,7 @@ tells of the words `delay` before it what the state that has read it still holds
 is held in memory is a few hundred rows, however long the text.
 """
 
+import json
 from pathlib import Path
 
 import h5netcdf
@@ -41,16 +42,11 @@ def write_positions(asked, path, *, max_delay, layer=1, shrinkage=None):
     Raises
     ------
     ValueError
-        If there are several texts, whose positions do not follow each other.
+        If positions do not follow each other: there are several texts, or padding.
     OSError
         If the file cannot be written.
     """
-    if len(asked.rows.ids) != 1:
-        raise ValueError(
-            "inspect (--per-position): there must be one text, in which each position "
-            f"follows the one before, received {len(asked.rows.ids)}; leave out "
-            "--by-line and --context, and give one file."
-        )
+    _require_one_text(asked)
     from state_gradients.engine.positions import position_blocks
 
     (ids,), path = asked.rows.ids, Path(path)
@@ -70,13 +66,30 @@ def write_positions(asked, path, *, max_delay, layer=1, shrinkage=None):
     ):
         for block in blocks:
             if not file.variables:
-                _begin(file, block, asked)
+                _begin(file, block, asked, {"layer": layer, "shrinkage": shrinkage})
             _append(file, block, ids)
             bar.update(block.sizes["position"])
     return path
 
 
-def _begin(file, block, asked):
+def _require_one_text(asked):
+    what = "each position must follow the one before"
+    if len(asked.rows.ids) != 1:
+        raise ValueError(
+            f"inspect (--per-position): {what}, in one text, received "
+            f"{len(asked.rows.ids)}; leave out --by-line and --context, and give one "
+            "file."
+        )
+    skips = asked.network.masks and not np.all(asked.rows.ids[0])
+    if asked.rows.padding is not None or skips:
+        raise ValueError(
+            f"inspect (--per-position): {what}, received a text with ids that are "
+            "padding or that the model masks; leave out --pad, or use a model without "
+            "`mask_zero`."
+        )
+
+
+def _begin(file, block, asked, options):
     n_delays = block.sizes["delay"]
     file.dimensions = {"position": None, "delay": n_delays}
     file.create_variable("delay", ("delay",), data=block["delay"].values)
@@ -92,7 +105,8 @@ def _begin(file, block, asked):
         )
         for key, value in block[name].attrs.items():
             variable.attrs[key] = value
-    file.attrs["state"] = asked.state
+    set_apart = {key: value for key, value in options.items() if value is not None}
+    file.attrs["settings"] = json.dumps({"state": asked.state} | set_apart)
     for key, value in asked.made_from.items():
         file.attrs[key] = value
 

@@ -7,7 +7,7 @@
 A word may stand in several groups, on a line each.
 """
 
-from pathlib import Path
+import io
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ import xarray as xr
 from state_gradients.foundation.checks import short
 from state_gradients.text.encoding import require_file
 from state_gradients.text.tokenizer import Tokenizer
-from state_gradients.text.vocabulary import Vocabulary
+from state_gradients.text.vocabulary import Vocabulary, decoded_lines
 
 WHO = "inspect (--groups)"
 COLUMNS = ["word", "label"]
@@ -67,36 +67,26 @@ def read_groups(path, vocabulary, n_types):
 
 def _from_lines(path):
     pairs = []
-    for number, line in enumerate(_read(path).splitlines(), 1):
+    for number, line in enumerate(decoded_lines(path), 1):
         fields = line.split()
         if fields and len(fields) != len(COLUMNS):
             raise ValueError(
                 f"{WHO}: a line must be a word and the name of its group, received "
-                f"{short(line)} in line {number} of {path.name}."
+                f"{short(line.strip())} in line {number} of {path.name}."
             )
         pairs += [tuple(fields)] if fields else []
     return _some(pairs, path)
 
 
 def _from_csv(path):
-    _read(path)
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    text = io.StringIO("".join(decoded_lines(path)))
+    table = pd.read_csv(text, dtype=str, keep_default_na=False)
     if not {*COLUMNS} <= {*table.columns}:
         raise ValueError(
             f"{WHO}: {path.name} must name its columns {COLUMNS} in the first line, "
             f"received {short(list(table.columns))}."
         )
     return _some(list(table[COLUMNS].itertuples(index=False, name=None)), path)
-
-
-def _read(path):
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{WHO}: {path} must be UTF-8, received {error.reason} at byte "
-            f"{error.start}; convert it (see `iconv`)."
-        ) from None
 
 
 def _some(pairs, path):

@@ -17,6 +17,7 @@ from state_gradients.analysis import agreement, uncertainty
 from state_gradients.analysis.whitening import fit_whitening
 from state_gradients.foundation.labels import about
 from state_gradients.foundation.loading import load_keras
+from state_gradients.paper.language.subject import require_all_positions
 
 DELAYS = 0, 1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50  # and the longest there is
 IN_ORDER, SHUFFLED = "in order", "shuffled"
@@ -103,11 +104,7 @@ def count_blocks(wanted, n_tokens):
     ValueError
         If it is too short for two, or the means are not of all positions.
     """
-    if wanted.groups != "all":
-        raise ValueError(
-            "coherence: the mean gradients must be of all positions, received "
-            f"gradients.groups: {wanted.groups}; set it to all."
-        )
+    require_all_positions(wanted, "coherence")
     n_blocks = min(BLOCKS, uncertainty.blocks_that_fit(n_tokens, wanted.max_delay))
     if n_blocks < 2:
         least = 2 * uncertainty.BLOCK_LENGTH * (wanted.max_delay + 1)

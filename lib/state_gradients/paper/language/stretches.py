@@ -13,6 +13,7 @@ import xarray as xr
 
 from state_gradients.analysis import comparison, uncertainty
 from state_gradients.foundation.loading import load_keras
+from state_gradients.paper.language.subject import require_all_positions
 
 
 def study(subject):
@@ -69,11 +70,7 @@ def count_stretches(wanted, n_tokens):
     ValueError
         If the text is too short for a band, or the means are not of all positions.
     """
-    if wanted.groups != "all":
-        raise ValueError(
-            "stretches: the mean gradients must be of all positions, received "
-            f"gradients.groups: {wanted.groups}; set it to all."
-        )
+    require_all_positions(wanted, "stretches")
     least = comparison.LEAST_STRETCHES
     fitting = uncertainty.blocks_that_fit(n_tokens, wanted.max_delay)
     n_stretches = min(wanted.blocks or 0, fitting)

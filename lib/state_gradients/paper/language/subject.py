@@ -45,6 +45,27 @@ def build_model(experiment, weights):
     return model
 
 
+def require_all_positions(wanted, who):
+    """Refuse mean gradients of groups of positions.
+
+    Parameters
+    ----------
+    wanted : state_gradients.foundation.settings.Gradients
+    who : str
+        The study.
+
+    Raises
+    ------
+    ValueError
+        If they are.
+    """
+    if wanted.groups != "all":
+        raise ValueError(
+            f"{who}: the mean gradients must be of all positions, received "
+            f"gradients.groups: {wanted.groups}; set it to all."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """An experiment whose words are studied; each part is read once, when asked for."""

@@ -13,6 +13,7 @@ from state_gradients.analysis import spectra, summary, uncertainty, whitening
 from state_gradients.foundation import labels
 from state_gradients.foundation.labels import about
 from state_gradients.foundation.loading import load_keras
+from state_gradients.paper.language.subject import require_all_positions
 
 LONGEST = 500  # words: the effective context of Khandelwal et al. (2018) is 200
 TOLERANCE = 1e-4  # what `mean_state_gradients` recommends beyond 50 delays
@@ -135,11 +136,7 @@ def longest_delay(wanted, n_tokens):
         If a tail would be no longer than the curve itself, or the means are not of all
         positions.
     """
-    if wanted.groups != "all":
-        raise ValueError(
-            "tail: the mean gradients must be of all positions, received "
-            f"gradients.groups: {wanted.groups}; set it to all."
-        )
+    require_all_positions(wanted, "tail")
     longest = n_tokens // (uncertainty.BLOCK_LENGTH * LEAST_BLOCKS) - 1
     longest = min(longest, LONGEST, (wanted.window or n_tokens) - 1)
     if longest <= wanted.max_delay:
