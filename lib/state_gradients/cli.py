@@ -516,10 +516,7 @@ def inspect(
         above=tuple(above or ()),
     )
     reading = Reading(by_line=by_line, context=context, pad=pad, pad_id=pad_id)
-    folder = output or Path(f"inspection-{model.stem}")
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"inspect: --output must be a folder, received {folder}.")
-    require_writable(folder, "inspect (--output)")
+    folder = _folder(output or Path(f"inspection-{model.stem}"), "inspect")
     if per_position is not None:
         require_writable(per_position.parent, "inspect (--per-position)")
     sys.path.append(str(Path.cwd()))  # where the reader's modules may stand
@@ -581,6 +578,16 @@ def inspect(
         _say(line)
 
 
+def _folder(path, who):
+    """Return a folder for results, refused before the work where none can be kept."""
+    from state_gradients.foundation.atomic import require_writable
+
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{who}: --output must be a folder, received {path}.")
+    require_writable(path, f"{who} (--output)")
+    return path
+
+
 def _number(text):
     """Return an option as a number, or as it is: who takes it says what it must be."""
     try:
@@ -620,7 +627,6 @@ def compare(
 ):
     """Hold two experiments, or two models on one text, against each other."""
     from state_gradients import comparison
-    from state_gradients.foundation.atomic import require_writable
     from state_gradients.text.reading import Reading
 
     sides = [[name for name in side.split(",") if name] for side in (a, b)]
@@ -630,10 +636,7 @@ def compare(
             f"and {b!r}."
         )
     stems = "-".join(Path(side[0]).stem for side in sides)
-    folder = output or Path(f"comparison-{stems}")
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"compare: --output must be a folder, received {folder}.")
-    require_writable(folder, "compare (--output)")
+    folder = _folder(output or Path(f"comparison-{stems}"), "compare")
     reading = Reading(by_line=by_line, context=context, pad=pad, pad_id=pad_id)
     if text is None:
         if vocabulary or imports or reading != Reading() or layer != 1:

@@ -192,6 +192,11 @@ def _variables(model):
     }
 
 
+def encoder_variables(model):
+    """Return what is trained of a model's encoder: all but its softmax, in order."""
+    return [v for v in model.trainable_variables if "logits" not in v.path]
+
+
 def weights(model):
     """Return the model's weights by name, e.g. ``recurrent_1.kernel``, as NumPy."""
     return {k: ops.convert_to_numpy(v.value) for k, v in _variables(model).items()}

@@ -184,20 +184,14 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True, keep=
         state = _after_epoch(state, model, step, text, experiment, progress)
         checkpoints.save_checkpoint(path, *state.arrays(), state.history)
         if (epoch := len(state.history["seconds"])) in keep:
-            values = encoder_of(model)
+            values = [
+                ops.convert_to_numpy(variable.value)
+                for variable in language_model.encoder_variables(model)
+            ]
             kept = checkpoints.kept_path(path, epoch)
             checkpoints.save_checkpoint(kept, values, [], state.history)
     curves = _curves(state.history, len(text.vocabulary), n_drawn)
     return model, curves.assign_attrs(read)
-
-
-def encoder_of(model):
-    """Return the trained values of a model's encoder, those of its softmax left out."""
-    return [
-        ops.convert_to_numpy(variable.value)
-        for variable in model.trainable_variables
-        if "logits" not in variable.path
-    ]
 
 
 def _refuse_epochs_gone_by(keep, n_epochs, path):

@@ -116,7 +116,7 @@ def kept_encoders(subject):
     ValueError
         If no encoder was kept, or the history of one is not that of the training.
     """
-    from state_gradients.models import checkpoints
+    from state_gradients.models import checkpoints, language_model
 
     experiment = subject.experiment
     curves = subject.load("training")["valid_perplexity"].values
@@ -134,7 +134,7 @@ def kept_encoders(subject):
     found = {0: new()}
     for epoch in kept:
         model = new()
-        encoder = [v for v in model.trainable_variables if "logits" not in v.path]
+        encoder = language_model.encoder_variables(model)
         shapes = [tuple(variable.shape) for variable in encoder]
         file = checkpoints.kept_path(path, epoch)
         values, _, history = checkpoints.load_checkpoint(file, shapes=shapes)
