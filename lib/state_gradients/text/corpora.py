@@ -52,6 +52,7 @@ class Source:
     archive: str | None = None  # the zip that holds `files`, or documents
     documents: str | None = None  # who reads them: a name in `tagged.READERS`
     by_hand: str | None = None  # how to get it, where there is no file to fetch
+    half: int | None = None  # of each split's documents, 0 or 1; None takes all
     training_lines: int | None = None  # so many from the start; None takes all
     join_clitics: bool = False
     vocabulary_of: str | None = None  # another corpus whose types it shares
@@ -102,6 +103,18 @@ _NLTK_DATA = (
     "https://raw.githubusercontent.com/nltk/nltk_data/"
     "5db857e6f7df11eabb5e5665836db9ec8df07e28/packages/corpora"
 )
+_BROWN = Source(
+    base=_NLTK_DATA,
+    folder="tagged",
+    archive="brown.zip",
+    documents="brown",
+    hashes={
+        "brown.zip": "sha256:"
+        "9b275f9b3b95d7bd66ccfb7cd259f445a13bbe5d1f4107aba09fd3e8364bafa6"
+    },
+    licence="American English of 1961, redistribution permitted",
+    tokens={"train": 1097002, "valid": 60223, "test": 61307},
+)
 REGISTRY = {
     "ptb": _PTB_JOINED,
     # Less of one text: the first half and the first quarter of its 42,068 lines. Types
@@ -130,17 +143,20 @@ REGISTRY = {
         vocabulary_of="wikitext-2",  # as in the paper
         tokens={"train": 103227021, "valid": 217646, "test": 245569},
     ),
-    "brown": Source(
-        base=_NLTK_DATA,
-        folder="tagged",
-        archive="brown.zip",
-        documents="brown",
-        hashes={
-            "brown.zip": "sha256:"
-            "9b275f9b3b95d7bd66ccfb7cd259f445a13bbe5d1f4107aba09fd3e8364bafa6"
-        },
-        licence="American English of 1961, redistribution permitted",
-        tokens={"train": 1097002, "valid": 60223, "test": 61307},
+    "brown": _BROWN,
+    # What two texts of one language and one kind differ by: documents drawn at random
+    # into two halves, with the types of the whole
+    "brown-half-0": replace(
+        _BROWN,
+        half=0,
+        vocabulary_of="brown",
+        tokens={"train": 549544, "valid": 31349, "test": 31562},
+    ),
+    "brown-half-1": replace(
+        _BROWN,
+        half=1,
+        vocabulary_of="brown",
+        tokens={"train": 547458, "valid": 28874, "test": 29745},
     ),
     "mac-morpho": Source(
         base=_NLTK_DATA,
@@ -281,7 +297,7 @@ def _texts(source, corpus):
     """Return the `_Lines` of each split, whose files are found and checked."""
     if source and source.documents:
         path = find(source, source.archive)
-        lines = tagged.split(path, source.documents)
+        lines = tagged.split(path, source.documents, half=source.half)
         return {s: _Lines(path, functools.partial(iter, lines[s])) for s in SPLITS}
     texts = {}
     for split in SPLITS:
@@ -378,6 +394,8 @@ def fingerprint(corpus):
         later["training_lines"] = source.training_lines
     if source and source.documents:
         later["documents"] = [source.documents, tagged.RECIPE, tagged.SEED]
+    if source and source.half is not None:
+        later["half"] = source.half
     made_by = {
         "recipe": RECIPE,
         "files": files,

@@ -6,7 +6,8 @@ but neither 1960s nor 30-year. A line is what the corpus counts as a sentence.
 
 `split` keeps documents whole: a permutation drawn from seed 1 gives the validation text
 its first twentieth of them, the test text the next, and the training text the rest.
-Within a split they stand by name.
+Within a split they stand by name. Of two halves of a corpus, which are drawn from the
+same permutation, each has every other document of each split.
 """
 
 import fnmatch
@@ -103,7 +104,7 @@ def normalised(word):
     return "N" if number else word.lower()
 
 
-def split(path, corpus):
+def split(path, corpus, *, half=None):
     """Return the lines of an archive, a dict of split to list of str.
 
     Parameters
@@ -112,20 +113,23 @@ def split(path, corpus):
         The archive.
     corpus : str
         A name in `READERS`.
+    half : {0, 1}, optional
+        Which half of each split's documents, at random; by default all of them.
     """
     _, read = READERS[corpus]
     by_name = documents(path, corpus)
     order = np.random.default_rng(SEED).permutation(list(by_name)).tolist()
     held = round(len(order) / HELD_OUT)
     of_split = {
-        "train": sorted(order[2 * held :]),
-        "valid": sorted(order[:held]),
-        "test": sorted(order[held : 2 * held]),
+        "train": order[2 * held :],
+        "valid": order[:held],
+        "test": order[held : 2 * held],
     }
+    taken = slice(None) if half is None else slice(half, None, 2)
     return {
         split: [
             " ".join(map(normalised, words))
-            for name in members
+            for name in sorted(members[taken])
             for words in read(by_name[name])
         ]
         for split, members in of_split.items()
