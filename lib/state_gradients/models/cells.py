@@ -11,7 +11,7 @@ All but the sLSTM do not look back through a matrix: h = a h' + b, with a and b 
 input alone, so that an input's tangents are only scaled (an LRU's: turned in a plane
 each) from token to token. ``keras.layers.RNN`` makes a and b step by step; training,
 which knows all inputs, makes them at once (``run``), which leaves a product and a sum
-to each step.
+to each step, and on JAX makes the steps in a tree (Blelloch 1990).
 """
 
 import keras
@@ -87,17 +87,39 @@ class _LinearCell(keras.layers.Layer):
             After the last step.
         """
         a, b = self.elements(x)
-        shape = ops.shape(b)
-        by_time = [ops.swapaxes(one, 0, 1) for one in (a + ops.zeros_like(b), b)]
+        a = a + ops.zeros_like(b)
+        run = self._in_a_tree if keras.backend.backend() == "jax" else self._in_turn
+        h = run(a, b, states[0])
+        return self.read(x, h), [h[:, -1]]
+
+    def _in_turn(self, a, b, before):
+        """Return the states (batch, time, state), one step after the other."""
 
         def step(h, element):
             a, b = element
             h = self.times(a, h) + b
             return h, h
 
-        last, h = ops.scan(step, states[0], tuple(by_time))
-        h = ops.reshape(ops.swapaxes(h, 0, 1), shape)  # which TensorFlow's graph loses
-        return self.read(x, h), [last]
+        by_time = tuple(ops.swapaxes(one, 0, 1) for one in (a, b))
+        _, h = ops.scan(step, before, by_time)
+        # the shape, which TensorFlow's graph loses
+        return ops.reshape(ops.swapaxes(h, 0, 1), ops.shape(b))
+
+    def _in_a_tree(self, a, b, before):
+        """Return what :meth:`_in_turn` does, in log2(time) rounds of all steps at once.
+
+        It does twice the work, and keeps an accelerator busy, which single steps do not
+        (the parallel scan of the cells' papers).
+        """
+        first = self.times(a[:, :1], before[:, None]) + b[:, :1]
+        b = ops.concatenate([first, b[:, 1:]], axis=1)
+        _, h = ops.associative_scan(self._after, (a, b), axis=1)
+        return h
+
+    def _after(self, earlier, later):
+        """Return the one step h -> a h + b that does two, the earlier first."""
+        (a, b), (a_later, b_later) = earlier, later
+        return self.times(a_later, a), self.times(a_later, b) + b_later
 
 
 class MinGRUCell(_LinearCell):
