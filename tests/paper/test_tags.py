@@ -8,6 +8,7 @@ import xarray as xr
 
 from state_gradients.foundation import settings
 from state_gradients.paper.language import tags
+from state_gradients.paper.language.subject import Subject
 from state_gradients.text import corpora as texts
 
 
@@ -192,3 +193,20 @@ def test_the_corpora_cover_the_vocabulary_as_the_page_says(corpora):
         usual = tags.members(table["n_tagged"], held, least=tags.USUAL)
         assert usual.sel(vocabulary="the") == (name == "Det")
     assert np.count_nonzero(tags.halves(table, "genitive - non-genitive")) == 2 * 318
+
+
+def test_a_generated_languages_running_text_is_its_own(monkeypatch):
+    def fetch(name):
+        raise FileNotFoundError(name)
+
+    monkeypatch.setattr(tags, "running_text", fetch)
+    of_grammar = Subject(experiment=settings.load_experiment("grammar-lstm-64"))
+    running = of_grammar.running_text()
+    seen = of_grammar.tags["n_tagged"]
+    assert len(running) == int(seen.sum())
+    words, kinds = map(set, zip(*running, strict=True))
+    assert kinds == set(seen["tag"].values.tolist())
+    assert words < set(of_grammar.text.vocabulary.tokens)
+    of_english = Subject(experiment=settings.load_experiment("ptb-lstm-256"))
+    with pytest.raises(FileNotFoundError, match="treebank"):
+        of_english.running_text()

@@ -6,6 +6,23 @@ import xarray as xr
 from state_gradients.text.grammar import truth
 
 
+def running_text(corpus):
+    """Return the words of the training text with their tags, list of (str, str).
+
+    As :func:`state_gradients.paper.language.tags.running_text` has it; ``<eos>`` is no
+    word of it.
+
+    Parameters
+    ----------
+    corpus : state_gradients.foundation.settings.Corpus
+        A variant of the generated language.
+    """
+    text = truth.labels(corpus, "train")
+    words = np.array(truth.vocabulary().tokens)[text.ids]
+    has_tag = text.tag != ""
+    return list(zip(words[has_tag].tolist(), text.tag[has_tag].tolist(), strict=True))
+
+
 def read_tags(corpus):
     """Return how often each type stands with each tag in the training text.
 

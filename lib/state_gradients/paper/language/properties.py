@@ -451,11 +451,10 @@ def study(subject):
         ``properties``: `MEANING` says what its variables mean.
     """
     seen, gradients = subject.tags, subject.load("class_gradients")
-    running = tags.running_text("treebank") + tags.running_text("conll2000")
     seed = subject.experiment.training.seed
     by_algebra = linear(subject.encoder, seen, gradients, seed=seed)
     by_swaps = swapped(subject, seen, gradients, by_algebra)
-    of_degree = shares(seen, subject.text, running)
+    of_degree = shares(seen, subject.text, subject.running_text())
     found = xr.merge([by_algebra, by_swaps, of_degree], combine_attrs="drop")
     for name, variable in found.data_vars.items():
         if variable.dtype == np.float64 and variable.ndim:

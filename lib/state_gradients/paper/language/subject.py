@@ -114,3 +114,15 @@ class Subject:
         if self.experiment.corpus.name in rules.VARIANTS:
             return gold.read_tags(self.experiment.corpus)
         return tags.read_tags(self.text.vocabulary.tokens)
+
+    def running_text(self):
+        """Return tagged running text of the language, a list of (word, tag).
+
+        Of English, what NLTK has of the newspaper's; a generated language's own.
+        """
+        from state_gradients.paper.grammar import gold
+        from state_gradients.paper.language import tags
+
+        if self.experiment.corpus.name in rules.VARIANTS:
+            return gold.running_text(self.experiment.corpus)
+        return tags.running_text("treebank") + tags.running_text("conll2000")
