@@ -13,6 +13,8 @@ and the network runs on.
 On the first `TOKENS` of the text, which suffice: the intervals say how well.
 """
 
+import itertools
+
 import numpy as np
 import xarray as xr
 from scipy.special import entr, log_softmax
@@ -277,7 +279,7 @@ def groups_of(subject):
     counts = subject.encoder["count"].values
     groups = {name: classes == k for k, name in enumerate(tags.CLASSES)}
     edges = [0, *FREQUENCIES, np.inf]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         name = f"{low} or more" if np.isinf(high) else f"{low} to {high - 1}"
         groups[f"seen {name} times"] = (counts >= low) & (counts < high)
     held = {name: of_type for name, of_type in groups.items() if of_type.any()}
