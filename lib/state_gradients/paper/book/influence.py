@@ -105,7 +105,7 @@ def answers(one):
     both = xr.concat(
         [x.reset_coords(drop=True).drop_attrs() for x in found], names
     ).astype(float)
-    return (both / both.isel(delay=0)).where(both > 0)
+    return (both / both.isel(delay=0)).where(both > 0).rename("value")
 
 
 def plot_answers(data, *, ax=None):
@@ -126,7 +126,7 @@ def directions(one):
     """
     names = pd.Index(SHARES.values(), name="measure")
     found = [one[name].reset_coords(drop=True).drop_attrs() for name in SHARES]
-    return xr.concat(found, names).astype(float)
+    return xr.concat(found, names).astype(float).rename("value")
 
 
 def plot_directions(data, *, ax=None):
