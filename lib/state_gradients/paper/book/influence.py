@@ -161,7 +161,7 @@ def linear_table(one):
             ),
             "whole: nats": f"{float(one['kl'].sel(scale=whole, **at)):.2g}",
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("delay")
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def groups_table(one, delays=SHOWN):
@@ -180,7 +180,7 @@ def groups_table(one, delays=SHOWN):
             f"delay {delay}": _told(*three)
             for delay, three in zip(delays, values, strict=True)
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("inputs")
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 _OF = "observed", "lower", "upper"
@@ -220,7 +220,7 @@ def properties_table(name, one):
     rows["a random direction"] = chance
     columns = [f"delay {delay}" for delay in one["kept_delay"].values]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-    return table.map("{:.3f}".format).rename_axis("direction")
+    return table.map("{:.3f}".format)
 
 
 def experiments_table(found, delays=SHOWN):
@@ -234,7 +234,7 @@ def experiments_table(found, delays=SHOWN):
             )
             for delay in at["delay"].values
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def numbers(one):
