@@ -179,3 +179,19 @@ def test_prose_takes_its_numbers_from_the_artifact(one):
     assert said["nats-last"] == f"{float(whole.isel(step_delay=-1)):.2g}"
     ratio = one["ratio"].sel(scale=0.1).values
     assert said["small-ratio"] == f"{ratio.min():.2f} to {ratio.max():.2f}"
+
+
+def test_the_papers_sentences_are_asked_in_nats(one):
+    found = page.trends("grammar-lstm-64", {"a": one})
+    assert [*found.index] == sorted(page.TRENDS)
+    assert found.loc["C194", "in nats"] == "not run"
+    beside = page.trends("grammar-lstm-64", {"a": one, "untrained": one})
+    assert beside.loc["C194", "in nats"] == "does not"  # as large as itself
+    at = one["group_observed"].sel(quantity="influence", delay=0)
+    classes = at.sel(group=["N", "V", "Adj", "Adv", "Pro", "Det", "Conj-P"])
+    two = set(classes["group"].values[classes.argsort()[-2:]].tolist())
+    expected = "holds" if two == {"N", "V"} else "does not"
+    assert found.loc["C125", "in nats"] == expected
+    without = one.drop_vars([name for name in one if name.startswith("group_")])
+    bare = page.trends("grammar-lstm-64", {"a": without})
+    assert bare.loc[["C125", "C195"], "in nats"].tolist() == ["not run"] * 2

@@ -10,10 +10,12 @@ like these two grows with the step itself.
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.stats import spearmanr
 
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
 from state_gradients.paper.book.pages import has_run
+from state_gradients.paper.claims import judging
 from state_gradients.project import artifacts
 
 SHOWN = 0, 1, 5, 10, 20, 30
@@ -235,6 +237,118 @@ def experiments_table(found, delays=SHOWN):
             for delay in at["delay"].values
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+TRENDS = {  # claims of the paper, by what is asked of them in nats
+    "C083": "fewer directions matter the longer ago: rank correlation below -0.5",
+    "C125": "nouns and verbs first at delay 0, above all other classes",
+    "C195": "types seen 1000 times or more lowest, at delays 0 and 10",
+    "C158": "noun properties above verb properties, mean over the kept delays",
+    "C194": "larger influence than untrained at delay 20, in fewer directions",
+}
+OF_NOUNS = "singular - plural", "common - proper", "genitive - non-genitive"
+OF_VERBS = "3rd - non-3rd", "present - past", "present - past participle"
+FREQUENT = "seen 1000 or more times"
+
+
+def trends(name, found):
+    """Hold sentences of the paper against the influence.
+
+    Parameters
+    ----------
+    name : str
+        An experiment with the studies of influence, classes and properties.
+    found : dict of str to Dataset
+        The influence of the experiment, then of its untrained twin, if it has run.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By claim: its text, the verdict on memory
+        (:func:`state_gradients.paper.claims.judging.table`), what is asked of it in
+        nats, what was found, and the verdict on that.
+    """
+    judged = judging.table(names=[*TRENDS])
+    one, *twin = found.values()
+    tests = {
+        "C083": _fewer_directions(one),
+        "C125": _nouns_and_verbs(one),
+        "C195": _frequent_words(one),
+        "C158": _properties(name, one),
+        "C194": _more_and_fewer(one, *twin),
+    }
+    rows = {}
+    for claim, of_claim in judged.groupby("id", sort=False):
+        says, holds = tests[claim]
+        verdict = "not run" if holds is None else ("holds" if holds else "does not")
+        rows[claim] = {
+            "the paper says": of_claim["claim"].iloc[0],
+            "of memory": ", ".join(dict.fromkeys(of_claim["verdict"])),
+            "asked in nats": TRENDS[claim],
+            "found": says,
+            "in nats": verdict,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _fewer_directions(one):
+    rank = one["observed"].sel(quantity="influence_rank")
+    order = float(spearmanr(rank["delay"], rank).statistic)
+    first, last = float(rank[0]), float(rank[-1])
+    return f"{first:.1f} directions, {last:.1f} in the end; r = {order:.2f}", (
+        order < -0.5
+    )
+
+
+def _of_groups(one, delay):
+    """Return the largest influence of each group at a delay, by name."""
+    if "group_observed" not in one:
+        return None
+    at = one["group_observed"].sel(quantity="influence", delay=delay)
+    return dict(zip(at["group"].values.tolist(), at.values.tolist(), strict=True))
+
+
+def _nouns_and_verbs(one):
+    values = _of_groups(one, 0)
+    if values is None:
+        return "", None
+    classes = {k: v for k, v in values.items() if not k.startswith("seen")}
+    order = sorted(classes, key=classes.get, reverse=True)
+    return "order: " + ", ".join(order), set(order[:2]) == {"N", "V"}
+
+
+def _frequent_words(one):
+    told, holds = [], True
+    for delay in (0, 10):
+        values = _of_groups(one, delay)
+        if values is None or FREQUENT not in values:
+            return "", None
+        others = {k: v for k, v in values.items() if k.startswith("seen")}
+        mine = others.pop(FREQUENT)
+        told.append(f"{mine:.2g} against {min(others.values()):.2g} or more")
+        holds &= mine < min(others.values())
+    return f"at 0: {told[0]}; at 10: {told[1]}", holds
+
+
+def _properties(name, one):
+    table = properties_table(name, one)
+    held = [[p for p in of if p in table.index] for of in (OF_NOUNS, OF_VERBS)]
+    if not all(held):
+        return "", None
+    nouns, verbs = (table.loc[rows].astype(float).mean() for rows in held)
+    return f"{nouns.mean():.2f} and {verbs.mean():.2f} of the largest", (
+        nouns.mean() > verbs.mean()
+    )
+
+
+def _more_and_fewer(one, twin=None, delay=20):
+    if twin is None or delay not in one["delay"].values:
+        return "", None
+    both = [each["observed"].sel(delay=delay) for each in (one, twin)]
+    size = [float(each.sel(quantity="influence")) for each in both]
+    rank = [float(each.sel(quantity="influence_rank")) for each in both]
+    told = f"{size[0]:.2g} and {size[1]:.2g} nats; {rank[0]:.1f} and {rank[1]:.1f}"
+    return f"{told} directions", size[0] > size[1] and rank[0] < rank[1]
 
 
 def numbers(one):
