@@ -82,6 +82,22 @@ def test_others_are_drawn_by_frequency_and_never_the_word_itself():
     assert abs(share - 10 / 11) < 0.03
 
 
+def test_what_rounding_leaves_of_a_change_is_not_told(rng):
+    axes = ("scale", "step_delay")
+    found = xr.Dataset(
+        {
+            "kl": (axes, [[1.0, 1e-13], [1.0, 1e-3]]),
+            "ratio": (axes, np.ones((2, 2))),
+            "order": (("predictor", *axes), np.ones((1, 2, 2))),
+        }
+    )
+    told = influence.resolved(found)
+    assert told["ratio"].isnull().values.tolist() == [[False, True], [False, False]]
+    assert told["order"].dims == ("predictor", *axes)
+    assert told["order"].isnull().sum() == 1
+    assert told["kl"].notnull().all()
+
+
 def test_quantities_are_those_of_the_eigenvalues(rng):
     table = rng.normal(size=(50, 3)) @ np.diag([1.0, 2.0, 0.5])
     whitening = fit_whitening(table)

@@ -45,6 +45,9 @@ STEP_DELAYS = 0, 1, 2, 5, 10, 20, 30, 40
 N_RESAMPLES, LEVEL = 200, 0.95
 PREDICTORS = "quadratic form", "length of G d"
 
+LEAST = 1e-12  # nats, where the differences of float64 still hold three digits
+MISSING = f"no word of the group so long ago, or a change below {LEAST:g} nats"
+
 _NATS = "nat / (standard deviation)^2"
 MEANING = {
     "spectrum": ("eigenvalues of the influence", _NATS, "eig(D^T M D)"),
@@ -132,14 +135,14 @@ def study(subject):
             subject, ids, blocks=min(BLOCKS_OF_GROUPS, n_blocks), groups=groups
         ).assign_coords(group=names)
         found = found.merge(_of_groups(of_groups, whitening, subject))
-    found = found.merge(_of_steps(subject, ids, wanted.max_delay))
+    found = found.merge(resolved(_of_steps(subject, ids, wanted.max_delay)))
     found["n_tokens"] = len(ids)
     for name, variable in found.data_vars.items():
         if variable.dtype == np.float64:
             found[name] = variable.astype(np.float32)
         found[name].attrs = about(name, meaning=MEANING)
         if np.isnan(variable.values.astype(float)).any():
-            found[name].attrs["missing"] = "no word of the group so long ago"
+            found[name].attrs["missing"] = MISSING
     return {"influence": found}
 
 
@@ -327,6 +330,15 @@ def _of_steps(subject, ids, max_delay):
             variables[f"{name}_{end}"] = dims, np.quantile(resampled, tail, axis=0)
     coords = {"scale": [*SCALES], "step_delay": delays, "predictor": [*PREDICTORS]}
     return xr.Dataset(variables, coords).assign_attrs(n_places=len(places))
+
+
+def resolved(found):
+    """Leave out ratios and orders of changes that float64 cannot tell from rounding."""
+    told = [name for name in found if name.startswith(("ratio", "order"))]
+    enough = found["kl"] > LEAST
+    return found.assign(
+        {name: found[name].where(enough).transpose(*found[name].dims) for name in told}
+    )
 
 
 def _orders(kl, squares, length):
