@@ -135,7 +135,8 @@ def plot_directions(data, *, ax=None):
     """Draw :func:`directions` against the delay."""
     ax = style.axes_or_new(ax)
     draw_lines(ax, data, "delay", "plot_directions")
-    ax.set_ylim(0, 1.02)
+    ax.set_ylim(0, 1.35)  # room for the names of lines that go up and down
+    ax.set_yticks(np.linspace(0, 1, 6))
     style.whole_numbers(ax.xaxis)
     return style.finish(ax, data, x="delay (tokens)", y="share, or cosine")
 
