@@ -168,6 +168,7 @@ def extensions(model, ids):
     calls = {
         "plain": mean(model, ids),
         "second_moment": mean(model, ids, second_moment=True),
+        "influence": mean(model, ids, influence=128),
         "seven_groups": mean(model, ids, groups=seven),
         "both_states": mean(model, ids, state=("hidden", "cell")),
         "every_type": every_type,

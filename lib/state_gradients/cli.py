@@ -405,6 +405,12 @@ def stretches(name: Name):
 
 
 @_command
+def influence(name: Name):
+    """Measure in nats what an experiment's words change in what is predicted later."""
+    _run_stage("influence", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

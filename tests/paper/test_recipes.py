@@ -66,6 +66,7 @@ experiments:
   tail: {{gradients: {{max_delay: 2}}, language: {{studies: [tail]}}}}
   stretches: {{gradients: {{max_delay: 2, blocks: 64}},
               language: {{studies: [stretches]}}}}
+  influence: {{gradients: {{max_delay: 2}}, language: {{studies: [influence]}}}}
   new-tokens:
     corpus: {{name: synthetic, vocabulary_size: null, train: null, valid: null,
              test: null}}
@@ -106,6 +107,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "learning": 1e-4,  # float32 chains of trained encoders
     "tail": 1e-4,  # as the coherence; no more than the tolerance is cut
     "stretches": 1e-4,  # float32 chains; of what stretches do, a tenth of the curves
+    "influence": 1e-4,  # as the coherence
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
     "properties": 1e-4,  # differences of float32 states: 1e-7 over steps of 1/16
@@ -471,6 +473,16 @@ def left_out(name):
     return {"stretches": found}
 
 
+def in_nats(name):
+    """Influence on a random softmax, and by how much its intervals are wide."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    stages.RUN["influence"](experiment)
+    found = artifacts.load(name, "influence")
+    widths = {end: found[end] - found["estimate"] for end in ("lower", "upper")}
+    return {"influence": found.assign(widths)}
+
+
 def two_classes(tokens):
     """Tag every other type as a noun, the rest as verbs."""
     is_noun = np.arange(len(tokens)) % 2 == 0
@@ -511,6 +523,7 @@ CASES = {
     ("flipflop", "flip-flop"): held_of_pulses,
     ("learning", "learning"): learnt,
     ("stretches", "stretches"): left_out,
+    ("influence", "influence"): in_nats,
 }
 
 

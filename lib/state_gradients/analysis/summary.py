@@ -18,7 +18,7 @@ def pooled(blocks):
     Parameters
     ----------
     blocks : Dataset
-        ``state_gradient``, ``second_moment`` (block, ..), ``n_samples`` (block, ..).
+        Means (block, ..), among them ``state_gradient``, and ``n_samples`` (block, ..).
     """
     in_block = blocks["n_samples"]
     in_text = in_block.sum("block")
@@ -30,11 +30,12 @@ def pooled(blocks):
         weighted = xr.dot(means, share, dim="block")
         return weighted.transpose(*(dim for dim in means.dims if dim != "block"))
 
-    return described(
-        n_samples=in_text,
-        state_gradient=over_text(blocks["state_gradient"]),
-        second_moment=over_text(blocks["second_moment"]),
-    )
+    means = {
+        name: over_text(mean)
+        for name, mean in blocks.items()
+        if "block" in mean.dims and name != "n_samples"
+    }
+    return described(n_samples=in_text, **means)
 
 
 def _versions(embedding, shrinkage=None):

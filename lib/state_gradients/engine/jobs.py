@@ -11,6 +11,7 @@ import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -50,6 +51,7 @@ class Job:
     ends: np.ndarray  # the last token each source is carried to, (source,)
     members: list | None  # groups of each source, tuples of int; None: all, in one
     number: int = 0  # among the jobs of all texts
+    readout: Any = None  # a `readouts.Readout`; None: what is said next is not asked
     n_steps: int | None = None  # None: one along each component of the embedding
 
     @property
@@ -61,6 +63,13 @@ class Job:
     def n_inputs(self):
         """Tangents that each source sends: one a step of its input."""
         return self.n_steps or self.trace[0][0].shape[1]
+
+    def factors(self):
+        """Return R of each token, (time, row, units): `readouts.Readout.factors`."""
+        last = self.cells[-1]
+        x, *before = self.trace[-1]
+        output = last.run(x, [state[0] for state in before])[last.output]
+        return self.readout.factors(output, self.number)
 
 
 class _ForwardPass:
@@ -96,7 +105,7 @@ def _rows(trace, start, stop):
     return [[array[start:stop] for array in layer] for layer in trace]
 
 
-def cut(network, texts, stretches, members, request, *, length=None):
+def cut(network, texts, stretches, members, request, *, length=None, readout=None):
     """Yield ``(stretch, Job)``, the jobs of some texts.
 
     Parameters
@@ -111,6 +120,8 @@ def cut(network, texts, stretches, members, request, *, length=None):
     request : Request
     length : int, optional
         Inputs a job.
+    readout : readouts.Readout, optional
+        What stands above the network, if its influence on that is asked for.
     """
     numbers = itertools.count()
     for number, ids in enumerate(texts):
@@ -135,6 +146,7 @@ def cut(network, texts, stretches, members, request, *, length=None):
                     ends=ends[sources] - first,
                     members=groups,
                     number=next(numbers),
+                    readout=readout,
                 )
                 yield stretches[number][first], job
 

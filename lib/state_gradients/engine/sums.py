@@ -1,4 +1,7 @@
-"""Sums of tangents over inputs: fast in float32 for a few inputs, exact in float64."""
+"""Sums of tangents over inputs: fast in float32 for a few inputs, exact in float64.
+
+X,  X X' for the second moment,  (X R') (X R')' for the influence
+"""
 
 from collections import Counter
 
@@ -9,10 +12,11 @@ FLUSH = 64  # inputs whose float32 sum is safe: relative error below 64 * 2^-24 
 
 
 class Sums:
-    """Sums over inputs for each group, of the tangents X and of X X^T.
+    """Sums over inputs for each group, of the tangents X, X X^T, and of influence.
 
-    A group has arrays (kind, delay, embedding, units) and (kind, delay, embedding,
-    embedding) from its first input on. They run in the chain's precision over at most
+    A group has arrays (kind, delay, embedding, units), (kind, delay, embedding,
+    embedding) and, of the influence, (1, delay, embedding, embedding), those that are
+    asked for, from its first input on. They run in the chain's precision over at most
     `FLUSH` inputs, then move to float64.
     """
 
@@ -25,6 +29,9 @@ class Sums:
             widths.append(job.n_inputs)
         n_kinds, n_delays = len(request.state_indices), request.max_delay + 1
         self.shapes = [(n_kinds, n_delays, job.n_inputs, width) for width in widths]
+        self.has_second_moment = request.second_moment
+        if job.readout is not None:
+            self.shapes.append((1, n_delays, job.n_inputs, job.n_inputs))
         self.running = {}  # group: list of arrays
         self.flushed = {}  # the same in float64
         self.added = Counter()  # group: inputs in its running sums
@@ -59,18 +66,23 @@ class Sums:
         `members` are the sources' groups; None if the sources are neighbours, so that
         `delays` fall one by one, and all stand in group 0.
         """
-        parts = [tangents]
-        if len(self.shapes) > 1:
-            parts.append(tangents @ tangents.swapaxes(1, 2))
-        for number, part in enumerate(parts):
-            if members is None:
-                total = self.running[0][number][kind]
-                total[delays[-1] : delays[0] + 1] += part[::-1]
-                continue
-            for groups, delay, one in zip(members, delays, part, strict=True):
-                for group in groups:
-                    total = self.running[group][number][kind, delay]
-                    total += one
+        self._add(0, kind, members, delays, tangents)
+        if self.has_second_moment:
+            self._add(1, kind, members, delays, tangents @ tangents.swapaxes(1, 2))
+
+    def add_influence(self, members, delays, moved):
+        """Add Y Y^T of Y = X R^T (source, embedding, row), as :meth:`add` does X."""
+        self._add(-1, 0, members, delays, moved @ moved.swapaxes(1, 2))
+
+    def _add(self, number, kind, members, delays, part):
+        if members is None:
+            total = self.running[0][number][kind]
+            total[delays[-1] : delays[0] + 1] += part[::-1]
+            return
+        for groups, delay, one in zip(members, delays, part, strict=True):
+            for group in groups:
+                total = self.running[group][number][kind, delay]
+                total += one
 
     def add_shared(self, members, ages, coefficients, history):
         """Add C_s W_t of sources that share a basis, t = 0.. since it was cut.

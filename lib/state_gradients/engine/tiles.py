@@ -71,6 +71,7 @@ def job_sums(job):
 def carry(job, sums):
     """Add the tangents of a job's inputs to `sums`; yield each tile when it is in."""
     differentials = Differentials(job)
+    factors = None if job.readout is None else job.factors()
     tiles = list(cut(job))
     longest = max((len(job.sources[tile]) for tile in tiles), default=0)
     buffers = [  # of each layer's states: tangents, and what drives them
@@ -78,7 +79,7 @@ def carry(job, sums):
         for cell in job.cells
     ]
     for tile in tiles:
-        _carry(job, tile, differentials, buffers, sums)
+        _carry(job, tile, differentials, buffers, sums, factors)
         yield tile
 
 
@@ -101,8 +102,11 @@ def cut(job):
         yield slice(start, len(sources))
 
 
-def _carry(job, tile, differentials, buffers, sums):
-    """Carry the tangents of one tile from its first token to its last."""
+def _carry(job, tile, differentials, buffers, sums, factors):
+    """Carry the tangents of one tile from its first token to its last.
+
+    `factors` are R of each token, or None if no influence is asked for.
+    """
     sources, ends = job.sources[tile].tolist(), job.ends[tile].tolist()
     members = None if job.members is None else job.members[tile]
     is_last = tile.stop == len(job.sources)
@@ -122,12 +126,15 @@ def _carry(job, tile, differentials, buffers, sums):
             in_flight = slice(dead, alive)
             delays = [t - source for source in sources[in_flight]]
             groups = None if members is None else members[in_flight]
+            by_source = alive - dead, size, -1
             for kind, state_index in enumerate(job.request.state_indices):
                 tangents, _ = buffers[-1][state_index]
-                by_source = tangents[size * dead : size * alive].reshape(
-                    alive - dead, size, -1
-                )
-                sums.add(kind, groups, delays, by_source)
+                flown = tangents[size * dead : size * alive]
+                sums.add(kind, groups, delays, flown.reshape(by_source))
+            if factors is not None:
+                tangents, _ = buffers[-1][job.cells[-1].output]
+                moved = tangents[size * dead : size * alive] @ factors[t].T
+                sums.add_influence(groups, delays, moved.reshape(by_source))
         differentials.forget_before(min(t + 1, next_tile))
     differentials.forget_before(next_tile)
 

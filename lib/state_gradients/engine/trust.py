@@ -398,7 +398,7 @@ def _path(layers, below, calls, *, begin, numbers=False):
         elif isinstance(layer, keras.layers.RNN):
             require_recurrent(layer)
         elif numbers and not has_begun and isinstance(layer, DENSE):
-            _require_dense(layer)
+            require_dense(layer)
         elif has_begun and not isinstance(layer, TRANSPARENT):
             break  # what reads the chain: it is never run
         else:
@@ -414,7 +414,46 @@ def _path(layers, below, calls, *, begin, numbers=False):
     return path
 
 
-def _require_dense(layer):
+def above(model, *, n_layers, words=True):
+    """Return the layers that follow a model's highest recurrent one, up to its output.
+
+    Parameters
+    ----------
+    model : keras.Model
+    n_layers : int
+        Recurrent layers that are known of.
+    words : bool
+        Whether it reads ids.
+
+    Raises
+    ------
+    ValueError
+        If they do not follow one by one, or there are more recurrent layers.
+    """
+    _, path = chain(model) if words else chain_of_numbers(model)
+    recurrent = [layer for layer in path if is_recurrent(layer)]
+    if len(recurrent) > n_layers:
+        raise ValueError(
+            "mean_state_gradients: with `influence`, `layer` must be the highest of "
+            f"{len(recurrent)} recurrent layers, which the softmax reads, received "
+            f"{n_layers}."
+        )
+    (output,) = model.outputs if len(model.outputs) == 1 else (None,)
+    last = None if output is None else output._keras_history.operation
+    calls, found = _calls(model), []
+    below = path[-1]
+    while below is not last:
+        readers = [x for x in model.layers if _reads(x, below, calls)]
+        if len(readers) != 1:
+            refuse("have layers one by one up to one output, for `influence`", readers)
+        (below,) = readers
+        _only_input(below, calls[id(below)])
+        require_plain(below)
+        found.append(below)
+    return found
+
+
+def require_dense(layer):
     """Refuse a layer that is no Dense, applied to each step by itself."""
     inner = layer.layer if type(layer) is keras.layers.TimeDistributed else layer
     if type(inner) is not keras.layers.Dense:
@@ -436,5 +475,5 @@ def is_recurrent(layer):
 def _reads(layer, below, calls):
     """Return whether a call of a layer in the model reads the layer `below`."""
     nodes = calls.get(id(layer), [])
-    sources = [node.input_tensors[0]._keras_history.operation for node in nodes]
-    return below in sources
+    inputs = [tensor for node in nodes for tensor in node.input_tensors[:1]]
+    return below in [tensor._keras_history.operation for tensor in inputs]

@@ -26,6 +26,11 @@ MEANING = {
         "(state unit / embedding unit)^2",
         "mean of G^T G",
     ),
+    "influence": (
+        "what a step of the input changes in the words predicted",
+        "nat / (embedding unit)^2",
+        "mean of G^T F G",
+    ),
     "whitened_gradient": (
         "state gradient with respect to the whitened embedding",
         "state unit / standard deviation",

@@ -61,6 +61,7 @@ STAGES = {
     "learning": Stage(recipe=1, groups=("corpus", "gradients")),
     "flipflop": Stage(recipe=1, groups=("corpus", "gradients")),
     "stretches": Stage(recipe=1, groups=("corpus", "gradients")),
+    "influence": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
 EMBEDDED = "grammar-lstm-64"  # what needs neither network nor licence: kept whole
@@ -74,6 +75,7 @@ _MEASURED = ("property", "words", "over", "delay", "measure")
 _BY_CHANCE = (*_MEASURED[:4], "null", "measure")
 _OF_POSITIONS = ("state_kind", "memory_of")
 _OF_TEXT = ("text", "state_kind", "delay")
+_ENDS = "", "_lower", "_upper"
 _ENCODER = {
     "embedding": ("vocabulary", "embedding"),
     "vocabulary": ("vocabulary",),  # the tokens
@@ -367,12 +369,32 @@ KINDS = {
             "text_hash": (),
         },
     ),
+    "influence": Kind(
+        stage="influence",
+        upstream=("weights",),
+        schema={
+            "spectrum": ("delay", "component"),
+            **dict.fromkeys(
+                ("observed", "estimate", "lower", "upper"), ("quantity", "delay")
+            ),
+            "moment": ("kept_delay", "embedding", "embedding_2"),
+            **dict.fromkeys(
+                ("memory", "rms_memory", "alignment", "share_of_kept", "sketch_error"),
+                ("delay",),
+            ),
+            **dict.fromkeys(
+                (f"{name}{end}" for name in ("kl", "ratio") for end in _ENDS),
+                ("scale", "step_delay"),
+            ),
+            **dict.fromkeys(
+                (f"order{end}" for end in _ENDS), ("predictor", "scale", "step_delay")
+            ),
+            "n_tokens": (),
+        },
+    ),
 }
-NEED_WEIGHTS = {
-    "properties",
-    "positions",
-    "grammar",
-}  # studies that read the predictions
+# studies that read the predictions
+NEED_WEIGHTS = {"properties", "positions", "grammar", "influence"}
 TOO_LARGE = {"class_gradients"}  # for git
 
 
@@ -405,6 +427,8 @@ def expected(experiment):
         made.append("intervals")
     made += [kind for kind, about in KINDS.items() if about.stage in studies]
     left_out = TOO_LARGE | (set() if whole else {"gradients"})
+    if not whole:
+        left_out |= {"weights"}
     if generated and not whole:
-        left_out |= {"encoder", "weights"}
+        left_out |= {"encoder"}
     return {kind: kind not in left_out for kind in made}

@@ -47,6 +47,7 @@ DEPTH = {
     "06-conclusion": 1,
     "08-lowest-perplexity": 2,
     "09-linear-classification": 2,
+    "influence": 3,
     "grammar": 1,
     "languages": 2,
     "flip-flop": 2,

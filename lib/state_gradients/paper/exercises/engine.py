@@ -1,4 +1,4 @@
-"""Targets of exercises on coherence, forgetting, a sentence, speed and the tail."""
+"""Targets of exercises on coherence, forgetting, influence, speed and the tail."""
 
 import numpy as np
 
@@ -303,5 +303,64 @@ def factor_by_which_a_law_is_off():
             "That is the root mean square of the ratio itself, in which too much "
             "counts for more than too little.": of_the_ratio,
             "That is the logarithm to base 10, and no factor.": decades,
+        },
+    )
+
+
+@target("U.1")
+def delay_where_a_hundredth_of_the_influence_is_left(curves):
+    """Read off where the first network's influence is below a hundredth."""
+    influence = curves["observed"].isel(experiment=0)
+    relative = (influence / influence.isel(delay=0)).values
+    delays = influence["delay"].values
+    below = np.flatnonzero(relative < 0.01)
+    tenth = np.flatnonzero(relative < 0.1)
+    right = int(delays[below[0]])
+    return Value(
+        right,
+        kind="a delay, a whole number",
+        hint="Go down two decades from where the line begins, then across to it.",
+        mistakes={
+            "There a tenth is left.": int(delays[tenth[0]]),
+            "There it still is above a hundredth.": right - 1,
+        },
+    )
+
+
+def _fisher(K, p):
+    mean = K @ p
+    return (K * p) @ K.T - np.outer(mean, mean)
+
+
+@target("U.2")
+def fisher_information_of_a_softmax():
+    """Write the information of a softmax about the state that it reads."""
+    rng = np.random.default_rng(0)
+    trials = [(rng.normal(size=(3, n)), rng.dirichlet(np.ones(n))) for n in (5, 7)]
+
+    def second_moment(K, p):
+        return (K * p) @ K.T
+
+    def of_logits(K, p):
+        return np.diag(p) - np.outer(p, p)
+
+    def unweighted(K, p):
+        return np.cov(K)
+
+    def by_squares(K, p):
+        return (K * p**2) @ K.T
+
+    return Function(
+        _fisher,
+        trials,
+        kind="a function that returns a matrix (units, units)",
+        hint="It is the covariance of the columns of K, each as likely as its word.",
+        mistakes={
+            "That is E[k k']: the mean column must be taken off, for what all logits "
+            "have in common changes nothing.": second_moment,
+            "That is the information about the logits; carry it to the state with K on "
+            "both sides.": of_logits,
+            "There every word counts alike: weight them by p.": unweighted,
+            "p stands once in diag p, not squared.": by_squares,
         },
     )
