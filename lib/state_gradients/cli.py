@@ -405,6 +405,12 @@ def stretches(name: Name):
 
 
 @_command
+def layers(name: Name):
+    """Ask what each layer of an experiment remembers, of words and of the layer below."""
+    _run_stage("layers", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

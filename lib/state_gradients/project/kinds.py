@@ -12,7 +12,7 @@ classes     ->  class_gradients, classes         (from encoder)
 properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
 grammar, of the generated language               (from weights)
-tail, stretches                                  (from encoder)
+tail, stretches, layers                          (from encoder)
 learning                                         (from training, encoder)
 
 and of a network that reads no words:
@@ -61,6 +61,7 @@ STAGES = {
     "learning": Stage(recipe=1, groups=("corpus", "gradients")),
     "flipflop": Stage(recipe=1, groups=("corpus", "gradients")),
     "stretches": Stage(recipe=1, groups=("corpus", "gradients")),
+    "layers": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
 EMBEDDED = "grammar-lstm-64"  # what needs neither network nor licence: kept whole
@@ -74,6 +75,7 @@ _MEASURED = ("property", "words", "over", "delay", "measure")
 _BY_CHANCE = (*_MEASURED[:4], "null", "measure")
 _OF_POSITIONS = ("state_kind", "memory_of")
 _OF_TEXT = ("text", "state_kind", "delay")
+_OF_INPUT = ("wrt", "layer")
 _ENCODER = {
     "embedding": ("vocabulary", "embedding"),
     "vocabulary": ("vocabulary",),  # the tokens
@@ -365,6 +367,21 @@ KINDS = {
             "left_out": ("state_kind", "stretch", "quantity", "delay"),
             "n_samples": ("stretch", "delay"),
             "text_hash": (),
+        },
+    ),
+    "layers": Kind(
+        stage="layers",
+        upstream=("encoder",),
+        schema={
+            **dict.fromkeys(
+                ("observed", "estimate", "lower", "upper"),
+                (*_OF_INPUT, "quantity", "state_kind", "delay"),
+            ),
+            **dict.fromkeys(
+                ("rms_memory", "chance"), (_OF_INPUT[1], "state_kind", "delay")
+            ),
+            "effective_dimension": _OF_INPUT,
+            "n_samples": ("delay",),
         },
     ),
 }
