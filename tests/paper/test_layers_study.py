@@ -29,7 +29,7 @@ experiments:
   two: {model: {layers: 2}}
   three: {model: {layers: 3}}
 """
-LONGEST, N_TOKENS, MOST = 3, 600, 150
+LONGEST, MOST = 3, 150
 STEP = 1e-5
 
 
@@ -40,7 +40,7 @@ def project(tmp_path_factory):
     (root / "params.yaml").write_text(PARAMS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STATE_GRADIENTS_ROOT", str(root))
-        sizes = {"train": 2_000, "valid": N_TOKENS, "test": 200}
+        sizes = {"train": 2_000, "valid": 600, "test": 200}
         patch.setattr(truth, "SIZES", sizes)
         patch.setattr(layers, "MOST_INPUTS", MOST)
         done = CliRunner().invoke(cli.app, ["reproduce", "one", "two", "three"])
@@ -65,14 +65,14 @@ class Layer(NamedTuple):
 
 def stack_of(name):
     """Return an experiment's layers, and the embeddings of its text, in float64."""
-    encoder = artifacts.load(name, "encoder").astype(np.float64)
+    encoder = artifacts.load(name, "encoder")
     parts = ("kernel", "recurrent_kernel", "bias")
     stack = [
-        Layer(*(encoder[f"recurrent_{k}.{part}"].values for part in parts))
+        Layer(*(np.float64(encoder[f"recurrent_{k}.{part}"]) for part in parts))
         for k in range(1, settings.load_experiment(name).model.layers + 1)
     ]
     subject = Subject(experiment=settings.load_experiment(name))
-    return stack, encoder["embedding"].values, subject.ids
+    return stack, np.float64(encoder["embedding"]), subject.ids
 
 
 def run(stack, inputs, states):
@@ -104,7 +104,9 @@ def differences(stack, inputs, sources):
         tuple(np.array([before[t][k][j] for t in sources]) for j in (0, 1))
         for k in range(len(stack))
     ]
-    reached = np.minimum(sources[None] + np.arange(LONGEST + 1)[:, None], len(inputs) - 1)
+    reached = np.minimum(
+        sources[None] + np.arange(LONGEST + 1)[:, None], len(inputs) - 1
+    )
     ahead = inputs[reached]  # (delay, source, input)
     result = []
     for k in range(inputs.shape[1]):
@@ -133,9 +135,19 @@ def case(name, layer, wrt):
 
 CASES = [
     *(("one", 1, 0), ("two", 1, 0), ("two", 2, 0), ("two", 2, 1)),
-    *(("three", 1, 0), ("three", 2, 0), ("three", 3, 0), ("three", 2, 1), ("three", 3, 2)),
+    *(
+        ("three", 1, 0),
+        ("three", 2, 0),
+        ("three", 3, 0),
+        ("three", 2, 1),
+        ("three", 3, 2),
+    ),
 ]
-SOURCES = np.arange(0, N_TOKENS, N_TOKENS // MOST)
+
+
+def sources_of(inputs):
+    """Return the places of the words that are followed: one in so many."""
+    return np.arange(0, len(inputs), int(np.ceil(len(inputs) / MOST)))
 
 
 @pytest.mark.parametrize(("name", "layer", "wrt"), CASES)
@@ -151,10 +163,10 @@ def test_the_engine_differentiates_a_layer_by_words_and_by_the_layer_below(
         state=("hidden", "cell"),
         layer=layer,
         wrt=wrt,
-        positions=layers.followed(N_TOKENS)[None],
+        positions=layers.followed(len(inputs))[None],
         dtype="float64",
     )
-    each = differences(stack, inputs, SOURCES)
+    each = differences(stack, inputs, sources_of(inputs))
     expected = np.moveaxis(np.nanmean(each, axis=0), 0, 1)
     gradient = found["state_gradient"].isel(group=0)
     # truncation STEP^2 = 1e-10 of the third derivative, round-off eps / STEP = 2e-11
@@ -166,7 +178,7 @@ def test_the_engine_differentiates_a_layer_by_words_and_by_the_layer_below(
 def test_the_study_whitens_and_decomposes_these(project, name, layer, wrt):
     stack, inputs, rows = case(name, layer, wrt)
     D = np.linalg.cholesky(np.cov(rows, rowvar=False))
-    each = differences(stack, inputs, SOURCES) @ D  # whitened
+    each = differences(stack, inputs, sources_of(inputs)) @ D  # whitened
     mean = np.nanmean(each, axis=0)  # (delay, state_kind, unit, input)
     s = np.linalg.svd(mean, compute_uv=False)
     p = s / s.sum(axis=-1, keepdims=True)
@@ -222,9 +234,9 @@ def test_estimates_are_without_the_bias_of_blocks(project, layer, wrt):
     """The jackknife of squares, of means of blocks of the text."""
     stack, inputs, rows = case("two", layer, wrt)
     D = np.linalg.cholesky(np.cov(rows, rowvar=False))
-    each = differences(stack, inputs, SOURCES) @ D
-    n_blocks = layers.count_blocks(settings.Gradients(max_delay=LONGEST), N_TOKENS)
-    of_block = SOURCES * n_blocks // N_TOKENS
+    each = differences(stack, inputs, sources_of(inputs)) @ D
+    n_blocks = layers.BLOCKS  # of 20 tokens at least, five times the four delays
+    of_block = sources_of(inputs) * n_blocks // len(inputs)
     means = np.array([np.nanmean(each[of_block == k], axis=0) for k in range(n_blocks)])
     counts = np.array(
         [
@@ -261,11 +273,11 @@ def test_a_single_layer_has_none_below(project):
     assert two["observed"].sel(layer=1, wrt=layers.BELOW).isnull().all()
 
 
-def test_words_are_followed_evenly_and_delays_kept_up_to_the_longest():
-    assert layers.followed(layers.MOST_INPUTS).all()
+def test_words_are_followed_evenly_and_delays_kept_up_to_the_longest(monkeypatch):
+    monkeypatch.setattr(layers, "MOST_INPUTS", 5_000)
+    assert layers.followed(5_000).all() and layers.followed(5_001).sum() == 2_501
     taken = np.flatnonzero(layers.followed(72_895))
-    assert set(np.diff(taken)) == {8} and taken[0] == 0
-    assert len(taken) <= layers.MOST_INPUTS
+    assert set(np.diff(taken)) == {15} and taken[0] == 0
     assert layers.kept_delays(50) == [*layers.DELAYS]
     assert layers.kept_delays(6) == [0, 1, 2, 3, 4, 5, 6]
 
@@ -286,7 +298,7 @@ def test_what_cannot_be_cut_into_blocks_is_refused(wanted, n_tokens, message):
 def test_outputs_that_never_move_are_refused(project, monkeypatch):
     subject = Subject(experiment=settings.load_experiment("two"))
     said = layers.outputs(subject)
-    assert said.keys() == {1} and said[1].shape == (N_TOKENS, 4)
+    assert said.keys() == {1} and said[1].shape == (len(subject.ids), 4)
     monkeypatch.setattr(layers, "outputs", lambda _: {1: said[1] * [1, 1, 0, 1]})
     with pytest.raises(ValueError, match="outputs of layer 1 must vary .* rank 3"):
         layers.of_layers(subject)

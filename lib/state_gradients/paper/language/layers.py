@@ -34,7 +34,7 @@ from state_gradients.foundation.loading import load_keras
 from state_gradients.paper.language import properties, tags
 from state_gradients.paper.language.subject import require_all_positions
 
-MOST_INPUTS = 10_000  # words that are followed, evenly over the text
+MOST_INPUTS = 5_000  # words that are followed, evenly over the text
 DELAYS = 0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 30  # and the longest, if it is shorter
 BLOCKS = 16  # of the text, or as many as fit: of 256 x 256 means half a gigabyte
 N_RESAMPLES = 100  # they know a standard error to 7 %
