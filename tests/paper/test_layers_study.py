@@ -29,7 +29,7 @@ experiments:
   two: {model: {layers: 2}}
   three: {model: {layers: 3}}
 """
-LONGEST, MOST = 3, 150
+LONGEST, READ, MOST = 3, 600, 150
 STEP = 1e-5
 
 
@@ -40,8 +40,9 @@ def project(tmp_path_factory):
     (root / "params.yaml").write_text(PARAMS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STATE_GRADIENTS_ROOT", str(root))
-        sizes = {"train": 2_000, "valid": 600, "test": 200}
+        sizes = {"train": 2_000, "valid": 900, "test": 200}
         patch.setattr(truth, "SIZES", sizes)
+        patch.setattr(layers, "MOST_TOKENS", READ)
         patch.setattr(layers, "MOST_INPUTS", MOST)
         done = CliRunner().invoke(cli.app, ["reproduce", "one", "two", "three"])
         assert done.exit_code == 0, done.output
@@ -72,7 +73,7 @@ def stack_of(name):
         for k in range(1, settings.load_experiment(name).model.layers + 1)
     ]
     subject = Subject(experiment=settings.load_experiment(name))
-    return stack, np.float64(encoder["embedding"]), subject.ids
+    return stack, np.float64(encoder["embedding"]), subject.ids[:READ]
 
 
 def run(stack, inputs, states):
@@ -158,7 +159,7 @@ def test_the_engine_differentiates_a_layer_by_words_and_by_the_layer_below(
     subject = Subject(experiment=settings.load_experiment(name))
     found = mean_state_gradients(
         subject.model,
-        subject.ids,
+        subject.ids[:READ],
         max_delay=LONGEST,
         state=("hidden", "cell"),
         layer=layer,
@@ -286,7 +287,7 @@ def test_words_are_followed_evenly_and_delays_kept_up_to_the_longest(monkeypatch
     ("wanted", "n_tokens", "message"),
     [
         ({"groups": "new-tokens"}, 10**5, "groups: new-tokens; set it"),
-        ({}, 309, "a text of 310 tokens for delays up to 30, received 309"),
+        ({}, 209, "a text of 210 tokens for delays up to 20, received 209"),
     ],
 )
 def test_what_cannot_be_cut_into_blocks_is_refused(wanted, n_tokens, message):
@@ -298,7 +299,7 @@ def test_what_cannot_be_cut_into_blocks_is_refused(wanted, n_tokens, message):
 def test_outputs_that_never_move_are_refused(project, monkeypatch):
     subject = Subject(experiment=settings.load_experiment("two"))
     said = layers.outputs(subject)
-    assert said.keys() == {1} and said[1].shape == (len(subject.ids), 4)
+    assert said.keys() == {1} and said[1].shape == (READ, 4)
     monkeypatch.setattr(layers, "outputs", lambda _: {1: said[1] * [1, 1, 0, 1]})
-    with pytest.raises(ValueError, match="outputs of layer 1 must vary .* rank 3"):
+    with pytest.raises(ValueError, match=r"outputs of layer 1 must vary .* rank 3"):
         layers.of_layers(subject)

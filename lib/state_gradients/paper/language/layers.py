@@ -1,8 +1,8 @@
 """What each layer of a stack remembers: of the words, and of what the layer below said.
 
-    of the words            mean over t of ds^l_t / de_{t-tau}, whitened by the embedding
-    of the layer below      mean over t of ds^l_t / dh^{l-1}_{t-tau}, whitened by h^{l-1}
-    of a property           ||mean G D d|| / sigma_1(mean G D)                    (20)
+    of the words          mean over t of ds^l_t / de_{t-tau}, whitened by e
+    of the layer below    mean over t of ds^l_t / dh^{l-1}_{t-tau}, whitened by h^{l-1}
+    of a property         ||mean G D d|| / sigma_1(mean G D)                       (20)
 
 s^l are the states of layer l, h^{l-1} what the layer below hands up. The second
 derivative is that of layer l alone, run on the outputs of the layer below as its text:
@@ -13,8 +13,8 @@ what h^{l-1} does to later states of its own layer is no part of it. By the chai
 with k from 0 to tau, of which the two means say the parts, and not how they meet.
 
 A layer above the first has as many inputs as the layer below has units, so that every
-word of the text would take hours. Taken is one in so many, over the whole text; all
-words are read.
+word of a text would take hours. Followed is one in so many of its first words; all of
+these are read.
 """
 
 from typing import NamedTuple
@@ -34,10 +34,11 @@ from state_gradients.foundation.loading import load_keras
 from state_gradients.paper.language import properties, tags
 from state_gradients.paper.language.subject import require_all_positions
 
-MOST_INPUTS = 5_000  # words that are followed, evenly over the text
-DELAYS = 0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 30  # and the longest, if it is shorter
+MOST_TOKENS = 20_000  # of the text that are read
+MOST_INPUTS = 2_000  # of these that are followed, one in so many
+DELAYS = 0, 1, 2, 3, 4, 5, 7, 10, 15, 20  # and the longest, if it is shorter
 BLOCKS = 16  # of the text, or as many as fit: of 256 x 256 means half a gigabyte
-N_RESAMPLES = 100  # they know a standard error to 7 %
+N_RESAMPLES = 50  # they know a standard error to 10 %
 READ_AT_ONCE = 1_000  # words of which all states are held
 OF_GRADIENT = "memory", "total", "selectivity", "effective_rank"
 EMBEDDING, BELOW = "embedding", "layer below"
@@ -106,7 +107,7 @@ def study(subject):
     load_keras()
     wanted, n_layers = subject.experiment.gradients, subject.experiment.model.layers
     delays = kept_delays(wanted.max_delay)
-    n_blocks = count_blocks(wanted, len(subject.ids))
+    n_blocks = count_blocks(wanted, len(words(subject)))
     inputs = {0: of_words(subject), **of_layers(subject)}
     parts = [
         _measured(subject, layer, inputs[wrt], delays, n_blocks)
@@ -154,6 +155,11 @@ def count_blocks(wanted, n_tokens):
             "gradients.split to a longer text."
         )
     return n_blocks
+
+
+def words(subject):
+    """Return the ids of the words that are read, the first of the text, (time,)."""
+    return subject.ids[:MOST_TOKENS]
 
 
 def followed(n_tokens):
@@ -204,7 +210,7 @@ def of_layers(subject):
     Returns
     -------
     dict of int to Input
-        By layer, the lowest 1; whitened by the covariance over all words of the text.
+        By layer, the lowest 1; whitened by the covariance over all words that are read.
 
     Raises
     ------
@@ -234,7 +240,7 @@ def outputs(subject):
     """
     from state_gradients.engine.network import read_network
 
-    n_layers, ids = subject.experiment.model.layers, subject.ids
+    n_layers, ids = subject.experiment.model.layers, words(subject)
     if n_layers == 1:
         return {}
     network = read_network(subject.model, n_layers=n_layers)
@@ -269,7 +275,7 @@ def _measured(subject, layer, below, delays, n_blocks):
     from state_gradients.engine.means import mean_state_gradients
     from state_gradients.engine.network import read_network
 
-    wanted, ids = subject.experiment.gradients, subject.ids
+    wanted, ids = subject.experiment.gradients, words(subject)
     last = read_network(subject.model, n_layers=layer).cells[-1]
     blocks = mean_state_gradients(
         subject.model,
