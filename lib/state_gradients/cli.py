@@ -406,7 +406,7 @@ def stretches(name: Name):
 
 @_command
 def layers(name: Name):
-    """Ask what each layer of an experiment remembers, of words and of the layer below."""
+    """Ask what each layer remembers, of the words and of the layer below."""
     _run_stage("layers", name)
 
 

@@ -7,11 +7,12 @@ layers of their networks, what is drawn and said.
 import numpy as np
 import pandas as pd
 import xarray as xr
+from IPython.display import Markdown
 
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
 from state_gradients.foundation.settings import load_experiment
-from state_gradients.paper.book import pages
+from state_gradients.paper.book.average_memory import whitened
 from state_gradients.paper.book.pages import DASH, has_run
 from state_gradients.paper.language.layers import BELOW, EMBEDDING, OF_GRADIENT
 from state_gradients.project import artifacts
@@ -20,6 +21,7 @@ ENDS = "lower", "upper"
 SHOWN = 0, 1, 2, 5, 10, 20, 30  # delays of the tables
 KEPT = 2, 5  # delays at which properties are told
 LEFT = 0.01  # of the memory at delay 0: below, a layer counts as having forgotten
+OF_LINE = "reach", "first", "second", "last", "left", "share", "last_share"
 LABELS = {
     "memory": r"memory $\sigma_1$",
     "selectivity": "selectivity",
@@ -52,9 +54,12 @@ def missing(names):
     -------
     IPython.display.Markdown or None
     """
-    return pages.missing(
-        {name: (name, "") for name in names if not has_run(name, "layers")}
-    )
+    lines = [
+        f"- `state-gradients reproduce {name}`"
+        for name in names
+        if not has_run(name, "layers")
+    ]
+    return Markdown("\n".join(["Not run yet:", "", *lines])) if lines else None
 
 
 def state_of(stacks):
@@ -319,3 +324,115 @@ def kept_table(stacks, state, delay):
 def _nearest(found, delay):
     """Return the last delay there is up to one that is asked for."""
     return int(max(d for d in found["delay"].values if d <= delay))
+
+
+def beside_the_whole(names, stacks, state):
+    """Return the memory of lowest layers over that of the whole text, by delay.
+
+    The artifact ``spectra`` is of the first layer, and of every word of the text: it
+    says what following fewer of them changes.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Experiments.
+    stacks : dict of int to Dataset
+    state : str
+
+    Returns
+    -------
+    xarray.Dataset
+        ``ratio`` of shape (line, delay), and ``within``: whether the interval holds the
+        whole text's. Lines of networks that have both artifacts.
+    """
+    found = {}
+    for name in names:
+        depth = load_experiment(name).model.layers
+        if depth not in stacks or not has_run(name):
+            continue
+        whole = whitened(name)["memory"].sel(state_kind=state)
+        own = curves({depth: stacks[depth]}, "memory", EMBEDDING, state).isel(line=0)
+        whole = whole.sel(delay=own["delay"]).reset_coords(drop=True)
+        within = (own["lower"] <= whole) & (whole <= own["upper"])
+        parts = xr.Dataset({"ratio": own["observed"] / whole, "within": within})
+        found[name_of(1, depth)] = parts.reset_coords(drop=True)
+    return xr.concat(found.values(), pd.Index(found, name="line"))
+
+
+def numbers(names, stacks, state):
+    """Return the numbers of the page's prose, texts by name.
+
+    A layer's are named by it and the depth of its network: ``reach_2of3``. What no
+    network that has run can say is a dash.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Experiments.
+    stacks : dict of int to Dataset
+    state : str
+
+    Returns
+    -------
+    dict of str to str
+    """
+    depths = [load_experiment(name).model.layers for name in names]
+    texts = {
+        f"{key}_{layer}of{depth}": DASH
+        for depth in depths
+        for layer in range(1, depth + 1)
+        for key in (*OF_LINE, *(f"below_{key}" for key in OF_LINE), "dimension")
+    }
+    found = {"": curves_by_quantity(stacks, EMBEDDING, state)}
+    if any(depth > 1 for depth in stacks):
+        found["below_"] = curves_by_quantity(stacks, BELOW, state)
+    places = {
+        name_of(layer, depth): f"{layer}of{depth}"
+        for depth, data in stacks.items()
+        for layer in data["layer"].values
+    }
+    for prefix, (memory, share) in found.items():
+        for line in memory["line"].values.tolist():
+            told_line = _of_line(memory.sel(line=[line]), share.sel(line=line))
+            texts |= {f"{prefix}{k}_{places[line]}": v for k, v in told_line.items()}
+    for depth, data in stacks.items():
+        for layer in data["layer"].values[1:]:
+            said = float(data["effective_dimension"].sel(layer=layer, wrt=BELOW))
+            texts[f"dimension_{layer - 1}of{depth}"] = f"{said:.0f}"
+    first = next(iter(stacks.values()))
+    words = float(first["effective_dimension"].sel(layer=1, wrt=EMBEDDING))
+    texts |= {
+        "dimension_words": f"{words:.0f}",
+        "n_inputs": f"{int(first['n_samples'][0]):,}",
+        "last": str(int(first["delay"][-1])),
+        "state": state,
+        "left": f"{LEFT:.0%}",
+    }
+    whole = beside_the_whole(names, stacks, state)
+    off = np.exp(np.abs(np.log(whole["ratio"]))) - 1
+    return texts | {
+        "whole_off": f"{float(off.max()):.0%}",
+        "whole_middle": f"{float(off.median()):.0%}",
+        "whole_within": str(int(whole["within"].sum())),
+        "whole_of": str(whole["within"].size),
+    }
+
+
+def curves_by_quantity(stacks, wrt, state):
+    """Return :func:`curves` of the memory and of the selectivity."""
+    return tuple(
+        curves(stacks, quantity, wrt, state) for quantity in ("memory", "selectivity")
+    )
+
+
+def _of_line(memory, share):
+    """Return the numbers of one line, by `OF_LINE`."""
+    values = memory["observed"].isel(line=0)
+    first, second, last = (float(values[k]) for k in (0, 1, -1))
+    (reach,) = reaches(memory).values()
+    found = (
+        *(str(reach), f"{first:.2g}", f"{second:.2g}", f"{last:.2g}"),
+        *(f"{last / first:.1%}",),
+        *(f"{float(share['observed'][k]):.2f}" for k in (0, -1)),
+    )
+    return dict(zip(OF_LINE, found, strict=True))

@@ -18,7 +18,6 @@ def last_delay_with_a_hundredth(memory, delays):
     right = until(0.01)
     wrong = {
         "There a tenth is left, not a hundredth.": until(0.1),
-        "There a thousandth is left.": until(0.001),
         "There it is below already.": delays[
             min(delays.index(right) + 1, len(delays) - 1)
         ],
