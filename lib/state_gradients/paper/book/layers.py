@@ -407,6 +407,8 @@ def numbers(names, stacks, state):
         "last": str(int(first["delay"][-1])),
         "state": state,
         "left": f"{LEFT:.0%}",
+        "kept_near": str(KEPT[0]),
+        "kept_far": str(KEPT[1]),
     }
     whole = beside_the_whole(names, stacks, state)
     off = np.exp(np.abs(np.log(whole["ratio"]))) - 1
