@@ -58,7 +58,7 @@ def what_two_layers_make():
     return Function(
         _chained,
         trials,
-        kind="an array (delay, state, embedding)",
+        kind="a function that returns an array (delay, state, embedding)",
         hint="A word waits j steps in the lower layer and k in the upper: j + k is "
         "the delay, and every way of dividing it counts.",
         mistakes={
