@@ -15,7 +15,8 @@ from state_gradients.project import artifacts
 pytestmark = pytest.mark.usefixtures("closed_figures")
 NAMES = "ptb-lstm-256", "ptb-lstm-256-layers2", "ptb-lstm-256-layers3"
 DELAYS = [0, 1, 2, 5, 10, 20]
-QUANTITIES = ["memory", "total", "selectivity", "effective_rank", "number", "tense"]
+QUANTITIES = ["memory", "total", "selectivity", "effective_rank"]
+QUANTITIES += ["singular - plural", "present - past"]
 
 
 def artifact(depth):
@@ -30,6 +31,7 @@ def artifact(depth):
     start = depth * np.arange(1, 3)[:, None]  # of the hidden state and of the cell
     observed = np.broadcast_to(start * np.exp(-rate * delay), shape).copy()
     observed[:, :, 2] = 0.1 * layer[:, None, None]  # selectivity
+    observed[:, :, 3] = 7
     observed[:, :, 4] = 0.3
     observed[:, :, 5] = 0.1 * layer[:, None, None]
     if depth > 1:
@@ -157,9 +159,9 @@ def test_tables_say_what_the_curves_are(stacks):
     # 0.3 and 0.1 k over a chance of 0.2
     kept = page.kept_table(stacks, "cell", 7).set_index("property")
     told = "1.5 [1.2, 1.7]"
-    assert kept.loc["number", "layer 2 of 3"] == told
-    assert kept.loc["tense", "layer 3 of 3"] == told
-    assert kept.loc["tense", "the only layer"] == "0.5 [0.4, 0.56]"
+    assert kept.loc["singular - plural", "layer 2 of 3"] == told
+    assert kept.loc["present - past", "layer 3 of 3"] == told
+    assert kept.loc["present - past", "the only layer"] == "0.5 [0.4, 0.56]"
     assert [*kept.columns][:2] == ["the only layer", "layer 1 of 2"]
 
 
@@ -209,15 +211,18 @@ def test_the_numbers_are_those_of_the_data(stacks):
     assert texts["first_2of2"] == "4"
     assert texts["second_2of2"] == f"{4 * np.exp(-0.5):.2g}"
     assert texts["last_2of3"] == f"{6 * np.exp(-10):.2g}"
-    assert texts["left_1of2"] == f"{np.exp(-5):.1%}"
+    assert texts["left_1of2"] == f"{100 * np.exp(-5):.2g} %"
     assert texts["share_3of3"] == texts["last_share_3of3"] == "0.30"
     assert texts["below_first_3of3"] == "6"
-    assert texts["below_left_2of2"] == f"{np.exp(-20):.1%}"
+    assert texts["below_left_2of2"] == f"{100 * np.exp(-20):.2g} %"
     assert texts["below_reach_2of2"] == "2"  # exp(-tau) is 0.01 at 4.6
     assert texts["dimension_1of2"] == "8" and texts["dimension_2of3"] == "9"
-    assert texts["dimension_words"] == "30"
+    assert texts["words_2"] == "30" and texts["n_directions"] == "64"
+    assert texts["rank_2of3"] == texts["below_last_rank_2of3"] == "7"
     assert texts["n_inputs"] == "1,000" and texts["last"] == "20"
     assert texts["state"] == "cell"
+    assert texts["held_number_2of3"] == texts["held_tense_3of3"] == "1.5"
+    assert texts["held_degree_3of3"] == page.DASH  # which this text has none of
     alone = page.numbers(NAMES, {1: stacks[1]}, "cell")
     assert alone.keys() == texts.keys()
     assert alone["reach_1of1"] == "10"

@@ -19,9 +19,18 @@ from state_gradients.project import artifacts
 
 ENDS = "lower", "upper"
 SHOWN = 0, 1, 2, 5, 10, 20, 30  # delays of the tables
-KEPT = 2, 5  # delays at which properties are told
+KEPT = 1, 10  # delays at which properties are told
 LEFT = 0.01  # of the memory at delay 0: below, a layer counts as having forgotten
-OF_LINE = "reach", "first", "second", "last", "left", "share", "last_share"
+OF_LINE = (
+    *("reach", "first", "second", "last", "left"),
+    *("share", "last_share", "rank", "last_rank"),
+)
+HELD = {  # properties that the prose speaks of
+    "number": "singular - plural",
+    "names": "common - proper",
+    "tense": "present - past",
+    "degree": "base - comparative",
+}
 LABELS = {
     "memory": r"memory $\sigma_1$",
     "selectivity": "selectivity",
@@ -381,7 +390,10 @@ def numbers(names, stacks, state):
         f"{key}_{layer}of{depth}": DASH
         for depth in depths
         for layer in range(1, depth + 1)
-        for key in (*OF_LINE, *(f"below_{key}" for key in OF_LINE), "dimension")
+        for key in (
+            *(*OF_LINE, *(f"below_{key}" for key in OF_LINE), "dimension"),
+            *(f"held_{key}" for key in HELD),
+        )
     }
     found = {"": curves_by_quantity(stacks, EMBEDDING, state)}
     if any(depth > 1 for depth in stacks):
@@ -391,18 +403,35 @@ def numbers(names, stacks, state):
         for depth, data in stacks.items()
         for layer in data["layer"].values
     }
-    for prefix, (memory, share) in found.items():
-        for line in memory["line"].values.tolist():
-            told_line = _of_line(memory.sel(line=[line]), share.sel(line=line))
-            texts |= {f"{prefix}{k}_{places[line]}": v for k, v in told_line.items()}
+    for prefix, by_quantity in found.items():
+        for line in by_quantity["memory"]["line"].values.tolist():
+            of_line = {k: one.sel(line=[line]) for k, one in by_quantity.items()}
+            texts |= {
+                f"{prefix}{key}_{places[line]}": text
+                for key, text in _of_line(of_line).items()
+            }
+    properties = kept(stacks, state)
+    properties = properties["observed"].sel(delay=_nearest(properties, KEPT[1]))
+    for key, name in HELD.items():
+        if name in properties["property"].values:
+            texts |= {
+                f"held_{key}_{places[line]}": f"{float(value):.1f}"
+                for line, value in zip(
+                    properties["line"].values.tolist(),
+                    properties.sel(property=name).values,
+                    strict=True,
+                )
+            }
+    texts |= {f"words_{depth}": DASH for depth in depths}
     for depth, data in stacks.items():
+        words = float(data["effective_dimension"].sel(layer=1, wrt=EMBEDDING))
+        texts[f"words_{depth}"] = f"{words:.0f}"
         for layer in data["layer"].values[1:]:
             said = float(data["effective_dimension"].sel(layer=layer, wrt=BELOW))
             texts[f"dimension_{layer - 1}of{depth}"] = f"{said:.0f}"
     first = next(iter(stacks.values()))
-    words = float(first["effective_dimension"].sel(layer=1, wrt=EMBEDDING))
     texts |= {
-        "dimension_words": f"{words:.0f}",
+        "n_directions": str(load_experiment(names[0]).model.embedding_size),
         "n_inputs": f"{int(first['n_samples'][0]):,}",
         "last": str(int(first["delay"][-1])),
         "state": state,
@@ -421,20 +450,19 @@ def numbers(names, stacks, state):
 
 
 def curves_by_quantity(stacks, wrt, state):
-    """Return :func:`curves` of the memory and of the selectivity."""
-    return tuple(
-        curves(stacks, quantity, wrt, state) for quantity in ("memory", "selectivity")
-    )
+    """Return :func:`curves` of all quantities of `LABELS`."""
+    return {name: curves(stacks, name, wrt, state) for name in LABELS}
 
 
-def _of_line(memory, share):
-    """Return the numbers of one line, by `OF_LINE`."""
-    values = memory["observed"].isel(line=0)
-    first, second, last = (float(values[k]) for k in (0, 1, -1))
-    (reach,) = reaches(memory).values()
-    found = (
+def _of_line(found):
+    """Return the numbers of one line, by `OF_LINE`, from its curves by quantity."""
+    observed = {name: one["observed"].isel(line=0) for name, one in found.items()}
+    first, second, last = (float(observed["memory"][k]) for k in (0, 1, -1))
+    (reach,) = reaches(found["memory"]).values()
+    texts = (
         *(str(reach), f"{first:.2g}", f"{second:.2g}", f"{last:.2g}"),
-        *(f"{last / first:.1%}",),
-        *(f"{float(share['observed'][k]):.2f}" for k in (0, -1)),
+        f"{100 * last / first:.2g} %",
+        *(f"{float(observed['selectivity'][k]):.2f}" for k in (0, -1)),
+        *(f"{float(observed['effective_rank'][k]):.3g}" for k in (0, -1)),
     )
-    return dict(zip(OF_LINE, found, strict=True))
+    return dict(zip(OF_LINE, texts, strict=True))
