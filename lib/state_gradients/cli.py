@@ -411,6 +411,12 @@ def influence(name: Name):
 
 
 @_command
+def layers(name: Name):
+    """Ask what each layer remembers, of the words and of the layer below."""
+    _run_stage("layers", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

@@ -79,6 +79,8 @@ experiments:
              test: null}}
     language: {{studies: [grammar]}}
   learning: {{<<: *grammar, language: {{studies: [learning]}}}}
+  layers: {{<<: *grammar, model: {{layers: 2}}, gradients: {{max_delay: 2}},
+           language: {{studies: [layers]}}}}
   flip-flop:
     corpus: {{name: flip-flop, vocabulary_size: null, train: null, valid: null,
              test: null}}
@@ -108,6 +110,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "tail": 1e-4,  # as the coherence; no more than the tolerance is cut
     "stretches": 1e-4,  # float32 chains; of what stretches do, a tenth of the curves
     "influence": 1e-4,  # as the coherence
+    "layers": 1e-4,  # as the learning; of the intervals, widths
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
     "properties": 1e-4,  # differences of float32 states: 1e-7 over steps of 1/16
@@ -483,6 +486,16 @@ def in_nats(name):
     return {"influence": found.assign(widths)}
 
 
+def of_layers(name):
+    """What each of two layers remembers, and the widths of the intervals."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    stages.RUN["layers"](experiment)
+    found = artifacts.load(name, "layers")
+    widths = {end: found[end] - found["estimate"] for end in ("lower", "upper")}
+    return {"layers": found.assign(widths)}
+
+
 def two_classes(tokens):
     """Tag every other type as a noun, the rest as verbs."""
     is_noun = np.arange(len(tokens)) % 2 == 0
@@ -524,6 +537,7 @@ CASES = {
     ("learning", "learning"): learnt,
     ("stretches", "stretches"): left_out,
     ("influence", "influence"): in_nats,
+    ("layers", "layers"): of_layers,
 }
 
 

@@ -35,6 +35,7 @@ from state_gradients.paper.language import (
     classes,
     coherence,
     influence,
+    layers,
     learning,
     linear,
     positions,
@@ -423,6 +424,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "learning": learning.study,
     "stretches": stretches.study,
     "influence": influence.study,
+    "layers": layers.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN |= {"explain": run_explain, "flipflop": run_flipflop}

@@ -12,7 +12,7 @@ classes     ->  class_gradients, classes         (from encoder)
 properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
 grammar, of the generated language               (from weights)
-tail, stretches                                  (from encoder)
+tail, stretches, layers                          (from encoder)
 learning                                         (from training, encoder)
 
 and of a network that reads no words:
@@ -62,6 +62,7 @@ STAGES = {
     "flipflop": Stage(recipe=1, groups=("corpus", "gradients")),
     "stretches": Stage(recipe=1, groups=("corpus", "gradients")),
     "influence": Stage(recipe=1, groups=("corpus", "gradients")),
+    "layers": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
 EMBEDDED = "grammar-lstm-64"  # what needs neither network nor licence: kept whole
@@ -76,6 +77,7 @@ _BY_CHANCE = (*_MEASURED[:4], "null", "measure")
 _OF_POSITIONS = ("state_kind", "memory_of")
 _OF_TEXT = ("text", "state_kind", "delay")
 _ENDS = "", "_lower", "_upper"
+_OF_INPUT = ("wrt", "layer")
 _ENCODER = {
     "embedding": ("vocabulary", "embedding"),
     "vocabulary": ("vocabulary",),  # the tokens
@@ -390,6 +392,21 @@ KINDS = {
                 (f"order{end}" for end in _ENDS), ("predictor", "scale", "step_delay")
             ),
             "n_tokens": (),
+        },
+    ),
+    "layers": Kind(
+        stage="layers",
+        upstream=("encoder",),
+        schema={
+            **dict.fromkeys(
+                ("observed", "estimate", "lower", "upper"),
+                (*_OF_INPUT, "quantity", "state_kind", "delay"),
+            ),
+            **dict.fromkeys(
+                ("rms_memory", "chance"), (_OF_INPUT[1], "state_kind", "delay")
+            ),
+            "effective_dimension": _OF_INPUT,
+            "n_samples": ("delay",),
         },
     ),
 }

@@ -52,6 +52,7 @@ DEPTH = {
     "languages": 2,
     "flip-flop": 2,
     "learning": 2,
+    "layers": 2,
     "claims": 1,
     "ledger": 2,
     "references": 1,
