@@ -302,6 +302,33 @@ def test_a_fault_while_writing_leaves_the_old_files(project, monkeypatch):
     assert {p: p.read_bytes() for p in Path("kept").iterdir()} == before
 
 
+def test_several_comparisons_are_summed_up_in_a_table(project):
+    side = ["mine", "mine-seed1", "mine-seed3"]
+    seeds = comparison.compare_experiments(side, ["mine-gru"] * 3)
+    alone = comparison.compare_experiments(["mine"], ["mine-gru"])
+    none = comparison.compare_experiments(["mine"], ["mine-whole"])
+    table = comparison.summary({"one": alone, "three": seeds, "neither": none})
+    assert table[["A - B", "band of"]].values.tolist() == [
+        ["one", "text"],
+        ["three", "text"],
+        ["three", "seeds"],
+    ]
+    logs = alone["a"].sel(quantity="log_memory") - alone["b"].sel(quantity="log_memory")
+    ratio = np.exp(np.abs(logs.values))  # of either over the other, whichever is larger
+    assert (ratio >= 1).all()
+    np.testing.assert_allclose(comparison.factors(alone), ratio, rtol=1e-12)
+    assert table["factor"][0] == f"{ratio.min():.2f} to {ratio.max():.2f}"
+    for band, row in zip(("text", "seeds"), table.index[1:], strict=True):
+        ends = seeds.sel(band=band, quantity="effective_rank")
+        said = table["effective rank"][row]
+        above = seeds["delay"].values[(ends["lower"] > 0).values]
+        below = seeds["delay"].values[(ends["upper"] < 0).values]
+        for word, delays in (("above", above), ("below", below)):
+            assert (word in said) == bool(delays.size)
+            if delays.size:
+                assert f"{word} at {comparison.spans(delays)}" in said
+
+
 def test_runs_of_delays_are_said_in_words():
     assert comparison.spans([4]) == "delay 4"
     assert comparison.spans(range(51)) == "delays 0 to 50"

@@ -207,6 +207,23 @@ def test_the_example_of_the_front_page_prints_what_is_shown(tmp_path):
     assert (folder / "inspection-trained" / "memory.png").is_file()
 
 
+@pytest.mark.slow
+def test_a_property_of_words_is_asked_as_its_page_shows(tmp_path):
+    folder, page = copy_project(tmp_path), ROOT / "notebooks" / "inspect.md"
+    command, shown = [
+        text
+        for language, text in blocks(page)
+        if language in ("bash", "text") and "property" in text
+    ]
+    printed = run(["bash", "-euo", "pipefail", "-c", command], folder)
+    # as above; bands of draws with one seed
+    assert not differences(shown, printed, tolerance=1e-3)
+    rows = [line.split() for line in shown.splitlines()[6:13]]
+    for row in rows:  # what the page says of them: within either band
+        memory, *ends = (float(row[k]) for k in (1, 5, 7, 8, 10))
+        assert ends[0] < memory < ends[1] and ends[2] < memory < ends[3]
+
+
 MODEL = """
 from state_gradients.engine.means import mean_state_gradients
 

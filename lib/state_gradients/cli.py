@@ -507,6 +507,14 @@ def inspect(
         Path | None,
         typer.Option(help="Words and the names of their groups: a mean for each."),
     ] = None,
+    property_: Annotated[
+        Path | None,
+        typer.Option(
+            "--property",
+            help="Pairs of words, or words, a tab and one of two labels: how well what "
+            "tells them apart is remembered.",
+        ),
+    ] = None,
     per_position: Annotated[
         Path | None,
         typer.Option(help="A NetCDF file: the memory of each word, at each position."),
@@ -555,15 +563,16 @@ def inspect(
             tolerance=tolerance,
             shrinkage=by,
             groups=groups,
+            halves=property_,
             per_position=per_position,
         )
     else:
-        of_words = vocabulary or groups or per_position
+        of_words = vocabulary or groups or property_ or per_position
         if of_words or reading != Reading(context=context):
             raise ValueError(
-                "inspect: --vocabulary, --by-line, --pad, --pad-id, --groups and "
-                f"--per-position are of words, received them with --inputs {inputs}; "
-                "leave them out."
+                "inspect: --vocabulary, --by-line, --pad, --pad-id, --groups, "
+                "--property and --per-position are of words, received them with "
+                f"--inputs {inputs}; leave them out."
             )
         curves = inspection.inspect_inputs(
             model,
@@ -585,6 +594,9 @@ def inspect(
         if inputs is not None:
             typer.echo("memory of each feature, at some delays")
             _print(inspection.feature_table(curves), as_json, decimals=4)
+        if property_ is not None:
+            typer.echo(f"memory of {curves.attrs['property']}, at some delays")
+            _print(inspection.narrow_property_table(curves), as_json)
     _print(inspection.table(curves), as_json, decimals=15)  # memory may be tiny
     for line in filter(None, (curves.attrs["note"], *(f"made {p}" for p in paths))):
         _say(line)

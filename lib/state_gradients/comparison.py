@@ -397,6 +397,45 @@ def apart(compared, band, quantity):
     return "; ".join(parts) or "0 is within the band at every delay"
 
 
+def factors(compared):
+    """Return by which factor the larger memory exceeds the smaller, (delay,).
+
+    Parameters
+    ----------
+    compared : Dataset
+    """
+    return np.exp(np.abs(compared["difference"].sel(quantity="log_memory", drop=True)))
+
+
+def summary(comparisons):
+    """Return a table of several comparisons: where their bands leave out 0.
+
+    Parameters
+    ----------
+    comparisons : dict of str to Dataset
+        Of :func:`compare_experiments`, by what the table calls them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each comparison and band: between which factors the memories differ,
+        and, of each quantity, at which delays A is above B, and below.
+    """
+    rows = []
+    for label, compared in comparisons.items():
+        ratio = factors(compared)
+        spread = f"{ratio.min():.2f} to {ratio.max():.2f}"
+        bands = compared["band"].values.tolist() if "band" in compared.dims else []
+        for band in bands:
+            said = {
+                name.replace("_", " "): apart(compared, band, name)
+                for name in compared["quantity"].values.tolist()
+            }
+            rows.append({"A - B": label, "band of": band, "factor": spread} | said)
+    table = pd.DataFrame(rows)
+    return table.replace({"A above B": "above", "A below B": "below"}, regex=True)
+
+
 def spans(delays):
     """Return whole numbers in order as text: ``delays 1 to 3, 7``.
 

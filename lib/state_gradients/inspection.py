@@ -17,10 +17,12 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from state_gradients import figures
+from state_gradients.analysis.properties import Halves
+from state_gradients.analysis.property_curves import property_curves, whitened_step
 from state_gradients.analysis.summary import spectra_of
 from state_gradients.analysis.whitening import read_shrinkage
 from state_gradients.foundation.atomic import replacing_all
-from state_gradients.foundation.checks import in_own_name, short
+from state_gradients.foundation.checks import in_own_name, rename, short
 from state_gradients.foundation.labels import about
 from state_gradients.foundation.loading import load_keras
 from state_gradients.models import saved, torch_weights
@@ -32,6 +34,7 @@ from state_gradients.text.encoding import encode, require_file
 from state_gradients.text.encoding import read_ids as read_ids
 from state_gradients.text.encoding import read_vocabulary as read_vocabulary
 from state_gradients.text.groups import read_groups
+from state_gradients.text.halves import read_halves
 from state_gradients.text.tokenizer import Tokenizer
 from state_gradients.text.vocabulary import Vocabulary
 
@@ -51,6 +54,7 @@ def inspect_model(
     state: str | tuple[str, ...] | None = None,
     layer: int = 1,
     groups: ArrayLike | None = None,
+    halves: Halves | None = None,
     padding: int | None = None,
     window: int | None = None,
     dtype: Literal["float32", "float64"] | None = None,
@@ -66,6 +70,9 @@ def inspect_model(
     groups, padding, window, dtype, progress
         As for :func:`state_gradients.engine.means.mean_state_gradients`. Give a model
         of padded lines a list of padded arrays, and the id of `padding`.
+    halves : Halves, optional
+        The two sides of a property of words, see
+        :class:`state_gradients.analysis.properties.Halves`.
     tolerance : float, optional
         As there: 1e-4, say, for hundreds of delays.
     shrinkage : "auto" or float, optional
@@ -83,11 +90,13 @@ def inspect_model(
         are whitened by the covariance of their own steps, ``feature_memory`` (delay,
         feature) as well: how far a standard deviation of one feature moves the state.
         With a `tolerance` also ``tolerance_error`` (delay).
+        With `halves` also what
+        :func:`state_gradients.analysis.property_curves.property_curves` gives.
 
     Raises
     ------
     ValueError, FloatingPointError
-        As mean_state_gradients.
+        As mean_state_gradients; or if a property has no direction.
 
     Examples
     --------
@@ -113,6 +122,10 @@ def inspect_model(
     load_keras()
     from state_gradients.engine import means
 
+    if halves is not None:
+        halves = _read_halves(
+            halves, means, model, inputs=inputs, state=state, layer=layer, by=shrinkage
+        )
     gradients = means.mean_state_gradients(
         model,
         ids,
@@ -137,7 +150,38 @@ def inspect_model(
         curves = curves.assign(
             feature_memory=_feature_memory(gradients["state_gradient"], table)
         )
+    if halves is not None:
+        of_property = property_curves(
+            gradients["state_gradient"], table, halves, shrinkage=shrinkage
+        )
+        curves = curves.assign(of_property.data_vars)
     return curves.assign(gradients.drop_vars("state_gradient").data_vars)
+
+
+def _read_halves(halves, means, model, *, inputs, state, layer, by):
+    """Return a property's halves, refused before the work where they cannot be asked.
+
+    Parameters
+    ----------
+    means : module
+        state_gradients.engine.means, which needs a backend.
+    """
+    if inputs is not None:
+        raise ValueError(
+            "inspect_model: `halves` are of words, received them with `inputs`; leave "
+            "either out."
+        )
+    network, *_ = means.read(model, state=state, layer=layer)
+    halves = Halves(*(np.asarray(half).astype(int) for half in halves))
+    shapes = {half.shape for half in halves}
+    if shapes != {(len(network.table),)}:
+        raise ValueError(
+            "inspect_model: `halves` must say of each of the "
+            f"{len(network.table)} rows of the model's embedding whether it is in "
+            f"either half, received the shapes {sorted(shapes)}."
+        )
+    whitened_step(network.table, halves, shrinkage=by)
+    return halves
 
 
 def _steps(inputs, network):
@@ -172,6 +216,7 @@ def inspect_files(
     tolerance=None,
     shrinkage=None,
     groups=None,
+    halves=None,
     per_position=None,
     report=lambda line: None,
 ):
@@ -196,6 +241,9 @@ def inspect_files(
     groups : path-like, optional
         See :func:`state_gradients.text.groups.read_groups`: the mean over the inputs
         of each group.
+    halves : path-like, optional
+        See :func:`state_gradients.text.halves.read_halves`: how well the property
+        between them is remembered.
     per_position : path-like, optional
         A NetCDF file, for :func:`state_gradients.positions_file.write_positions`.
     report : callable
@@ -225,15 +273,14 @@ def inspect_files(
         layer=layer,
         report=report,
     )
-    members, of_groups = None, {}
+    members, sides, of_words = None, None, {}
     if groups is not None:
         members, unknown = read_groups(groups, asked.types, len(asked.network.table))
         report(f"groups: {', '.join(members['group'].values)}; {_lacking(unknown)}")
-        groups = require_file(groups, "groups")
-        of_groups = {
-            "groups": groups.name,
-            "groups_sha256": provenance.file_hash(groups),
-        }
+        of_words |= _named("groups", groups)
+    if halves is not None:
+        sides, name = _read_property(halves, asked, shrinkage, report)
+        of_words |= _named("halves", halves) | {"property": name}
     if per_position is not None:
         from state_gradients.positions_file import write_positions
 
@@ -249,17 +296,41 @@ def inspect_files(
         asked.ids,
         padding=asked.rows.padding,
         groups=members,
+        halves=sides,
         progress=True,
         **settings,
     )
     return result.assign_attrs(
-        asked.made_from | of_groups,
+        asked.made_from | of_words,
         vocabulary_size=len(asked.network.table),
         n_tokens=asked.rows.n_tokens,
         n_texts=len(asked.rows.ids),
         reading=asked.rows.how,
         settings=json.dumps(settings),
     )
+
+
+def _named(what, path):
+    """Return the name and the hash of a file of words, as attributes."""
+    path = require_file(path, what)
+    return {what: path.name, f"{what}_sha256": provenance.file_hash(path)}
+
+
+def _read_property(path, asked, shrinkage, report):
+    """Return the halves of a property, Halves, and what it is called."""
+    table = asked.network.table
+    members, unknown = read_halves(path, asked.types, len(table))
+    names = members["half"].values.tolist()
+    sizes = members.sum("vocabulary").values.tolist()
+    counted = (f"{n} ({size} words)" for n, size in zip(names, sizes, strict=True))
+    report(f"property: {' less '.join(counted)}; {_lacking(unknown)}")
+    halves = Halves(*members.values.astype(int))
+    try:  # before what takes long
+        whitened_step(table, halves, shrinkage=shrinkage)
+    except ValueError as error:
+        rename(error, "inspect (--property)")
+        raise
+    return halves, " - ".join(names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -560,8 +631,48 @@ def feature_table(curves):
     return rows.loc[order].reset_index()
 
 
+def property_table(curves):
+    """Return the memory of a property, a row for each [group and] delay.
+
+    The columns are m, the same without noise with the ends of its interval, and the
+    bands by chance: ``random directions, lower`` and so on.
+    """
+    names = [name for name in curves.data_vars if name.startswith("relative_memory")]
+    by_chance = ("lower", "middle", "upper")
+    columns = curves[names].assign(
+        {
+            f"{null}, {end}": curves[f"chance_{end}"].sel(null=null, drop=True)
+            for null in curves["null"].values.tolist()
+            for end in by_chance
+        }
+    )
+    axes = [x for x in ("group", "delay") if x in columns.dims]
+    return columns.drop_attrs().to_dataframe(axes).reset_index()
+
+
+def narrow_property_table(curves):
+    """Return :func:`property_table` for a terminal: some delays, bands as text."""
+    rows = property_table(curves)
+    rows = rows[rows["delay"].isin(SHOWN_DELAYS)]
+    text = rows.map(lambda x: f"{x:.3f}" if isinstance(x, float) else str(x))
+    narrow = text[[x for x in ("group", "delay") if x in text]].assign(
+        memory=text["relative_memory"]
+    )
+    own = [f"relative_memory_{end}" for end in ("lower", "upper")]
+    narrow["without noise"] = (
+        text["relative_memory_estimate"] + " [" + text[own].agg(", ".join, axis=1) + "]"
+    )
+    for null in curves["null"].values.tolist():
+        ends = [f"{null}, {end}" for end in ("lower", "upper")]
+        narrow[null] = text[ends].agg(" to ".join, axis=1)
+    return narrow
+
+
 def write(curves, folder):
-    """Write memory.png, memory.csv and spectra.nc, all or none; return their paths."""
+    """Write memory.png, memory.csv and spectra.nc, all or none; return their paths.
+
+    Of a property of words also property.png and property.csv.
+    """
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     title = [curves.attrs[key] for key in ("model", "reading") if key in curves.attrs]
@@ -573,12 +684,33 @@ def write(curves, folder):
     if "inputs" in curves.attrs:  # no words
         for ax in (left, right):
             ax.set_xlabel("delay (steps)")
-    paths = [Path(folder, name) for name in ("memory.png", "memory.csv", "spectra.nc")]
-    with replacing_all(paths) as (picture, rows, data):
+    names = ["memory.png", "memory.csv", "spectra.nc"]
+    if "relative_memory" in curves:
+        names += ["property.png", "property.csv"]
+    paths = [Path(folder, name) for name in names]
+    with replacing_all(paths) as (picture, rows, data, *of_property):
         figure.savefig(picture, dpi=160)
         table(curves).to_csv(rows, index=False)
         provenance.write(curves, data)
+        if of_property:
+            _property_figure(curves).savefig(of_property[0], dpi=160)
+            property_table(curves).to_csv(of_property[1], index=False)
     return paths
+
+
+def _property_figure(curves):
+    """Return the memory of a property, a panel for each group."""
+    named = curves if "group" in curves.dims else curves.expand_dims(group=[""])
+    n_groups = named.sizes["group"]
+    figure = Figure(figsize=(5 * n_groups, 3.8), layout="constrained")
+    known = [curves.attrs[key] for key in ("model", "property") if key in curves.attrs]
+    title = "\n".join(known)
+    panels = figure.subplots(1, n_groups, squeeze=False)[0]
+    for ax, group in zip(panels, named["group"].values.tolist(), strict=True):
+        one = named.sel(group=group, drop=True)
+        over = f", over {group}" if group else ""
+        figures.plot_property(one.assign_attrs(experiment=title + over), ax=ax)
+    return figure
 
 
 def read(folder):

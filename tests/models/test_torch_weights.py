@@ -1,8 +1,8 @@
 """PyTorch's weights, held against PyTorch's documented equations, and what is refused.
 
 PyTorch itself is not among the project's packages: its Linux wheel brings gigabytes.
-The reference is :mod:`pytorch_equations`; where PyTorch is installed, the last test
-holds that reference, and the models, against PyTorch.
+The reference is :mod:`pytorch_equations`, which `test_pytorch_record` holds against
+what PyTorch gave; where PyTorch is installed, the last test asks it anew.
 """
 
 import importlib.util

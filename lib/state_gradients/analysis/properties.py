@@ -40,7 +40,8 @@ class Halves(NamedTuple):
     b: np.ndarray
 
 
-def _require_halves(halves):
+def require_halves(halves):
+    """Refuse halves of fewer than two pairs (type, tag): their noise is not known."""
     sizes = [int(np.sum(side)) for side in halves]
     if min(sizes) < 2:
         raise ValueError(
@@ -71,7 +72,7 @@ def resampled_steps(table, halves, *, n, seed):
     Whole types are drawn, with all their pairs, from those of both halves together. A
     row is NaN where a half was not drawn at all.
     """
-    _require_halves(halves)
+    require_halves(halves)
     held = np.flatnonzero(halves.a + halves.b)
     rng = np.random.default_rng(seed)
     times = rng.multinomial(len(held), np.full(len(held), 1 / len(held)), n)
@@ -88,7 +89,7 @@ def split_steps(table, halves, *, n, seed, bins=None):
     bins : ndarray of int, shape (vocabulary,), optional
         Labels are permuted within each bin only: of frequency, for instance.
     """
-    _require_halves(halves)
+    require_halves(halves)
     pairs = np.concatenate([np.repeat(np.arange(len(half)), half) for half in halves])
     is_a = np.arange(len(pairs)) < np.sum(halves.a)
     of_pair = np.zeros(len(pairs), int) if bins is None else bins[pairs]

@@ -57,6 +57,18 @@ MEANING = {
     "direction": ("direction of a property, whitened", "1", "Eq. 14"),
     "relative_memory": ("memory relative to the best direction", "1", "Eq. 20"),
     "subspace_cosine": ("cosine with the best directions", "1", "Eq. 16"),
+    "relative_memory_estimate": (
+        "the same without the noise of a step between few words",
+        "1",
+        "Eq. 20, of d without its variance over resamples",
+    ),
+    "relative_memory_lower": ("lower end of its 95 % interval", "1", "resampled types"),
+    "relative_memory_upper": ("upper end of its 95 % interval", "1", "resampled types"),
+    "chance_lower": ("lower end of the band by chance", "1", "5 % quantile of m"),
+    "chance_middle": ("root mean square by chance", "1", "sqrt mean m^2"),
+    "chance_upper": ("upper end of the band by chance", "1", "95 % quantile of m"),
+    "step_length": ("length of the step between the halves", "deviation", "|d|"),
+    "noise_share": ("share of its square that is noise", "1", "sum N_k / |d|^2"),
     "feature_memory": (
         "memory of one feature: length of its column, times its standard deviation",
         "state unit / standard deviation",
@@ -97,6 +109,16 @@ MEANING = {
 MISSING = dict.fromkeys(
     ("selectivity", "selectivity_5", "effective_rank"), "where the gradient is 0"
 ) | {"coherence": "where the squares that it is of are below float32"}
+MISSING |= dict.fromkeys(
+    (
+        *("relative_memory", "relative_memory_lower", "relative_memory_upper"),
+        *("chance_lower", "chance_middle", "chance_upper"),
+    ),
+    "where the gradient is 0",
+)
+MISSING["relative_memory_estimate"] = (
+    "where the gradient is 0, or the step no longer than its noise"
+)
 
 
 def about(name, units=RAW, *, meaning=MEANING):

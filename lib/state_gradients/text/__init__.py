@@ -7,7 +7,7 @@ text), `vectors` (embeddings that others trained) and `synthetic`
 generated, English-like one, of which all is known); `flipflop` generates what is no
 text: trials of pulses. For a reader's own model there are `tokenizer` (the ids of a
 Keras Tokenizer), `encoding` (files to ids, by its vocabulary) and `reading` (lines,
-windows, padding); `groups` reads words and what they are grouped by, `series` the
-numbers of one that reads no words. `writing` writes a corpus as plain text, with a
-card.
+windows, padding); `groups` reads words and what they are grouped by, `halves`
+those of a property, `series` the numbers of one that reads no words. `writing` writes
+a corpus as plain text, with a card.
 """

@@ -45,7 +45,7 @@ def read_groups(path, vocabulary, n_types):
     """
     path = require_file(path, "groups")
     pairs = _from_csv(path) if path.suffix == ".csv" else _from_lines(path)
-    index = _index(vocabulary)
+    index = ids_by_word(vocabulary)
     labels = list(dict.fromkeys(label for _, label in pairs))
     members = np.zeros((len(labels), n_types), bool)
     unknown = []
@@ -98,8 +98,13 @@ def _some(pairs, path):
     return pairs
 
 
-def _index(vocabulary):
-    """Return the id of each word that has one of its own."""
+def ids_by_word(vocabulary):
+    """Return the id of each word that has one of its own, a dict.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary, Tokenizer, or a Keras layer with `get_vocabulary`
+    """
     if isinstance(vocabulary, Vocabulary):
         return vocabulary.index
     if isinstance(vocabulary, Tokenizer):
