@@ -55,7 +55,7 @@ def _foreseen():
 def _command(function):
     """Register a command whose foreseen errors print as one line, with status 1."""
 
-    @app.command(function.__name__.removesuffix("_"))
+    @app.command(function.__name__.removesuffix("_").replace("_", "-"))
     @functools.wraps(function)
     def run(*arguments, **options):
         try:
@@ -402,6 +402,12 @@ def flipflop(name: Name):
 def stretches(name: Name):
     """Leave out each stretch of an experiment's text in turn, for `compare`."""
     _run_stage("stretches", name)
+
+
+@_command
+def half_lives(name: Name):
+    """Ask how long single units of an experiment hold what they hold."""
+    _run_stage("half-lives", name)
 
 
 @_command

@@ -13,6 +13,7 @@ properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
 grammar, of the generated language               (from weights)
 tail, stretches                                  (from encoder)
+half-lives  ->  half_lives                       (from encoder)
 learning                                         (from training, encoder)
 
 and of a network that reads no words:
@@ -61,6 +62,7 @@ STAGES = {
     "learning": Stage(recipe=1, groups=("corpus", "gradients")),
     "flipflop": Stage(recipe=1, groups=("corpus", "gradients")),
     "stretches": Stage(recipe=1, groups=("corpus", "gradients")),
+    "half-lives": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
 EMBEDDED = "grammar-lstm-64"  # what needs neither network nor licence: kept whole
@@ -365,6 +367,14 @@ KINDS = {
             "left_out": ("state_kind", "stretch", "quantity", "delay"),
             "n_samples": ("stretch", "delay"),
             "text_hash": (),
+        },
+    ),
+    "half_lives": Kind(
+        stage="half-lives",
+        upstream=("encoder",),
+        schema={
+            **dict.fromkeys(("decay", "half_life"), ("state_kind", "unit")),
+            "n_tokens": (),
         },
     ),
 }

@@ -9,5 +9,5 @@ Read `subject` (what a study reads) and `tags` (parts of speech), then the studi
 `coherence` (do responses shorten, or cease to agree),
 `tail` (what is left after 500 words),
 `learning` (when memory appears in training), `stretches` (what each stretch of the
-text does, for comparisons).
+text does, for comparisons), `half_lives` (how long single units hold).
 """

@@ -1,0 +1,580 @@
+"""Cells under one protocol: what the page on modern cells draws, tables and says.
+
+A state may be written in any units, so its memory is shown as it is and as a share of
+what the newest word does to the same state, and a curve is held against the seeds of a
+reference::
+
+    relative(tau) = sigma_1(tau) / sigma_1(0)
+    beyond        = an interval that lies outside the range of the reference's seeds by
+                    more than that range
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from IPython.display import Markdown
+
+from state_gradients.figures import style
+from state_gradients.figures.lines import draw_lines
+from state_gradients.foundation.settings import load_experiment
+from state_gradients.paper.book.average_memory import whitened
+from state_gradients.paper.book.pages import DASH, as_runs, has_run, runs_of
+from state_gradients.project import artifacts
+
+NETWORKS = {  # experiments by what a figure calls them, beside the reference
+    "GRU": "ptb-gru-256",
+    "RNN": "ptb-rnn-256",
+    "sLSTM": "ptb-slstm-256",
+    "minGRU": "ptb-mingru-256",
+    "minLSTM": "ptb-minlstm-256",
+    "LRU": "ptb-lru-256",
+    "S6": "ptb-s6-256",
+}
+NEW = ("sLSTM", "minGRU", "minLSTM", "LRU", "S6")
+STATES = {  # how a width is told, by settings.model.cell
+    "lru": "{width} complex numbers",
+    "s6": "{width} channels of {each} numbers",
+}
+FACTORS = {  # by what a unit multiplies what it holds, by settings.model.cell
+    "lstm": "forget gate f",
+    "gru": "update gate z",
+    "slstm": "share of the old, v",
+    "mingru": "1 - z",
+    "minlstm": "f / (f + i)",
+    "lru": "|Lambda|",
+    "s6": "exp(delta A)",
+}
+OF_INTERVALS = ("memory", "selectivity", "effective_rank")
+SHOWN = 1, 2, 5, 10, 20, 30, 49  # delays of the table
+FAR, MIDDLE = 49, 20  # delays at which cells are judged
+FLOOR = 1e-5  # of the largest: where the axes of memory end
+HALF_LIVES = np.geomspace(0.1, 1000, 81)  # tokens
+
+
+def label_of(experiment):
+    """Return what a figure calls the reference: LSTM on the Penn Treebank, or its name.
+
+    Parameters
+    ----------
+    experiment : str
+    """
+    settings = load_experiment(experiment)
+    is_ours = (settings.corpus.name, settings.model.cell) == ("ptb", "lstm")
+    return "LSTM" if is_ours else experiment
+
+
+def members(experiment):
+    """Return the networks by what a figure calls them, the reference first.
+
+    Parameters
+    ----------
+    experiment : str
+        The reference.
+
+    Returns
+    -------
+    dict of str to (tuple of str, str)
+        Runs and the state that is carried on: the last one of its spectra, the cell of
+        an LSTM and of an sLSTM, of the others the hidden state.
+    """
+    names = {label_of(experiment): experiment} | NETWORKS
+    return {label: (runs_of(name), _carried(name)) for label, name in names.items()}
+
+
+def _carried(name):
+    cell = load_experiment(name).model.cell
+    return "cell" if cell in ("lstm", "slstm") else "hidden"
+
+
+def with_hidden(networks):
+    """Return every state that is read or carried, ``LSTM, cell`` beside ``LSTM, hidden``.
+
+    Parameters
+    ----------
+    networks : dict of str to (tuple of str, str)
+        Of :func:`members`.
+    """
+    both = {}
+    for label, (runs, state) in networks.items():
+        if state == "hidden":
+            both[label] = runs, state
+        else:
+            both |= {f"{label}, {one}": (runs, one) for one in (state, "hidden")}
+    return both
+
+
+def curves(networks):
+    """Return the whitened curves of networks with their bands.
+
+    Parameters
+    ----------
+    networks : dict of str to (tuple of str, str)
+
+    Returns
+    -------
+    xarray.Dataset
+        ``value``, ``lower``, ``upper`` (quantity, experiment, delay) of what has been
+        run: mean and range of several seeds; of a single run its 95 % interval from
+        blocks of the text, NaN if it has none. The quantities are ``memory``,
+        ``relative``, ``selectivity`` and ``effective_rank``.
+    """
+    found = {}
+    for label, (names, state) in networks.items():
+        runs = [name for name in as_runs(names) if has_run(name)]
+        if runs:
+            of_runs = [_curves_of(name, state) for name in runs]
+            found[label] = _over(of_runs) if len(runs) > 1 else of_runs[0]
+    index = pd.Index(found, name="experiment")
+    return xr.concat(found.values(), index, join="inner", combine_attrs="drop")
+
+
+def _curves_of(name, state):
+    """Return one run's curves and intervals, (quantity, delay)."""
+    observed = whitened(name)[[*OF_INTERVALS]].sel(state_kind=state)
+    value = observed.to_array("quantity").reset_coords(drop=True)
+    found = {"value": value} | dict.fromkeys(("lower", "upper"), value * np.nan)
+    if has_run(name, "intervals"):
+        of_text = whitened(name, "intervals").sel(state_kind=state)
+        for end in ("lower", "upper"):
+            ends = of_text[end].reindex(quantity=value["quantity"])
+            found[end] = ends.reset_coords(drop=True)
+    both = xr.Dataset(found)
+    relative = both.sel(quantity=["memory"]) / both["value"].sel(
+        quantity="memory", delay=0, drop=True
+    )
+    relative = relative.assign_coords(quantity=["relative"])
+    return xr.concat([both, relative], "quantity")
+
+
+def _over(of_runs):
+    """Return mean and range over runs."""
+    values = xr.concat([one["value"] for one in of_runs], "run")
+    return xr.Dataset(
+        {
+            "value": values.mean("run"),
+            "lower": values.min("run"),
+            "upper": values.max("run"),
+        }
+    )
+
+
+def cells_table(networks):
+    """Return what each network is and how well it predicts, as text.
+
+    Parameters
+    ----------
+    networks : dict of str to (tuple of str, str)
+
+    Returns
+    -------
+    pandas.DataFrame
+        Parameters with their difference from those of the first network.
+    """
+    rows, first = {}, None
+    for label, (names, _) in networks.items():
+        runs = [name for name in names if has_run(name, "training")]
+        found = [artifacts.load(name, "training") for name in runs]
+        n_parameters = int(found[0]["n_parameters"]) if found else None
+        first = first or n_parameters
+        rows[label] = {
+            "state": _state_told(names[0]),
+            "parameters": _parameters_told(n_parameters, first),
+            "learning rate": f"{load_experiment(names[0]).training.learning_rate:g}",
+            "runs": f"{len(runs)}",
+            "epochs": _mean_told(found, "epochs_run", "{:.0f}"),
+            "perplexity, validation": _mean_told(found, "valid_perplexity_final"),
+            "perplexity, test": _mean_told(found, "test_perplexity"),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _state_told(name):
+    model = load_experiment(name).model
+    width = model.recurrent_units or model.units
+    each = DASH
+    if has_run(name, "half_lives"):
+        each = artifacts.load(name, "half_lives").sizes["unit"] // width
+    return STATES.get(model.cell, "{width} units").format(width=width, each=each)
+
+
+def _parameters_told(n_parameters, first):
+    if n_parameters is None:
+        return DASH
+    if n_parameters == first:
+        return f"{n_parameters:,}"
+    return f"{n_parameters:,} ({n_parameters / first - 1:+.2%})".replace("%", " %")
+
+
+def _mean_told(found, name, form="{:.1f}"):
+    """Return the mean over runs with their range, as text."""
+    values = np.array([float(one[name]) for one in found])
+    if not len(values):
+        return DASH
+    told = form.format(values.mean())
+    if np.ptp(values) == 0:
+        return told
+    return f"{told} [{form.format(values.min())}, {form.format(values.max())}]"
+
+
+def memory_table(found, delays=SHOWN):
+    """Return memory at delay 0 and what is left of it later, as text.
+
+    Parameters
+    ----------
+    found : Dataset
+        Of :func:`curves`.
+    delays : sequence of int
+    """
+    relative = found["value"].sel(quantity="relative")
+    delays = [delay for delay in delays if delay in found["delay"].values]
+    rows = {}
+    for label in found["experiment"].values:
+        one = found.sel(experiment=label)
+        at_0 = one["value"].sel(quantity="memory", delay=0)
+        row = {"memory at 0": f"{float(at_0):.3g}"}
+        row |= {
+            f"left at {delay}": with_ends(one.sel(quantity="relative", delay=delay))
+            for delay in delays
+        }
+        row["a tenth is left after"] = _delay_told(relative.sel(experiment=label), 0.1)
+        rows[label] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def with_ends(one):
+    """Return a value with its band, as text: ``0.045 [0.043, 0.047]``."""
+    value, *ends = (f"{float(one[name]):.2g}" for name in ("value", "lower", "upper"))
+    return value if "nan" in ends else f"{value} [{', '.join(ends)}]"
+
+
+def first_below(curve, share):
+    """Return the first delay at which a curve is below a share, None if it never is.
+
+    Parameters
+    ----------
+    curve : DataArray of shape (delay,)
+    share : float
+    """
+    below = np.flatnonzero(curve.values < share)
+    return int(curve["delay"][below[0]]) if len(below) else None
+
+
+def _delay_told(curve, share):
+    delay = first_below(curve, share)
+    return f"over {int(curve['delay'][-1])}" if delay is None else str(delay)
+
+
+def plot_memory(found, *, axes=None):
+    """Draw memory as it is and, below, as a share of that at delay 0.
+
+    The axes end at `FLOOR` of the largest.
+
+    Parameters
+    ----------
+    found : Dataset
+        Of :func:`curves`.
+    axes : two matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    two matplotlib.axes.Axes
+    """
+    upper, lower = _stacked(found, "memory", "relative", axes)
+    for ax, quantity in ((upper, "memory"), (lower, "relative")):
+        largest = float(found["value"].sel(quantity=quantity).max())
+        ax.set_ylim(FLOOR * largest, 2 * largest)
+        ax.set_yscale("log")
+        style.log_ticks(ax.yaxis)
+    upper.set_ylabel(r"memory $\sigma_1$")
+    lower.set_ylabel("share of that at delay 0")
+    return upper, lower
+
+
+def plot_directions(found, *, axes=None):
+    """Draw selectivity and, below, the effective rank.
+
+    Parameters
+    ----------
+    found : Dataset
+        Of :func:`curves`.
+    axes : two matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    two matplotlib.axes.Axes
+    """
+    upper, lower = _stacked(found, "selectivity", "effective_rank", axes)
+    upper.set_ylabel("selectivity")
+    lower.set_ylabel("effective rank")
+    return upper, lower
+
+
+def _stacked(found, first, second, axes):
+    axes = style.stacked_axes(height=2.9) if axes is None else axes
+    for ax, quantity in zip(axes, (first, second), strict=True):
+        one = found.sel(quantity=quantity, drop=True)
+        is_first = quantity == first
+        band = one[["lower", "upper"]]
+        draw_lines(ax, one["value"], "delay", "cells", band=band, named=is_first)
+        style.whole_numbers(ax.xaxis)
+        x = "" if is_first else "delay (tokens)"
+        style.finish(ax, xr.Dataset(), x=x, y="", legend="above")
+    return axes
+
+
+def half_lives(networks):
+    """Return the half-lives of single units, of the state that is carried.
+
+    Parameters
+    ----------
+    networks : dict of str to (tuple of str, str)
+
+    Returns
+    -------
+    dict of str to list of ndarray of shape (unit,)
+        Of each run there is; a network without is left out.
+    """
+    found = {}
+    for label, (names, state) in networks.items():
+        runs = [name for name in names if has_run(name, "half_lives")]
+        of_runs = [artifacts.load(name, "half_lives")["half_life"] for name in runs]
+        if of_runs:
+            found[label] = [one.sel(state_kind=state).values for one in of_runs]
+    return found
+
+
+def about_half_lives(networks):
+    """Say of which networks half-lives have not been measured; of none, nothing.
+
+    Returns
+    -------
+    IPython.display.Markdown or None
+    """
+    lines = [
+        f"- `state-gradients half-lives {name}`"
+        for names, _ in networks.values()
+        if not any(has_run(name, "half_lives") for name in names)
+        for name in names[:1]
+        if load_experiment(name).model.cell in FACTORS
+    ]
+    return Markdown("\n".join(["Not measured yet:", "", *lines])) if lines else None
+
+
+def survival(lives):
+    """Return the share of units whose half-life is longer than each of `HALF_LIVES`.
+
+    Parameters
+    ----------
+    lives : dict of str to list of ndarray
+        Of :func:`half_lives`; of several runs the mean share.
+
+    Returns
+    -------
+    DataArray of shape (experiment, half_life)
+    """
+    shares = [
+        np.mean([(run[:, None] > HALF_LIVES).mean(axis=0) for run in runs], axis=0)
+        for runs in lives.values()
+    ]
+    labels = {"experiment": [*lives], "half_life": HALF_LIVES}
+    return xr.DataArray(shares, labels, ("experiment", "half_life"), name="share")
+
+
+def plot_half_lives(lives, *, ax=None):
+    """Draw for each cell the share of units that hold longer than so many tokens.
+
+    Parameters
+    ----------
+    lives : dict of str to list of ndarray
+        Of :func:`half_lives`.
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = style.axes_or_new(ax, height=3.8)
+    shares = survival(lives)
+    draw_lines(ax, shares, "half_life", "plot_half_lives", every=8)
+    x, y = "half-life (tokens)", "share of units beyond it"
+    return style.finish(ax, shares, x=x, y=y, xscale="log", legend="above")
+
+
+def half_lives_table(networks, lives, beyond=(10, 50)):
+    """Return quantiles of the units' half-lives, as text.
+
+    Parameters
+    ----------
+    networks : dict of str to (tuple of str, str)
+    lives : dict of str to list of ndarray
+    beyond : sequence of int
+        Tokens.
+    """
+    rows = {}
+    for label, runs in lives.items():
+        cell = load_experiment(networks[label][0][0]).model.cell
+        row = {"what it holds is multiplied by": FACTORS[cell], "units": len(runs[0])}
+        for title, share in (("median", 0.5), ("nine in ten are below", 0.9)):
+            row[title] = f"{np.mean([np.quantile(run, share) for run in runs]):.2g}"
+        for tokens in beyond:
+            row[f"beyond {tokens}"] = _share_told(runs, tokens)
+        row["longest"] = f"{np.mean([run.max() for run in runs]):.3g}"
+        rows[label] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _share_told(runs, tokens):
+    share = np.mean([(run > tokens).mean() for run in runs])
+    return f"{share:.1%}".replace("%", " %")
+
+
+class Judged(NamedTuple):
+    """How a cell stands to the reference's seeds in one respect."""
+
+    verdict: str  # "more", "less" or "alike"
+    ratio: float  # to the mean of the seeds
+
+
+def judged(value, lower, upper, seeds):
+    """Say whether a value lies beyond the seeds of a reference.
+
+    Parameters
+    ----------
+    value, lower, upper : float
+        With its interval; the value itself where there is none.
+    seeds : array_like of shape (seed,)
+
+    Returns
+    -------
+    Judged
+        More (less) if the interval is above (below) the range of the seeds by more than
+        that range, for a further seed would leave the range itself half of the time.
+    """
+    low, high = np.min(seeds), np.max(seeds)
+    margin = high - low
+    verdict = "alike"
+    if lower > high + margin:
+        verdict = "more"
+    elif upper < low - margin:
+        verdict = "less"
+    return Judged(verdict, float(value / np.mean(seeds)))
+
+
+def verdicts(networks, found, lives):
+    """Hold each new cell against the first network's seeds, in four respects.
+
+    Parameters
+    ----------
+    networks : dict of str to (tuple of str, str)
+    found : Dataset
+        Of :func:`curves`.
+    lives : dict of str to list of ndarray
+        Of :func:`half_lives`.
+
+    Returns
+    -------
+    dict of str to dict of str to Judged
+        By respect and cell: ``perplexity`` (validation), ``left`` (relative memory at
+        the delay `FAR`), ``directions`` (effective rank at `MIDDLE`), ``half_life``
+        (median over units).
+    """
+    reference = next(iter(networks))
+    cells = [label for label in NEW if label in found["experiment"].values]
+    seeds = _seeds_of(networks[reference], reference, lives)
+    judged_by = {name: {} for name in ("perplexity", "left", "directions", "half_life")}
+    for label in cells:
+        one = found.sel(experiment=label)
+        perplexity = float(
+            artifacts.load(networks[label][0][0], "training")["valid_perplexity_final"]
+        )
+        values = {
+            "perplexity": (perplexity,) * 3,
+            "left": _of_curve(one, "relative", FAR),
+            "directions": _of_curve(one, "effective_rank", MIDDLE),
+        }
+        if label in lives:
+            values["half_life"] = (np.median(lives[label][0]),) * 3
+        for name, numbers in values.items():
+            if len(seeds[name]):
+                judged_by[name][label] = judged(*numbers, seeds[name])
+    return judged_by
+
+
+def _of_curve(one, quantity, delay):
+    delay = min(delay, int(one["delay"][-1]))
+    at = one.sel(quantity=quantity, delay=delay)
+    value, *ends = (float(at[name]) for name in ("value", "lower", "upper"))
+    return (value, *(value if np.isnan(end) else end for end in ends))
+
+
+def _seeds_of(network, label, lives):
+    """Return the reference's values in each respect, an array of its runs."""
+    names, state = network
+    runs = [name for name in names if has_run(name)]
+    of_runs = [_curves_of(name, state) for name in runs]
+    trained = [artifacts.load(name, "training") for name in runs]
+    return {
+        "perplexity": [float(one["valid_perplexity_final"]) for one in trained],
+        "left": [_of_curve(one, "relative", FAR)[0] for one in of_runs],
+        "directions": [_of_curve(one, "effective_rank", MIDDLE)[0] for one in of_runs],
+        "half_life": [np.median(run) for run in lives.get(label, ())],
+    }
+
+
+WORDS = {  # what the verdicts more and less are called
+    "perplexity": ("worse", "better"),
+    "left": ("longer", "shorter"),
+    "directions": ("more", "fewer"),
+    "half_life": ("longer", "shorter"),
+}
+
+
+def verdicts_table(judged_by):
+    """Return :func:`verdicts` as text, a row for each cell.
+
+    Parameters
+    ----------
+    judged_by : dict of str to dict of str to Judged
+    """
+    titles = {
+        "perplexity": "perplexity",
+        "left": f"memory left at {FAR}",
+        "half_life": "median half-life of units",
+        "directions": f"directions at {MIDDLE}",
+    }
+    cells = list(dict.fromkeys(label for one in judged_by.values() for label in one))
+    rows = {
+        label: {
+            title: _verdict_told(judged_by[name].get(label), WORDS[name])
+            for name, title in titles.items()
+        }
+        for label in cells
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _verdict_told(one, words):
+    if one is None:
+        return DASH
+    told = {"more": words[0], "less": words[1], "alike": "alike"}[one.verdict]
+    return f"{told} ({one.ratio:.2g} times)"
+
+
+def listed(judged_by, name, verdict):
+    """Return the cells of a verdict in words, ``no cell`` if there is none.
+
+    Parameters
+    ----------
+    judged_by : dict of str to dict of str to Judged
+    name : str
+        A respect.
+    verdict : "more", "less" or "alike"
+    """
+    cells = [label for label, one in judged_by[name].items() if one.verdict == verdict]
+    *first, last = cells or ["no cell"]
+    return f"{', '.join(first)} and {last}" if first else last
