@@ -38,34 +38,32 @@ def own_factors(model, ids):
     return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
 
+def slope(cell, x, states, n):
+    """Return d state n after / d state n before of one Keras step, (after, before)."""
+
+    def of_own(own):
+        before = [*states[:n], own, *states[n + 1 :]]
+        return keras.tree.flatten(cell(x, before)[1])[n]
+
+    (jacobian,) = backends.batch_jacobians(of_own, (states[n],))
+    return keras.ops.convert_to_numpy(jacobian)[0]
+
+
 def steps(model, ids):
-    """Keras's own steps: states before and after each token but the first, d/d them."""
+    """Yield states before and after each token but the first, and their own slopes."""
     cell = language_model.recurrent_layers(model)[0].cell
     table = model.get_layer("embedding").embeddings
     states = language_model.zero_states(model, 1)[0]
-
-    def after(x, *states):
-        return cell(x, [*states])[1]
-
     for t, k in enumerate(ids):
         x = keras.ops.convert_to_tensor(table)[k : k + 1]
-        new = keras.tree.flatten(after(x, *states))
+        after = keras.tree.flatten(cell(x, states)[1])
         if t > 0:
-            slopes = [
-                backends.batch_jacobians(
-                    lambda own, n=n: keras.tree.flatten(
-                        after(x, *states[:n], own, *states[n + 1 :])
-                    )[n],
-                    (states[n],),
-                )[0][0]
-                for n in range(len(states))
+            arrays = [
+                [keras.ops.convert_to_numpy(one)[0] for one in each]
+                for each in (states, after)
             ]
-            yield [
-                [keras.ops.convert_to_numpy(one)[0] for one in states],
-                [keras.ops.convert_to_numpy(one)[0] for one in new],
-                [keras.ops.convert_to_numpy(one) for one in slopes],
-            ]
-        states = new
+            yield *arrays, [slope(cell, x, states, n) for n in range(len(states))]
+        states = after
 
 
 def by_autodiff(cell, before, after, slopes):
@@ -181,5 +179,5 @@ def test_a_cell_that_passes_nothing_on_by_itself_is_refused(project):  # noqa: F
 
 
 def test_a_text_of_one_token_is_refused(ids):
-    with pytest.raises(ValueError, match="two tokens or more, .* received 1"):
+    with pytest.raises(ValueError, match=r"two tokens or more.*; received 1"):
         own_factors(built("lstm"), ids[:1])

@@ -46,6 +46,7 @@ FACTORS = {  # by what a unit multiplies what it holds, by settings.model.cell
     "lru": "|Lambda|",
     "s6": "exp(delta A)",
 }
+READS_NO_STATE = ("lru", "s6")  # their outputs are none, and were not measured
 OF_INTERVALS = ("memory", "selectivity", "effective_rank")
 SHOWN = 1, 2, 5, 10, 20, 30, 49  # delays of the table
 FAR, MIDDLE = 49, 20  # delays at which cells are judged
@@ -89,7 +90,7 @@ def _carried(name):
 
 
 def with_hidden(networks):
-    """Return every state that is read or carried, ``LSTM, cell`` beside ``LSTM, hidden``.
+    """Return every state that is read or carried: ``LSTM, cell``, ``LSTM, hidden``, ..
 
     Parameters
     ----------
@@ -465,72 +466,77 @@ def judged(value, lower, upper, seeds):
     return Judged(verdict, float(value / np.mean(seeds)))
 
 
-def verdicts(networks, found, lives):
-    """Hold each new cell against the first network's seeds, in four respects.
+def verdicts(networks, lives):
+    """Hold each new cell against the first network's seeds, in five respects.
 
     Parameters
     ----------
     networks : dict of str to (tuple of str, str)
-    found : Dataset
-        Of :func:`curves`.
     lives : dict of str to list of ndarray
         Of :func:`half_lives`.
 
     Returns
     -------
     dict of str to dict of str to Judged
-        By respect and cell: ``perplexity`` (validation), ``left`` (relative memory at
-        the delay `FAR`), ``directions`` (effective rank at `MIDDLE`), ``half_life``
-        (median over units).
+        By respect and cell: ``perplexity`` (validation); relative memory at the delay
+        `FAR` of the state that is ``carried`` and of the one that is ``read``, where
+        that is a state; ``half_life`` (median over units); ``directions`` (effective
+        rank at `MIDDLE` of the carried state).
     """
     reference = next(iter(networks))
-    cells = [label for label in NEW if label in found["experiment"].values]
-    seeds = _seeds_of(networks[reference], reference, lives)
-    judged_by = {name: {} for name in ("perplexity", "left", "directions", "half_life")}
-    for label in cells:
-        one = found.sel(experiment=label)
-        perplexity = float(
-            artifacts.load(networks[label][0][0], "training")["valid_perplexity_final"]
-        )
-        values = {
-            "perplexity": (perplexity,) * 3,
-            "left": _of_curve(one, "relative", FAR),
-            "directions": _of_curve(one, "effective_rank", MIDDLE),
-        }
-        if label in lives:
-            values["half_life"] = (np.median(lives[label][0]),) * 3
-        for name, numbers in values.items():
-            if len(seeds[name]):
-                judged_by[name][label] = judged(*numbers, seeds[name])
-    return judged_by
+    seeds = [
+        _measured(name, networks[reference][1], run)
+        for name, run in _with_half_lives(networks, lives, reference)
+    ]
+    found = {name: {} for name in WORDS}
+    for label in NEW:
+        for name, run in _with_half_lives(networks, lives, label):
+            for respect, values in _measured(name, networks[label][1], run).items():
+                of_seeds = [seed[respect][0] for seed in seeds if respect in seed]
+                if of_seeds:
+                    found[respect][label] = judged(*values, of_seeds)
+    return found
 
 
-def _of_curve(one, quantity, delay):
-    delay = min(delay, int(one["delay"][-1]))
-    at = one.sel(quantity=quantity, delay=delay)
+def _with_half_lives(networks, lives, label):
+    """Yield the runs there are of a network, each with its units' half-lives or None."""
+    measured = iter(lives.get(label, ()))
+    for name in networks[label][0]:
+        run = next(measured) if has_run(name, "half_lives") else None
+        if has_run(name):
+            yield name, run
+
+
+def _measured(name, state, run):
+    """Return (value, lower, upper) of one run in each respect that is known of it."""
+    carried = _curves_of(name, state)
+    perplexity = float(artifacts.load(name, "training")["valid_perplexity_final"])
+    found = {
+        "perplexity": (perplexity,) * 3,
+        "carried": _at(carried, "relative", FAR),
+        "directions": _at(carried, "effective_rank", MIDDLE),
+    }
+    if load_experiment(name).model.cell not in READS_NO_STATE:
+        found["read"] = _at(_curves_of(name, "hidden"), "relative", FAR)
+    if run is not None:
+        found["half_life"] = (float(np.median(run)),) * 3
+    return found
+
+
+def _at(curves, quantity, delay):
+    """Return a value with its interval; the value itself where there is none."""
+    delay = min(delay, int(curves["delay"][-1]))
+    at = curves.sel(quantity=quantity, delay=delay)
     value, *ends = (float(at[name]) for name in ("value", "lower", "upper"))
     return (value, *(value if np.isnan(end) else end for end in ends))
 
 
-def _seeds_of(network, label, lives):
-    """Return the reference's values in each respect, an array of its runs."""
-    names, state = network
-    runs = [name for name in names if has_run(name)]
-    of_runs = [_curves_of(name, state) for name in runs]
-    trained = [artifacts.load(name, "training") for name in runs]
-    return {
-        "perplexity": [float(one["valid_perplexity_final"]) for one in trained],
-        "left": [_of_curve(one, "relative", FAR)[0] for one in of_runs],
-        "directions": [_of_curve(one, "effective_rank", MIDDLE)[0] for one in of_runs],
-        "half_life": [np.median(run) for run in lives.get(label, ())],
-    }
-
-
-WORDS = {  # what the verdicts more and less are called
-    "perplexity": ("worse", "better"),
-    "left": ("longer", "shorter"),
-    "directions": ("more", "fewer"),
-    "half_life": ("longer", "shorter"),
+WORDS = {  # of each respect: its title, what more is called, and what less
+    "perplexity": ("perplexity", "worse", "better"),
+    "carried": (f"left at {FAR}, carried", "longer", "shorter"),
+    "read": (f"left at {FAR}, read", "longer", "shorter"),
+    "half_life": ("median half-life", "longer", "shorter"),
+    "directions": (f"directions at {MIDDLE}", "more", "fewer"),
 }
 
 
@@ -541,17 +547,11 @@ def verdicts_table(judged_by):
     ----------
     judged_by : dict of str to dict of str to Judged
     """
-    titles = {
-        "perplexity": "perplexity",
-        "left": f"memory left at {FAR}",
-        "half_life": "median half-life of units",
-        "directions": f"directions at {MIDDLE}",
-    }
     cells = list(dict.fromkeys(label for one in judged_by.values() for label in one))
     rows = {
         label: {
-            title: _verdict_told(judged_by[name].get(label), WORDS[name])
-            for name, title in titles.items()
+            words[0]: _verdict_told(judged_by[name].get(label), words)
+            for name, words in WORDS.items()
         }
         for label in cells
     }
@@ -561,7 +561,8 @@ def verdicts_table(judged_by):
 def _verdict_told(one, words):
     if one is None:
         return DASH
-    told = {"more": words[0], "less": words[1], "alike": "alike"}[one.verdict]
+    _, more, less = words
+    told = {"more": more, "less": less, "alike": "alike"}[one.verdict]
     return f"{told} ({one.ratio:.2g} times)"
 
 
