@@ -336,15 +336,18 @@ def half_lives(networks):
 
     Returns
     -------
-    dict of str to list of ndarray of shape (unit,)
-        Of each run there is; a network without is left out.
+    dict of str to dict of str to ndarray of shape (unit,)
+        By network and run, those that have been measured.
     """
     found = {}
     for label, (names, state) in networks.items():
         runs = [name for name in names if has_run(name, "half_lives")]
-        of_runs = [artifacts.load(name, "half_lives")["half_life"] for name in runs]
+        of_runs = {name: artifacts.load(name, "half_lives") for name in runs}
         if of_runs:
-            found[label] = [one.sel(state_kind=state).values for one in of_runs]
+            found[label] = {
+                name: one["half_life"].sel(state_kind=state).values
+                for name, one in of_runs.items()
+            }
     return found
 
 
@@ -370,7 +373,7 @@ def survival(lives):
 
     Parameters
     ----------
-    lives : dict of str to list of ndarray
+    lives : dict of str to dict of str to ndarray
         Of :func:`half_lives`; of several runs the mean share.
 
     Returns
@@ -378,11 +381,16 @@ def survival(lives):
     DataArray of shape (experiment, half_life)
     """
     shares = [
-        np.mean([(run[:, None] > HALF_LIVES).mean(axis=0) for run in runs], axis=0)
+        np.mean([_beyond(run, HALF_LIVES) for run in runs.values()], axis=0)
         for runs in lives.values()
     ]
     labels = {"experiment": [*lives], "half_life": HALF_LIVES}
     return xr.DataArray(shares, labels, ("experiment", "half_life"), name="share")
+
+
+def _beyond(run, tokens):
+    """Return the share of a run's units beyond each of some half-lives."""
+    return (run > np.asarray(tokens)[..., None]).mean(axis=-1)
 
 
 def plot_half_lives(lives, *, ax=None):
@@ -390,7 +398,7 @@ def plot_half_lives(lives, *, ax=None):
 
     Parameters
     ----------
-    lives : dict of str to list of ndarray
+    lives : dict of str to dict of str to ndarray
         Of :func:`half_lives`.
     ax : matplotlib.axes.Axes, optional
         Drawn on; those of a new figure by default.
@@ -412,26 +420,30 @@ def half_lives_table(networks, lives, beyond=(10, 50)):
     Parameters
     ----------
     networks : dict of str to (tuple of str, str)
-    lives : dict of str to list of ndarray
+    lives : dict of str to dict of str to ndarray
     beyond : sequence of int
         Tokens.
     """
     rows = {}
     for label, runs in lives.items():
-        cell = load_experiment(networks[label][0][0]).model.cell
-        row = {"what it holds is multiplied by": FACTORS[cell], "units": len(runs[0])}
+        model = load_experiment(networks[label][0][0]).model
+        units = [*runs.values()]
+        row = {
+            "what a unit holds is multiplied by": FACTORS[model.cell],
+            "numbers": f"{len(units[0]):,}",
+        }
         for title, share in (("median", 0.5), ("nine in ten are below", 0.9)):
-            row[title] = f"{np.mean([np.quantile(run, share) for run in runs]):.2g}"
+            row[title] = _mean_of(units, lambda run, q=share: np.quantile(run, q))
         for tokens in beyond:
-            row[f"beyond {tokens}"] = _share_told(runs, tokens)
-        row["longest"] = f"{np.mean([run.max() for run in runs]):.3g}"
+            share = np.mean([_beyond(run, tokens) for run in units])
+            row[f"beyond {tokens}"] = f"{share:.1%}".replace("%", " %")
+        row["longest"] = _mean_of(units, np.max)
         rows[label] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _share_told(runs, tokens):
-    share = np.mean([(run > tokens).mean() for run in runs])
-    return f"{share:.1%}".replace("%", " %")
+def _mean_of(units, measure):
+    return f"{np.mean([measure(run) for run in units]):.2g}"
 
 
 class Judged(NamedTuple):
@@ -472,7 +484,7 @@ def verdicts(networks, lives):
     Parameters
     ----------
     networks : dict of str to (tuple of str, str)
-    lives : dict of str to list of ndarray
+    lives : dict of str to dict of str to ndarray
         Of :func:`half_lives`.
 
     Returns
@@ -483,31 +495,22 @@ def verdicts(networks, lives):
         that is a state; ``half_life`` (median over units); ``directions`` (effective
         rank at `MIDDLE` of the carried state).
     """
-    reference = next(iter(networks))
-    seeds = [
-        _measured(name, networks[reference][1], run)
-        for name, run in _with_half_lives(networks, lives, reference)
-    ]
-    found = {name: {} for name in WORDS}
+    (names, state), *_ = networks.values()
+    of_label = lives.get(next(iter(networks)), {})
+    seeds = [_measured(run, state, of_label.get(run)) for run in names if has_run(run)]
+    found = {respect: {} for respect in WORDS}
     for label in NEW:
-        for name, run in _with_half_lives(networks, lives, label):
-            for respect, values in _measured(name, networks[label][1], run).items():
+        names, state = networks[label]
+        for run in filter(has_run, names):
+            units = lives.get(label, {}).get(run)
+            for respect, values in _measured(run, state, units).items():
                 of_seeds = [seed[respect][0] for seed in seeds if respect in seed]
                 if of_seeds:
                     found[respect][label] = judged(*values, of_seeds)
     return found
 
 
-def _with_half_lives(networks, lives, label):
-    """Yield the runs there are of a network, each with its units' half-lives or None."""
-    measured = iter(lives.get(label, ()))
-    for name in networks[label][0]:
-        run = next(measured) if has_run(name, "half_lives") else None
-        if has_run(name):
-            yield name, run
-
-
-def _measured(name, state, run):
+def _measured(name, state, units):
     """Return (value, lower, upper) of one run in each respect that is known of it."""
     carried = _curves_of(name, state)
     perplexity = float(artifacts.load(name, "training")["valid_perplexity_final"])
@@ -518,8 +521,8 @@ def _measured(name, state, run):
     }
     if load_experiment(name).model.cell not in READS_NO_STATE:
         found["read"] = _at(_curves_of(name, "hidden"), "relative", FAR)
-    if run is not None:
-        found["half_life"] = (float(np.median(run)),) * 3
+    if units is not None:
+        found["half_life"] = (float(np.median(units)),) * 3
     return found
 
 
