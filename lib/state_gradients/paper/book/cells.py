@@ -4,9 +4,10 @@ A state may be written in any units, so its memory is shown as it is and as a sh
 what the newest word does to the same state, and a curve is held against the seeds of a
 reference::
 
-    relative(tau) = sigma_1(tau) / sigma_1(0)
-    beyond        = an interval that lies outside the range of the reference's seeds by
-                    more than that range
+    relative(tau)   = sigma_1(tau) / sigma_1(0)
+    directions(tau) = how many sigma_i(tau) are above sigma_1(0) / 100
+    beyond          = an interval that lies outside the range of the reference's seeds
+                      by more than that range
 """
 
 from typing import NamedTuple
@@ -50,6 +51,7 @@ READS_NO_STATE = ("lru", "s6")  # their outputs are none, and were not measured
 OF_INTERVALS = ("memory", "selectivity", "effective_rank")
 SHOWN = 1, 2, 5, 10, 20, 30, 49  # delays of the table
 FAR, MIDDLE = 49, 20  # delays at which cells are judged
+SHARE = 0.01  # of sigma_1 at delay 0, above which a direction counts
 FLOOR = 1e-5  # of the largest: where the axes of memory end
 HALF_LIVES = np.geomspace(0.1, 1000, 81)  # tokens
 
@@ -119,7 +121,8 @@ def curves(networks):
         ``value``, ``lower``, ``upper`` (quantity, experiment, delay) of what has been
         run: mean and range of several seeds; of a single run its 95 % interval from
         blocks of the text, NaN if it has none. The quantities are ``memory``,
-        ``relative``, ``selectivity`` and ``effective_rank``.
+        ``selectivity``, ``effective_rank``, ``relative`` and ``directions``, of which
+        a single run has no interval.
     """
     found = {}
     for label, (names, state) in networks.items():
@@ -133,8 +136,8 @@ def curves(networks):
 
 def _curves_of(name, state):
     """Return one run's curves and intervals, (quantity, delay)."""
-    observed = whitened(name)[[*OF_INTERVALS]].sel(state_kind=state)
-    value = observed.to_array("quantity").reset_coords(drop=True)
+    spectra = whitened(name).sel(state_kind=state)
+    value = spectra[[*OF_INTERVALS]].to_array("quantity").reset_coords(drop=True)
     found = {"value": value} | dict.fromkeys(("lower", "upper"), value * np.nan)
     if has_run(name, "intervals"):
         of_text = whitened(name, "intervals").sel(state_kind=state)
@@ -146,7 +149,10 @@ def _curves_of(name, state):
         quantity="memory", delay=0, drop=True
     )
     relative = relative.assign_coords(quantity=["relative"])
-    return xr.concat([both, relative], "quantity")
+    directions = xr.full_like(relative, np.nan).assign_coords(quantity=["directions"])
+    least = SHARE * float(spectra["s"].sel(delay=0).max())
+    directions["value"][0] = (spectra["s"] > least).sum("component")
+    return xr.concat([both, relative, directions], "quantity")
 
 
 def _over(of_runs):
@@ -283,7 +289,7 @@ def plot_memory(found, *, axes=None):
     -------
     two matplotlib.axes.Axes
     """
-    upper, lower = _stacked(found, "memory", "relative", axes)
+    upper, lower = _stacked(found, ("memory", "relative"), axes)
     for ax, quantity in ((upper, "memory"), (lower, "relative")):
         largest = float(found["value"].sel(quantity=quantity).max())
         ax.set_ylim(FLOOR * largest, 2 * largest)
@@ -295,34 +301,37 @@ def plot_memory(found, *, axes=None):
 
 
 def plot_directions(found, *, axes=None):
-    """Draw selectivity and, below, the effective rank.
+    """Draw selectivity, effective rank and how many directions hold something.
 
     Parameters
     ----------
     found : Dataset
         Of :func:`curves`.
-    axes : two matplotlib.axes.Axes, optional
+    axes : three matplotlib.axes.Axes, optional
         Drawn on; those of a new figure by default.
 
     Returns
     -------
-    two matplotlib.axes.Axes
+    three matplotlib.axes.Axes
     """
-    upper, lower = _stacked(found, "selectivity", "effective_rank", axes)
-    upper.set_ylabel("selectivity")
-    lower.set_ylabel("effective rank")
-    return upper, lower
+    quantities = "selectivity", "effective_rank", "directions"
+    axes = _stacked(found, quantities, axes)
+    labels = "selectivity", "effective rank", f"directions above {SHARE:.0%}"
+    for ax, label in zip(axes, labels, strict=True):
+        ax.set_ylabel(label.replace("%", " %"))
+    return axes
 
 
-def _stacked(found, first, second, axes):
-    axes = style.stacked_axes(height=2.9) if axes is None else axes
-    for ax, quantity in zip(axes, (first, second), strict=True):
+def _stacked(found, quantities, axes):
+    n_axes = len(quantities)
+    axes = style.stacked_axes(n_axes, height=2.7) if axes is None else axes
+    for ax, quantity in zip(axes, quantities, strict=True):
         one = found.sel(quantity=quantity, drop=True)
-        is_first = quantity == first
+        is_first, is_last = quantity == quantities[0], quantity == quantities[-1]
         band = one[["lower", "upper"]]
         draw_lines(ax, one["value"], "delay", "cells", band=band, named=is_first)
         style.whole_numbers(ax.xaxis)
-        x = "" if is_first else "delay (tokens)"
+        x = "delay (tokens)" if is_last else ""
         style.finish(ax, xr.Dataset(), x=x, y="", legend="above")
     return axes
 
@@ -492,8 +501,8 @@ def verdicts(networks, lives):
     dict of str to dict of str to Judged
         By respect and cell: ``perplexity`` (validation); relative memory at the delay
         `FAR` of the state that is ``carried`` and of the one that is ``read``, where
-        that is a state; ``half_life`` (median over units); ``directions`` (effective
-        rank at `MIDDLE` of the carried state).
+        that is a state; ``half_life`` (median over units); ``directions`` at `MIDDLE`,
+        of the carried state.
     """
     (names, state), *_ = networks.values()
     of_label = lives.get(next(iter(networks)), {})
@@ -517,7 +526,7 @@ def _measured(name, state, units):
     found = {
         "perplexity": (perplexity,) * 3,
         "carried": _at(carried, "relative", FAR),
-        "directions": _at(carried, "effective_rank", MIDDLE),
+        "directions": _at(carried, "directions", MIDDLE),
     }
     if load_experiment(name).model.cell not in READS_NO_STATE:
         found["read"] = _at(_curves_of(name, "hidden"), "relative", FAR)
@@ -582,3 +591,50 @@ def listed(judged_by, name, verdict):
     cells = [label for label, one in judged_by[name].items() if one.verdict == verdict]
     *first, last = cells or ["no cell"]
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def numbers(networks, found, lives, judged_by):
+    """Return the numbers of the page's prose, texts by name.
+
+    Parameters
+    ----------
+    networks : dict of str to (tuple of str, str)
+        Of :func:`members`.
+    found : Dataset
+        Of :func:`curves`, of the carried states.
+    lives : dict of str to dict of str to ndarray
+    judged_by : dict of str to dict of str to Judged
+    """
+    (names, _), *_ = networks.values()
+    texts = {
+        "reference": next(iter(networks)),
+        "n-seeds": str(sum(map(has_run, names))),
+        "far": str(FAR),
+        "middle": str(MIDDLE),
+        "share": f"{SHARE:.0%}".replace("%", " %"),
+        "n-tokens": DASH,
+    }
+    for respect, (_, *words) in WORDS.items():
+        verdicts_by_word = zip(
+            ("more", "less", "alike"), (*words, "alike"), strict=True
+        )
+        for verdict, word in verdicts_by_word:
+            texts[f"{respect}-{word}"] = listed(judged_by, respect, verdict)
+    for place, label in enumerate(networks):
+        key = label.lower() if place else "reference"
+        texts |= {f"{key}-{name}": DASH for name in ("left", "tenth", "n", "longest")}
+        if label in found["experiment"].values:
+            one = found["value"].sel(experiment=label)
+            relative = one.sel(quantity="relative")
+            n_directions = one.sel(quantity="directions", delay=MIDDLE)
+            texts[f"{key}-left"] = f"{100 * float(relative.sel(delay=FAR)):.2g} %"
+            texts[f"{key}-tenth"] = _delay_told(relative, 0.1)
+            texts[f"{key}-n"] = f"{float(n_directions):.0f}"
+        if label in lives:
+            units = [*lives[label].values()]
+            texts[f"{key}-median"] = _mean_of(units, np.median)
+            texts[f"{key}-longest"] = _mean_of(units, np.max)
+    for name in filter(lambda name: has_run(name, "half_lives"), names[:1]):
+        n_tokens = int(artifacts.load(name, "half_lives")["n_tokens"])
+        texts["n-tokens"] = f"{n_tokens:,}"
+    return texts
