@@ -388,13 +388,15 @@ def survival(lives):
     Returns
     -------
     DataArray of shape (experiment, half_life)
+        NaN where no unit is left.
     """
     shares = [
         np.mean([_beyond(run, HALF_LIVES) for run in runs.values()], axis=0)
         for runs in lives.values()
     ]
     labels = {"experiment": [*lives], "half_life": HALF_LIVES}
-    return xr.DataArray(shares, labels, ("experiment", "half_life"), name="share")
+    found = xr.DataArray(shares, labels, ("experiment", "half_life"), name="share")
+    return found.where(found > 0)
 
 
 def _beyond(run, tokens):
@@ -420,7 +422,8 @@ def plot_half_lives(lives, *, ax=None):
     shares = survival(lives)
     draw_lines(ax, shares, "half_life", "plot_half_lives", every=8)
     x, y = "half-life (tokens)", "share of units beyond it"
-    return style.finish(ax, shares, x=x, y=y, xscale="log", legend="above")
+    scales = {"xscale": "log", "yscale": "log"}
+    return style.finish(ax, shares, x=x, y=y, legend="above", **scales)
 
 
 def half_lives_table(networks, lives, beyond=(10, 50)):
