@@ -66,6 +66,7 @@ experiments:
   tail: {{gradients: {{max_delay: 2}}, language: {{studies: [tail]}}}}
   stretches: {{gradients: {{max_delay: 2, blocks: 64}},
               language: {{studies: [stretches]}}}}
+  half-lives: {{model: {{cell: slstm}}, language: {{studies: [half-lives]}}}}
   new-tokens:
     corpus: {{name: synthetic, vocabulary_size: null, train: null, valid: null,
              test: null}}
@@ -106,6 +107,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "learning": 1e-4,  # float32 chains of trained encoders
     "tail": 1e-4,  # as the coherence; no more than the tolerance is cut
     "stretches": 1e-4,  # float32 chains; of what stretches do, a tenth of the curves
+    "half_lives": 1e-6,  # float64 of float32 weights, kept in float32: 6e-8
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
     "properties": 1e-4,  # differences of float32 states: 1e-7 over steps of 1/16
@@ -471,6 +473,14 @@ def left_out(name):
     return {"stretches": found}
 
 
+def held_by_units(name):
+    """Half-lives of the units of an sLSTM, whose factor no gate is alone."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    stages.RUN["half-lives"](experiment)
+    return {"half_lives": artifacts.load(name, "half_lives")}
+
+
 def two_classes(tokens):
     """Tag every other type as a noun, the rest as verbs."""
     is_noun = np.arange(len(tokens)) % 2 == 0
@@ -511,6 +521,7 @@ CASES = {
     ("flipflop", "flip-flop"): held_of_pulses,
     ("learning", "learning"): learnt,
     ("stretches", "stretches"): left_out,
+    ("half-lives", "half-lives"): held_by_units,
 }
 
 
