@@ -132,11 +132,11 @@ def test_the_text_is_taken_in_parts(ids, monkeypatch):
 def test_half_lives_are_of_geometric_means():
     factors = np.array([[0.5, 0.9, 0.0, 1.0], [0.125, 0.9, 0.5, 1.0]])
     with np.errstate(divide="ignore"):
-        sums = {"hidden": np.log(factors).sum(axis=0)}
-    found = half_lives._described(sums, 2)
-    np.testing.assert_allclose(found["decay"][0], [0.25, 0.9, 0, 1], rtol=1e-6)
+        mean = {"hidden": np.log(factors).mean(axis=0)}
+    found = half_lives._described({"trained": mean}, 2)
+    np.testing.assert_allclose(found["decay"][0, 0], [0.25, 0.9, 0, 1], rtol=1e-6)
     expected = [0.5, np.log(0.5) / np.log(0.9), 0, np.inf]
-    np.testing.assert_allclose(found["half_life"][0], expected, rtol=1e-6)
+    np.testing.assert_allclose(found["half_life"][0, 0], expected, rtol=1e-6)
 
 
 def made(name):
@@ -148,7 +148,13 @@ def made(name):
 def test_the_artifact_is_of_the_first_tokens_of_the_text(project, monkeypatch):  # noqa: F811
     (project / "params.yaml").write_text(STUDIED)
     monkeypatch.setattr(half_lives, "MOST_TOKENS", 300)
-    found = made("mine")
+    both = made("mine")
+    assert both["network"].values.tolist() == ["untrained", "trained"]
+    # trained for no epoch, it is what it began with
+    xr.testing.assert_equal(
+        both.sel(network="untrained", drop=True), both.sel(network="trained", drop=True)
+    )
+    found = both.sel(network="trained")
     assert int(found["n_tokens"]) == 299  # before the first nothing is held
     assert found["state_kind"].values.tolist() == ["cell"]
     subject = half_lives_subject("mine")

@@ -373,7 +373,7 @@ KINDS = {
         stage="half-lives",
         upstream=("encoder",),
         schema={
-            **dict.fromkeys(("decay", "half_life"), ("state_kind", "unit")),
+            **dict.fromkeys(("decay", "half_life"), ("network", "state_kind", "unit")),
             "n_tokens": (),
         },
     ),

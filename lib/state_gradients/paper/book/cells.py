@@ -336,12 +336,14 @@ def _stacked(found, quantities, axes):
     return axes
 
 
-def half_lives(networks):
+def half_lives(networks, of="trained"):
     """Return the half-lives of single units, of the state that is carried.
 
     Parameters
     ----------
     networks : dict of str to (tuple of str, str)
+    of : "trained" or "untrained"
+        Which network: as it is, or as its training began.
 
     Returns
     -------
@@ -354,7 +356,7 @@ def half_lives(networks):
         of_runs = {name: artifacts.load(name, "half_lives") for name in runs}
         if of_runs:
             found[label] = {
-                name: one["half_life"].sel(state_kind=state).values
+                name: one["half_life"].sel(network=of, state_kind=state).values
                 for name, one in of_runs.items()
             }
     return found

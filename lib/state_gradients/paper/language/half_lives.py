@@ -13,7 +13,9 @@ The factor is what the cell's differential passes from the unit to itself alone:
   c / n is. The gate f itself is known only but for the stabiliser, v without it.
 
 What comes back to a unit through a recurrent matrix is left out: of a simple RNN that
-is everything. Before the first token nothing is held, and it does not count.
+is everything. Before the first token nothing is held, and it does not count. The same
+is measured of the network before it was trained: what a unit holds for may have been
+given to it, and not learnt.
 """
 
 import numpy as np
@@ -21,8 +23,11 @@ import xarray as xr
 
 from state_gradients.foundation.labels import about
 from state_gradients.foundation.loading import load_keras
+from state_gradients.paper.language.learning import untrained
 
-MOST_TOKENS = 20_000  # of the text: the mean over more differs by less than it shows
+MOST_TOKENS = (
+    10_000  # of the text: means over them, for two networks, in a minute or so
+)
 AT_ONCE = 256  # tokens whose factors are held together
 # What the variables of the artifact mean: (long name, units, equation)
 MEANING = {
@@ -43,8 +48,9 @@ def study(subject):
     Returns
     -------
     dict of str to xarray.Dataset
-        ``half_lives``: ``decay`` and ``half_life`` (state_kind, unit), of the states
-        that pass themselves on, and ``n_tokens``. An LRU's unit is a complex number.
+        ``half_lives``: ``decay`` and ``half_life`` (network, state_kind, unit), of the
+        untrained and the trained network and the states that pass themselves on, and
+        ``n_tokens``. An LRU's unit is a complex number.
 
     Raises
     ------
@@ -52,18 +58,41 @@ def study(subject):
         If no state of the network does so.
     """
     load_keras()
+    models = {"untrained": untrained(subject), "trained": subject.model}
+    ids = subject.ids[:MOST_TOKENS]
+    means = {name: mean_logarithms(model, ids) for name, model in models.items()}
+    return {"half_lives": _described(means, len(ids) - 1)}
+
+
+def mean_logarithms(model, ids):
+    """Return the mean of ln a over a text, of each unit of the lowest layer.
+
+    Parameters
+    ----------
+    model : keras.Model
+    ids : ndarray of int, shape (time,)
+
+    Returns
+    -------
+    dict of str to ndarray of shape (unit,)
+        By state, those that pass themselves on.
+
+    Raises
+    ------
+    ValueError
+        As :func:`factors_of`.
+    """
     from state_gradients.engine.network import read_network
 
-    network = read_network(subject.model, dtype="float64").without_last_output()
-    sums, n_tokens = {}, 0
+    network = read_network(model, dtype="float64").without_last_output()
+    sums = {}
     with np.errstate(
         divide="ignore"
     ):  # a gate that is shut: ln 0, and a half-life of 0
-        for factors in factors_of(network, subject.ids[:MOST_TOKENS]):
-            n_tokens += len(next(iter(factors.values())))
+        for factors in factors_of(network, ids):
             for name, values in factors.items():
                 sums[name] = sums.get(name, 0) + np.log(values).sum(axis=0)
-    return {"half_lives": _described(sums, n_tokens)}
+    return {name: values / (len(ids) - 1) for name, values in sums.items()}
 
 
 def factors_of(network, ids):
@@ -129,18 +158,20 @@ def _own_factors(diagonal):
     return factors
 
 
-def _described(sums, n_tokens):
-    """Return the artifact from the sums of ln a by state."""
-    mean = np.stack([*sums.values()]) / n_tokens
+def _described(means, n_tokens):
+    """Return the artifact from the means of ln a, by network and state."""
+    states = [*means["trained"]]
+    mean = np.stack([[one[state] for state in states] for one in means.values()])
     with np.errstate(divide="ignore"):
         half_lives = np.log(2) / (0.0 - mean)  # of a mean of 0, +inf and not -inf
+    dims = "network", "state_kind", "unit"
     found = xr.Dataset(
         {
-            "decay": (("state_kind", "unit"), np.exp(mean).astype(np.float32)),
-            "half_life": (("state_kind", "unit"), half_lives.astype(np.float32)),
+            "decay": (dims, np.exp(mean).astype(np.float32)),
+            "half_life": (dims, half_lives.astype(np.float32)),
             "n_tokens": n_tokens,
         },
-        coords={"state_kind": [*sums]},
+        coords={"network": [*means], "state_kind": states},
     )
     for name in MEANING:
         found[name].attrs = about(name, meaning=MEANING)
