@@ -34,6 +34,11 @@ def lives(networks):
     return cells.half_lives(networks)
 
 
+@pytest.fixture(scope="module")
+def before(networks):
+    return cells.half_lives(networks, "untrained")
+
+
 def spectra_of(name, state):
     return artifacts.load(name, "spectra").sel(
         state_kind=state, normalization="whitened", group="all"
@@ -153,6 +158,12 @@ def test_a_verdict_takes_more_than_the_range_of_the_seeds(numbers, verdict):
     assert found.ratio == numbers[0] / 2.5
 
 
+def units_of(name, network="trained"):
+    """Half-lives of the last state of a network, the one that is carried."""
+    found = artifacts.load(name, "half_lives")["half_life"].sel(network=network)
+    return found.isel(state_kind=-1).values
+
+
 def test_verdicts_hold_a_cell_against_the_same_state_of_the_seeds(networks, lives):
     found = cells.verdicts(networks, lives)
     assert set(found["read"]) == {"sLSTM", "minGRU", "minLSTM"}  # no state is read
@@ -164,10 +175,8 @@ def test_verdicts_hold_a_cell_against_the_same_state_of_the_seeds(networks, live
         left = {name: one[49] / one[0] for name, one in left.items()}
         ratio = left["ptb-slstm-256"] / np.mean([left[name] for name in SEEDS])
         np.testing.assert_allclose(found[respect]["sLSTM"].ratio, ratio)
-    units = artifacts.load("ptb-lru-256", "half_lives")["half_life"]
-    of_seeds = [
-        np.median(artifacts.load(name, "half_lives")["half_life"]) for name in SEEDS
-    ]
+    units = units_of("ptb-lru-256")
+    of_seeds = [np.median(units_of(name)) for name in SEEDS]
     np.testing.assert_allclose(
         found["half_life"]["LRU"].ratio, np.median(units) / np.mean(of_seeds)
     )
@@ -180,8 +189,14 @@ def test_verdicts_hold_a_cell_against_the_same_state_of_the_seeds(networks, live
     assert cells.listed({"x": {}}, "x", "more") == "no cell"
 
 
-def test_numbers_of_the_prose_are_those_of_the_curves(networks, curves, lives):
-    texts = cells.numbers(networks, curves, lives, cells.verdicts(networks, lives))
+def test_numbers_of_the_prose_are_those_of_the_curves(networks, curves, before, lives):
+    judged = cells.verdicts(networks, lives)
+    texts = cells.numbers(networks, curves, before, lives, judged)
+    assert (
+        texts["lru-first"] == f"{np.median(units_of('ptb-lru-256', 'untrained')):.2g}"
+    )
+    assert texts["lru-longest"] == f"{units_of('ptb-lru-256').max():,.0f}"
+    assert texts["rnn-median"] == cells.DASH
     relative = curves["value"].sel(experiment="LRU", quantity="relative")
     assert texts["lru-left"] == f"{100 * float(relative[49]):.2g} %"
     assert texts["lru-tenth"] == str(int(np.argmax(relative.values < 0.1)))
@@ -190,7 +205,7 @@ def test_numbers_of_the_prose_are_those_of_the_curves(networks, curves, lives):
     assert texts["n-tokens"] == f"{n_tokens:,}"
 
 
-def test_survival_and_table_are_shares_of_units(networks, lives):
+def test_survival_and_table_are_shares_of_units(networks, before, lives):
     one = {"LRU": lives["LRU"], "LSTM": lives["LSTM"]}
     shares = cells.survival(one)
     tokens = shares["half_life"].values[40]
@@ -199,12 +214,28 @@ def test_survival_and_table_are_shares_of_units(networks, lives):
     seeds = [np.mean(run > tokens) for run in one["LSTM"].values()]
     np.testing.assert_allclose(shares.sel(experiment="LSTM")[40], np.mean(seeds))
     assert len(seeds) == 3
-    table = cells.half_lives_table(networks, one)
+    table = cells.half_lives_table(networks, before, one)
     assert table.loc["LRU", "beyond 10"] == f"{np.mean(lru > 10):.1%}".replace(
         "%", " %"
     )
     assert table.loc["LRU", "median"] == f"{np.median(lru):.2g}"
     assert table.loc["LRU", "numbers"] == "486"
+    (at_first,) = before["LRU"].values()
+    assert table.loc["LRU", "median, untrained"] == f"{np.median(at_first):.2g}"
+    kept = np.corrcoef(at_first.argsort().argsort(), lru.argsort().argsort())[0, 1]
+    assert table.loc["LRU", "order kept from the start"] == f"{kept:.2f}"
+    assert shares.sel(experiment="LSTM").isnull().any()  # none holds for 1,000 tokens
+
+
+def test_untrained_half_lives_are_those_of_the_first_values(before):
+    """Gates half open hold for a token; an S6's steps are spread, its A is -1 to -4."""
+    for label in ("LSTM", "minGRU", "minLSTM"):
+        for units in before[label].values():
+            np.testing.assert_allclose(units, 1, atol=0.1)  # weights of 0.05 at most
+    (s6,) = before["S6"].values()
+    steps = np.geomspace(1e-3, 1e-1, 961)[:, None] * np.arange(1, 5)
+    # u moves the argument of a step by 1e-3 or less
+    np.testing.assert_allclose(s6, np.log(2) / steps.ravel(), rtol=1e-2)
 
 
 def test_an_lrus_half_lives_are_those_of_its_eigenvalues(lives):
@@ -220,7 +251,7 @@ def lines_of(ax):
     return [line.get_ydata() for line in ax.get_lines() if len(line.get_ydata()) > 5]
 
 
-def test_figures_draw_the_curves(curves, lives):
+def test_figures_draw_the_curves(curves, before, lives):
     set_theme()
     drawn = curves.sel(experiment=["LSTM", "LRU", "minGRU"])
     for plot, quantities in (
@@ -235,10 +266,11 @@ def test_figures_draw_the_curves(curves, lives):
     upper, lower = cells.plot_memory(drawn)
     assert lower.get_yscale() == upper.get_yscale() == "log"
     np.testing.assert_allclose(lower.get_ylim(), (cells.FLOOR, 2))
-    ax = cells.plot_half_lives({"LRU": lives["LRU"]})
-    (line,) = lines_of(ax)
-    shares = cells.survival(lives).sel(experiment="LRU").dropna("half_life")
-    np.testing.assert_array_equal(line, shares)
+    one = [{"LRU": each["LRU"]} for each in (before, lives)]
+    for ax, each in zip(cells.plot_half_lives(*one), one, strict=True):
+        (line,) = lines_of(ax)
+        shares = cells.survival(each).sel(experiment="LRU").dropna("half_life")
+        np.testing.assert_array_equal(line[np.isfinite(line)], shares)
 
 
 def test_an_s6_may_be_written_in_other_units(rng):

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from IPython.display import Markdown
+from scipy.stats import spearmanr
 
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
@@ -406,58 +407,90 @@ def _beyond(run, tokens):
     return (run > np.asarray(tokens)[..., None]).mean(axis=-1)
 
 
-def plot_half_lives(lives, *, ax=None):
+def plot_half_lives(before, lives, *, axes=None):
     """Draw for each cell the share of units that hold longer than so many tokens.
 
     Parameters
     ----------
-    lives : dict of str to dict of str to ndarray
-        Of :func:`half_lives`.
-    ax : matplotlib.axes.Axes, optional
+    before, lives : dict of str to dict of str to ndarray
+        Of :func:`half_lives`, of the untrained and the trained networks.
+    axes : two matplotlib.axes.Axes, optional
         Drawn on; those of a new figure by default.
 
     Returns
     -------
-    matplotlib.axes.Axes
+    two matplotlib.axes.Axes
     """
-    ax = style.axes_or_new(ax, height=3.8)
-    shares = survival(lives)
-    draw_lines(ax, shares, "half_life", "plot_half_lives", every=8)
-    x, y = "half-life (tokens)", "share of units beyond it"
-    scales = {"xscale": "log", "yscale": "log"}
-    return style.finish(ax, shares, x=x, y=y, legend="above", **scales)
+    axes = style.stacked_axes(height=2.9) if axes is None else axes
+    for ax, (name, each) in zip(axes, _by_network(before, lives), strict=True):
+        is_first = each is before
+        shares = survival(each)
+        caller = "plot_half_lives"
+        draw_lines(ax, shares, "half_life", caller, every=8, named=is_first)
+        x = "" if is_first else "half-life (tokens)"
+        scales = {"xscale": "log", "yscale": "log"}
+        y = f"share beyond, {name}"
+        style.finish(ax, xr.Dataset(), x=x, y=y, legend="above", **scales)
+    return axes
 
 
-def half_lives_table(networks, lives, beyond=(10, 50)):
-    """Return quantiles of the units' half-lives, as text.
+def _by_network(before, lives):
+    return ("untrained", before), ("trained", lives)
+
+
+def half_lives_table(networks, before, lives, beyond=(10, 50)):
+    """Return quantiles of the units' half-lives, as text; of several runs, means.
 
     Parameters
     ----------
     networks : dict of str to (tuple of str, str)
-    lives : dict of str to dict of str to ndarray
+    before, lives : dict of str to dict of str to ndarray
+        Of :func:`half_lives`, of the untrained and the trained networks.
     beyond : sequence of int
         Tokens.
     """
     rows = {}
     for label, runs in lives.items():
         model = load_experiment(networks[label][0][0]).model
-        units = [*runs.values()]
+        units, at_first = [*runs.values()], [*before[label].values()]
         row = {
             "what a unit holds is multiplied by": FACTORS[model.cell],
             "numbers": f"{len(units[0]):,}",
+            "median, untrained": _mean_of(at_first, np.median),
+            "median": _mean_of(units, np.median),
+            "nine in ten are below": _mean_of(units, lambda run: np.quantile(run, 0.9)),
         }
-        for title, share in (("median", 0.5), ("nine in ten are below", 0.9)):
-            row[title] = _mean_of(units, lambda run, q=share: np.quantile(run, q))
         for tokens in beyond:
             share = np.mean([_beyond(run, tokens) for run in units])
             row[f"beyond {tokens}"] = f"{share:.1%}".replace("%", " %")
         row["longest"] = _mean_of(units, np.max)
+        row["order kept from the start"] = f"{order_kept(before, lives, label):.2f}"
         rows[label] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def order_kept(before, lives, label):
+    """Return the rank correlation of units' half-lives before and after training.
+
+    Parameters
+    ----------
+    before, lives : dict of str to dict of str to ndarray
+    label : str
+        The network; of several runs the mean is taken.
+
+    Returns
+    -------
+    float
+    """
+    runs = lives[label]
+    return np.mean(
+        [spearmanr(before[label][k], run).statistic for k, run in runs.items()]
+    )
+
+
 def _mean_of(units, measure):
-    return f"{np.mean([measure(run) for run in units]):.2g}"
+    value = np.mean([measure(run) for run in units])
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 class Judged(NamedTuple):
@@ -598,7 +631,12 @@ def listed(judged_by, name, verdict):
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def numbers(networks, found, lives, judged_by):
+OF_CELLS = (  # what is said of each cell; a dash where it has not been run
+    *("left", "tenth", "n", "median", "first", "longest", "first-longest", "order"),
+)
+
+
+def numbers(networks, found, before, lives, judged_by):
     """Return the numbers of the page's prose, texts by name.
 
     Parameters
@@ -607,7 +645,8 @@ def numbers(networks, found, lives, judged_by):
         Of :func:`members`.
     found : Dataset
         Of :func:`curves`, of the carried states.
-    lives : dict of str to dict of str to ndarray
+    before, lives : dict of str to dict of str to ndarray
+        Of :func:`half_lives`, of the untrained and the trained networks.
     judged_by : dict of str to dict of str to Judged
     """
     (names, _), *_ = networks.values()
@@ -627,7 +666,7 @@ def numbers(networks, found, lives, judged_by):
             texts[f"{respect}-{word}"] = listed(judged_by, respect, verdict)
     for place, label in enumerate(networks):
         key = label.lower() if place else "reference"
-        texts |= {f"{key}-{name}": DASH for name in ("left", "tenth", "n", "longest")}
+        texts |= {f"{key}-{name}": DASH for name in OF_CELLS}
         if label in found["experiment"].values:
             one = found["value"].sel(experiment=label)
             relative = one.sel(quantity="relative")
@@ -636,9 +675,12 @@ def numbers(networks, found, lives, judged_by):
             texts[f"{key}-tenth"] = _delay_told(relative, 0.1)
             texts[f"{key}-n"] = f"{float(n_directions):.0f}"
         if label in lives:
-            units = [*lives[label].values()]
+            units, at_first = [*lives[label].values()], [*before[label].values()]
             texts[f"{key}-median"] = _mean_of(units, np.median)
+            texts[f"{key}-first"] = _mean_of(at_first, np.median)
             texts[f"{key}-longest"] = _mean_of(units, np.max)
+            texts[f"{key}-first-longest"] = _mean_of(at_first, np.max)
+            texts[f"{key}-order"] = f"{order_kept(before, lives, label):.2f}"
     for name in filter(lambda name: has_run(name, "half_lives"), names[:1]):
         n_tokens = int(artifacts.load(name, "half_lives")["n_tokens"])
         texts["n-tokens"] = f"{n_tokens:,}"
