@@ -77,6 +77,15 @@ def test_curves_are_those_of_the_artifacts(curves):
     assert s6["lower"].sel(quantity="directions").isnull().all()
 
 
+def test_columns_are_the_quantities_with_their_ends(curves):
+    found = cells.columns(curves, ["relative", "directions"])
+    assert [*found][:3] == ["relative", "relative_lower", "relative_upper"]
+    for end, name in (("", "value"), ("_lower", "lower"), ("_upper", "upper")):
+        expected = curves[name].sel(quantity="relative")
+        np.testing.assert_array_equal(found[f"relative{end}"], expected)
+    assert set(found) <= set(cells.UNITS)
+
+
 def test_several_seeds_are_a_mean_and_a_range(curves):
     found = [spectra_of(name, "cell") for name in SEEDS]
     relative = np.array([one["memory"] / one["memory"][0] for one in found])

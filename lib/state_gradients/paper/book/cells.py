@@ -49,6 +49,17 @@ FACTORS = {  # by what a unit multiplies what it holds, by settings.model.cell
     "s6": "exp(delta A)",
 }
 READS_NO_STATE = ("lru", "s6")  # their outputs are none, and were not measured
+UNITS = {  # of the columns of tables, where `sources` does not know them
+    f"{name}{end}": unit
+    for name, unit in {
+        "relative": "share",
+        "effective_rank": "1",
+        "directions": "number",
+        "half_life": "tokens",
+        "share": "share of units",
+    }.items()
+    for end in ("", "_lower", "_upper")
+}
 OF_INTERVALS = ("memory", "selectivity", "effective_rank")
 SHOWN = 1, 2, 5, 10, 20, 30, 49  # delays of the table
 FAR, MIDDLE = 49, 20  # delays at which cells are judged
@@ -299,6 +310,29 @@ def plot_memory(found, *, axes=None):
     upper.set_ylabel(r"memory $\sigma_1$")
     lower.set_ylabel("share of that at delay 0")
     return upper, lower
+
+
+def columns(found, quantities):
+    """Return quantities of :func:`curves` as variables, for the table under a figure.
+
+    Parameters
+    ----------
+    found : Dataset
+    quantities : sequence of str
+
+    Returns
+    -------
+    xarray.Dataset of shape (experiment, delay)
+        ``memory``, ``memory_lower``, ``memory_upper``, ..
+    """
+    ends = {"": "value", "_lower": "lower", "_upper": "upper"}
+    return xr.Dataset(
+        {
+            f"{quantity}{end}": found[name].sel(quantity=quantity, drop=True)
+            for quantity in quantities
+            for end, name in ends.items()
+        }
+    )
 
 
 def plot_directions(found, *, axes=None):
