@@ -72,7 +72,15 @@ print(experiment, training.sizes["epoch"])
 COMMANDS = {
     *("corpus", "train", "extract", "analyse", "explain", "types", "classes"),
     *("properties", "linear", "positions", "coherence", "grammar", "tail"),
-    *("learning", "flipflop", "stretches", "influence", "rates", "layers"),
+    *(
+        "learning",
+        "flipflop",
+        "stretches",
+        "influence",
+        "rates",
+        "layers",
+        "half-lives",
+    ),
     "reproduce",
     *("status", "ledger", "claims", "inspect", "compare", "render"),
 }

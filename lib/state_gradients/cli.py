@@ -55,7 +55,7 @@ def _foreseen():
 def _command(function):
     """Register a command whose foreseen errors print as one line, with status 1."""
 
-    @app.command(function.__name__.removesuffix("_"))
+    @app.command(function.__name__.removesuffix("_").replace("_", "-"))
     @functools.wraps(function)
     def run(*arguments, **options):
         try:
@@ -414,6 +414,12 @@ def influence(name: Name):
 def layers(name: Name):
     """Ask what each layer remembers, of the words and of the layer below."""
     _run_stage("layers", name)
+
+
+@_command
+def half_lives(name: Name):
+    """Ask how long single units of an experiment hold what they hold."""
+    _run_stage("half-lives", name)
 
 
 @_command

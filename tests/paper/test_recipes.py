@@ -67,6 +67,7 @@ experiments:
   stretches: {{gradients: {{max_delay: 2, blocks: 64}},
               language: {{studies: [stretches]}}}}
   influence: {{gradients: {{max_delay: 2}}, language: {{studies: [influence]}}}}
+  half-lives: {{model: {{cell: slstm}}, language: {{studies: [half-lives]}}}}
   new-tokens:
     corpus: {{name: synthetic, vocabulary_size: null, train: null, valid: null,
              test: null}}
@@ -111,6 +112,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "stretches": 1e-4,  # float32 chains; of what stretches do, a tenth of the curves
     "influence": 1e-4,  # as the coherence
     "layers": 1e-4,  # as the learning; of the intervals, widths
+    "half_lives": 1e-6,  # float64 of float32 weights, kept in float32: 6e-8
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
     "properties": 1e-4,  # differences of float32 states: 1e-7 over steps of 1/16
@@ -496,6 +498,14 @@ def of_layers(name):
     return {"layers": found.assign(widths)}
 
 
+def held_by_units(name):
+    """Half-lives of the units of an sLSTM, whose factor no gate is alone."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    stages.RUN["half-lives"](experiment)
+    return {"half_lives": artifacts.load(name, "half_lives")}
+
+
 def two_classes(tokens):
     """Tag every other type as a noun, the rest as verbs."""
     is_noun = np.arange(len(tokens)) % 2 == 0
@@ -538,6 +548,7 @@ CASES = {
     ("stretches", "stretches"): left_out,
     ("influence", "influence"): in_nats,
     ("layers", "layers"): of_layers,
+    ("half-lives", "half-lives"): held_by_units,
 }
 
 

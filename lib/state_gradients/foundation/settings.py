@@ -141,6 +141,7 @@ class Gradients:
 Study = Literal[
     *("types", "classes", "properties", "linear", "positions", "coherence"),
     *("grammar", "tail", "learning", "stretches", "influence", "layers"),
+    "half-lives",
 ]
 
 

@@ -34,6 +34,7 @@ from state_gradients.paper.grammar import study as grammar
 from state_gradients.paper.language import (
     classes,
     coherence,
+    half_lives,
     influence,
     layers,
     learning,
@@ -425,6 +426,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "stretches": stretches.study,
     "influence": influence.study,
     "layers": layers.study,
+    "half-lives": half_lives.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN |= {"explain": run_explain, "flipflop": run_flipflop}

@@ -11,8 +11,9 @@ types, positions, linear                         (from encoder, weights)
 classes     ->  class_gradients, classes         (from encoder)
 properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
-grammar, of the generated language               (from weights)
+influence; grammar, of the generated language    (from weights)
 tail, stretches, layers                          (from encoder)
+half-lives  ->  half_lives                       (from encoder)
 learning                                         (from training, encoder)
 
 and of a network that reads no words:
@@ -63,6 +64,7 @@ STAGES = {
     "stretches": Stage(recipe=1, groups=("corpus", "gradients")),
     "influence": Stage(recipe=1, groups=("corpus", "gradients")),
     "layers": Stage(recipe=1, groups=("corpus", "gradients")),
+    "half-lives": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
 EMBEDDED = "grammar-lstm-64"  # what needs neither network nor licence: kept whole
@@ -407,6 +409,14 @@ KINDS = {
             ),
             "effective_dimension": _OF_INPUT,
             "n_samples": ("delay",),
+        },
+    ),
+    "half_lives": Kind(
+        stage="half-lives",
+        upstream=("encoder",),
+        schema={
+            **dict.fromkeys(("decay", "half_life"), ("network", "state_kind", "unit")),
+            "n_tokens": (),
         },
     ),
 }

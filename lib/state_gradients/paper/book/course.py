@@ -50,6 +50,7 @@ DEPTH = {
     "influence": 3,
     "grammar": 1,
     "languages": 2,
+    "cells": 2,
     "flip-flop": 2,
     "learning": 2,
     "layers": 2,

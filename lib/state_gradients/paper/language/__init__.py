@@ -10,6 +10,7 @@ Read `subject` (what a study reads) and `tags` (parts of speech), then the studi
 `tail` (what is left after 500 words),
 `learning` (when memory appears in training), `stretches` (what each stretch of the
 text does, for comparisons),
-`influence` (what still matters for the words predicted, in nats), `layers` (what each layer of a stack
-remembers).
+`influence` (what still matters for the words predicted, in nats),
+`layers` (what each layer of a stack remembers),
+`half_lives` (how long single units hold).
 """

@@ -130,7 +130,7 @@ def kept_encoders(subject):
             f"in {path.parent}; run `state-gradients train {experiment.name} --restart "
             f"--keep-encoders {epochs}`."
         )
-    new = functools.partial(_untrained, subject)
+    new = functools.partial(untrained, subject)
     found = {0: new()}
     for epoch in kept:
         model = new()
@@ -150,7 +150,13 @@ def kept_encoders(subject):
     return found | {len(curves): subject.model}
 
 
-def _untrained(subject):
+def untrained(subject):
+    """Return the Keras model that the training of an experiment began with.
+
+    Parameters
+    ----------
+    subject : state_gradients.paper.language.subject.Subject
+    """
     from state_gradients.models import language_model
 
     experiment, table = subject.experiment, subject.encoder["embedding"]
