@@ -49,6 +49,7 @@ DEPTH = {
     "09-linear-classification": 2,
     "grammar": 1,
     "languages": 2,
+    "tasks": 2,
     "flip-flop": 2,
     "learning": 2,
     "claims": 1,
