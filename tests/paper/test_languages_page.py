@@ -122,7 +122,7 @@ def test_the_ratio_of_halves_has_the_interval_of_both(beside):
         {end: float(band[end]) for end in ("observed", "lower", "upper")}
         for band in bands
     )
-    # ln(a / b): variances of independent logarithms add up, and a small b makes it large
+    # ln(a / b): variances of independent logarithms add up; a small b makes it large
     up = np.log(above["upper"] / above["observed"]) ** 2
     up += np.log(below["observed"] / below["lower"]) ** 2
     down = np.log(above["observed"] / above["lower"]) ** 2

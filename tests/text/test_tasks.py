@@ -1,3 +1,4 @@
+import dataclasses
 import zipfile
 
 import numpy as np
@@ -74,6 +75,23 @@ def test_a_language_model_is_asked_for_nothing_but_the_next_word(eighty):
     same = tasks.load(experiment(3))
     assert text.fingerprint == same.fingerprint
     np.testing.assert_array_equal(text.splits["train"], same.splits["train"])
+
+
+def test_halves_have_their_own_tags(eighty, monkeypatch):
+    for half in (0, 1):
+        source = dataclasses.replace(
+            REGISTRY["brown"], half=half, vocabulary_of="brown"
+        )
+        monkeypatch.setitem(REGISTRY, f"brown-half-{half}", source)
+    for name in settings.TAGGED[1:]:
+        corpus = settings.Corpus(name=name, vocabulary_size=50)
+        asked = settings.Training(tags_back=0)
+        text = tasks.load(
+            settings.Experiment(name="tagger", corpus=corpus, training=asked)
+        )
+        assert [
+            text.asked.classes[k] for k in text.asked.splits["valid"]
+        ] == 2 * CLASSES
 
 
 def test_tags_out_of_step_with_the_words_are_refused(eighty, monkeypatch):
