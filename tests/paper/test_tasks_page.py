@@ -95,6 +95,13 @@ def test_each_bound_is_broken_where_it_is(
     assert {key for key, holds in held.items() if not holds} == broken
 
 
+def test_each_network_that_must_lies_above_each_that_need_not(found, ranks, learnt):
+    found["ratio"].loc[tasks.LABELS[10], 5] = 0.6  # the other that must is at 1
+    found["ratio"].loc[tasks.LABELS[1], 5] = 0.7
+    held = judged(found, ranks, learnt)
+    assert not held["in order", "delay 5"] and held["in order", "delay 10"]
+
+
 @pytest.mark.parametrize(("rank", "holds"), [(5.9, False), (6.0, True), (20.0, False)])
 def test_breadth_lies_between_half_of_the_classes_and_the_language_model(
     found, ranks, learnt, rank, holds
