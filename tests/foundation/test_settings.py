@@ -281,7 +281,9 @@ def test_the_baseline_in_full_is_what_the_defaults_say(root):
     stated, _ = settings.read_params(root)
     for group in ("model", "training"):
         fields = {f.name for f in dataclasses.fields(settings.GROUPS[group])}
-        assert fields - set(stated[group]) <= {"embedding_file", "recurrent_units"}
+        assert fields - set(stated[group]) <= {
+            *("embedding_file", "recurrent_units", "tags_back"),
+        }
 
 
 def test_twins_differ_from_the_baseline_in_one_group(root):

@@ -17,6 +17,15 @@ def test_windows_equal_the_literal_ones():
     assert {a.dtype for pair in (first, second) for a in pair} == {np.dtype("int32")}
 
 
+def test_what_else_is_asked_stands_beside_the_tokens():
+    # 17 tokens in 2 rows of 8, of which the windows are those without it
+    first, second = windows(range(17), 2, 3, asked=range(100, 117))
+    np.testing.assert_array_equal(first[0], [[0, 1, 2], [8, 9, 10]])
+    np.testing.assert_array_equal(first[1], [[100, 101, 102], [108, 109, 110]])
+    np.testing.assert_array_equal(second[0], [[3, 4, 5], [11, 12, 13]])
+    np.testing.assert_array_equal(second[1], [[103, 104, 105], [111, 112, 113]])
+
+
 @pytest.mark.parametrize("length", range(1, 40))
 @pytest.mark.parametrize(("batch_size", "num_steps"), [(1, 1), (2, 3), (3, 4)])
 def test_windows_visit_every_target_once_in_order(length, batch_size, num_steps):

@@ -23,7 +23,7 @@ from state_gradients.models import (
 from state_gradients.models.checkpoints import checkpoint_path, load_checkpoint
 from state_gradients.text import vectors
 from state_gradients.text.corpora import Text
-from state_gradients.text.vocabulary import Vocabulary
+from state_gradients.text.vocabulary import Asked, Vocabulary
 
 V, E, H = 9, 3, 5
 EXPERIMENT = settings.Experiment(
@@ -385,3 +385,69 @@ def test_embedding_dropout_masks_the_input():
     masks = training.dropout_masks(replace(EXPERIMENT, model=model), 1, 1)
     assert masks[0].shape == (2, 4, E)
     assert masks[1].shape == (2, 4, H)
+
+
+# ------------------------------------------------------------------- taggers
+
+
+def tagging(back, **changes):
+    training_of_tags = replace(EXPERIMENT.training, tags_back=back, **changes)
+    corpus = settings.Corpus(name="brown")
+    return replace(EXPERIMENT, corpus=corpus, training=training_of_tags)
+
+
+def asking(text, answers, n_answers):
+    """Return a text that asks for `answers` of each split's ids."""
+    classes = tuple(f"class{k}" for k in range(n_answers))
+    splits = {split: answers(ids) for split, ids in text.splits.items()}
+    return replace(text, asked=Asked(classes, splits))
+
+
+def test_a_tagger_that_is_asked_for_the_next_word_is_the_language_model(tmp_path):
+    def next_ones(ids):
+        return np.roll(ids, -1)  # the last one is asked of nobody
+
+    model, curves = train(EXPERIMENT, tmp_path / "words")
+    tagger, same = training.train(
+        tagging(0),
+        text=asking(small_text(), next_ones, V),
+        root=tmp_path / "tags",
+        progress=False,
+    )
+    for name in ("train_perplexity", "valid_perplexity"):
+        np.testing.assert_array_equal(same[name], curves[name])
+    for name, value in language_model.weights(model).items():
+        np.testing.assert_array_equal(language_model.weights(tagger)[name], value)
+
+
+def test_a_tagger_learns_what_stood_before_and_its_accuracy_is_counted(tmp_path):
+    def odd_before(ids):
+        return np.concatenate([[0], ids[:-1] % 2]).astype(np.int32)
+
+    text = asking(small_text(length=1200), odd_before, 2)
+    experiment = replace(
+        tagging(1, max_epochs=12, num_steps=8, patience=12),
+        model=replace(EXPERIMENT.model, dropout=0.0, initial_range=0.5),
+    )
+    model, curves = training.train(experiment, text=text, root=tmp_path, progress=False)
+    assert model.output_shape[-1] == text.n_answers == 2
+    assert model.get_layer("embedding").input_dim == V
+    # chance is a perplexity of 2; what it must name has been read: 1 is in reach
+    assert curves["valid_perplexity"][-1] < 1.2
+    ids, asked = text.splits["valid"], text.asked.splits["valid"]
+    logits = ops.convert_to_numpy(model(ids[None]))[0]
+    # asked for something else at every third token
+    other = np.where(np.arange(len(ids)) % 3 == 0, 1 - asked, asked)
+    right = logits.argmax(axis=1)[:-1] == other[:-1]
+    assert 0.6 < right.mean() < 0.7
+    assert evaluation.accuracy(model, ids, other) == pytest.approx(right.mean())
+
+
+def test_a_text_must_ask_what_the_settings_say(tmp_path):
+    text = small_text()
+    with pytest.raises(ValueError, match="received nothing with tags_back: 1"):
+        training.train(tagging(1), text=text, root=tmp_path)
+    tags = asking(text, lambda ids: ids % 2, 2)
+    with pytest.raises(ValueError, match="received 2 classes with tags_back: None"):
+        training.train(EXPERIMENT, text=tags, root=tmp_path)
+    assert not list(tmp_path.iterdir())

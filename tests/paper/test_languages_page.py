@@ -89,3 +89,89 @@ def test_icelandic_is_read_off_its_curve():
     target = TARGETS["D.1"](xr.Dataset({"ratio": ratio}))
     assert target.right == 25 and target.fault(25) is None
     assert target.fault(24) == "There it is still below."
+
+
+# ------------------------------------------------------------------ two halves
+
+HALVES = "brown-half-1-lstm-256", "brown-half-0-lstm-256"
+NULL = "one half over the other"
+
+
+@pytest.fixture(scope="module")
+def beside(found):
+    return languages.beside_halves(found, languages.half_ratio(HALVES), "ref", NULL)
+
+
+def test_the_ratio_of_halves_has_the_interval_of_both(beside):
+    assert list(beside["experiment"].values) == ["brown", NULL]
+    one, delay = beside.sel(experiment=NULL), 20
+    memories = [whitened_memory(name) for name in HALVES]
+    np.testing.assert_allclose(one["ratio"], memories[0] / memories[1], rtol=1e-5)
+    bands = [
+        artifacts.load(name, "intervals")
+        .isel(group=0)
+        .sel(
+            state_kind="cell",
+            normalization="whitened",
+            quantity="memory",
+            delay=delay,
+        )
+        for name in HALVES
+    ]
+    above, below = (
+        {end: float(band[end]) for end in ("observed", "lower", "upper")}
+        for band in bands
+    )
+    # ln(a / b): variances of independent logarithms add up; a small b makes it large
+    up = np.log(above["upper"] / above["observed"]) ** 2
+    up += np.log(below["observed"] / below["lower"]) ** 2
+    down = np.log(above["observed"] / above["lower"]) ** 2
+    down += np.log(below["upper"] / below["observed"]) ** 2
+    ratio = above["observed"] / below["observed"]
+    assert float(one["upper"][delay]) == pytest.approx(ratio * np.exp(up**0.5))
+    assert float(one["lower"][delay]) == pytest.approx(ratio * np.exp(-(down**0.5)))
+    assert (one["lower"] < one["ratio"]).all() and (one["ratio"] < one["upper"]).all()
+
+
+def test_how_far_texts_differ_is_counted_up_and_down_and_held_against_the_halves():
+    delays = np.arange(50)
+    ratio = np.ones((2, 50))
+    ratio[0, 3], ratio[0, 30:32], ratio[1, 7] = 0.5, 3.0, 0.8
+    data = xr.Dataset(
+        {
+            name: (("experiment", "delay"), ratio * by)
+            for name, by in (("ratio", 1), ("lower", 0.95), ("upper", 1.05))
+        },
+        {"experiment": ["text", NULL], "delay": delays},
+    )
+    table = languages.differences_table(data, NULL)
+    assert table.loc["text"].tolist() == ["2.00", "3.00", "30", "3 of 50"]
+    assert table.loc[NULL].tolist() == ["1.25", "1.25", "7", "0 of 50"]
+    members = [(name, "cell") for name in HALVES]
+    whole = ("brown-lstm-256", "cell")
+    numbers = languages.half_numbers(data, NULL, members, whole)
+    assert numbers["half-largest"] == "1.25" and numbers["half-at"] == 7
+    assert numbers["half-told-apart"] == "7"
+    assert numbers["half-last"] == "1.00 [0.95, 1.05]"
+    halves = np.mean([whitened_memory(name)[49] for name in HALVES])
+    of_whole = halves / whitened_memory("brown-lstm-256")[49]
+    assert numbers["half-of-whole"] == f"{of_whole:.2f}"
+
+
+def test_memories_stand_in_the_table_as_they_are():
+    members = {"half": (HALVES[0], "cell"), "none": ("nowhere", "cell")}
+    table = languages.memory_table(members, delays=(1, 49))
+    memory = whitened_memory(HALVES[0])
+    assert table.loc["half"].tolist() == [f"{memory[1]:.3g}", f"{memory[49]:.3g}"]
+    assert table.loc["none"].tolist() == [languages.DASH] * 2
+
+
+def test_halves_that_were_not_run_leave_dashes(found):
+    assert languages.half_ratio((HALVES[0], "nowhere")) is None
+    others = languages.beside_halves(found, None, "ref", NULL)
+    assert list(others["experiment"].values) == ["brown"]
+    table = languages.differences_table(others, NULL)
+    assert table["delays beyond the halves' largest"].tolist() == [languages.DASH]
+    nowhere = ("nowhere", "cell")
+    numbers = languages.half_numbers(others, NULL, (nowhere, nowhere), nowhere)
+    assert set(numbers.values()) == {languages.DASH}

@@ -5,7 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from state_gradients.foundation.settings import Corpus
+from state_gradients.foundation.settings import TAGGED, Corpus
+from state_gradients.project import artifacts
 from state_gradients.text import corpora as registry
 from state_gradients.text import tagged
 from state_gradients.text.corpora import FOLDER_VARIABLE, REGISTRY, fingerprint, load
@@ -171,6 +172,89 @@ def test_a_fingerprint_knows_how_documents_are_read(eighty, monkeypatch):
     before = fingerprint(eighty)
     monkeypatch.setattr(tagged, "RECIPE", tagged.RECIPE + 1)
     assert fingerprint(eighty) != before
+
+
+# ------------------------------------------------------------------- halves
+
+
+def test_halves_are_disjoint_together_the_whole_and_drawn_at_random(archive):
+    whole = tagged.split(archive, "brown")
+    halves = [tagged.split(archive, "brown", half=half) for half in (0, 1)]
+    order = np.random.default_rng(1).permutation(80)
+    members = {"valid": order[:4], "test": order[4:8], "train": order[8:]}
+    for split, lines in whole.items():
+        first, second = (half[split] for half in halves)
+        assert len(first) == len(second) == len(lines) // 2
+        assert not set(first) & set(second)
+        assert sorted(first + second) == lines  # which stand by name
+        # every other one as they were drawn, and neither the first of them by name nor
+        # every other one by name
+        drawn = [f"doc-{NUMBERS[i]} ." for i in sorted(members[split][0::2])]
+        assert first == drawn == sorted(first)
+        if split == "train":
+            assert first not in (lines[:36], lines[0::2], lines[1::2])
+
+
+def test_a_half_has_the_types_of_the_whole_and_another_fingerprint(eighty, monkeypatch):
+    eighty = dataclasses.replace(eighty, vocabulary_size=20)
+    before = fingerprint(eighty)
+    texts = {}
+    for half in (0, 1):
+        source = dataclasses.replace(
+            REGISTRY["eighty"], half=half, vocabulary_of="eighty"
+        )
+        monkeypatch.setitem(REGISTRY, f"eighty-{half}", source)
+        texts[half] = load(dataclasses.replace(eighty, name=f"eighty-{half}"))
+    whole = load(eighty)
+    assert texts[0].vocabulary.tokens == texts[1].vocabulary.tokens
+    assert texts[0].vocabulary.tokens == whole.vocabulary.tokens
+    # counts are of the half's own text, so that half of the types never occur in it
+    assert sum(text.vocabulary.counts for text in texts.values()).tolist() == (
+        whole.vocabulary.counts.tolist()
+    )
+    assert len({before, *(text.fingerprint for text in texts.values())}) == 3
+    assert fingerprint(eighty) == before
+
+
+def test_the_fingerprints_of_browns_halves_differ_and_the_wholes_is_the_recorded_one():
+    found = {name: fingerprint(Corpus(name=name)) for name in TAGGED}
+    assert len(set(found.values())) == len(TAGGED) == 3
+    for name, fingerprint_now in found.items():
+        recorded = artifacts.load(f"{name}-lstm-256", "training").attrs["corpus"]
+        assert fingerprint_now == recorded
+
+
+# ------------------------------------------------------------------ the tags
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [
+        ("nn", "NOUN"),
+        ("np$-tl", "NOUN"),
+        ("nns-tl-hl", "NOUN"),
+        ("bez*", "VERB"),
+        ("*", "ADV"),
+        ("*-hl", "ADV"),
+        ("ppss+ber-nc", "PRON"),
+        ("nn-tl+bez", "NOUN"),
+        ("pp$", "DET"),
+        ("pp$$", "PRON"),
+        ("fw-nn", "X"),
+        ("--", "."),
+        (",-hl", "."),
+        ("''", "."),
+        ("to", "PRT"),
+        ("ap$", "ADJ"),
+    ],
+)
+def test_a_tag_is_of_the_class_of_its_first_part_without_marks(tag, expected):
+    assert tagged.class_of(tag) == expected
+
+
+def test_a_tag_that_is_none_of_browns_is_refused():
+    with pytest.raises(ValueError, match="one of Brown's, received 'nnx'"):
+        tagged.class_of("nnx")
 
 
 # -------------------------------------------------------------- the real text

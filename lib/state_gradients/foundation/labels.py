@@ -101,6 +101,21 @@ MEANING = {
     ),
     "test_perplexity": ("test perplexity, 1 x 1", "1", "exp(mean of -ln p)"),
     "epochs_run": ("epochs run", "1", "measured"),
+    "valid_accuracy": (
+        "share of the validation text's tokens at which the right class is named",
+        "1",
+        "right / asked",
+    ),
+    "test_accuracy": (
+        "share of the test text's tokens at which the right class is named",
+        "1",
+        "right / asked",
+    ),
+    "guess_accuracy": (
+        "the same of the validation text, if the commonest class is always named",
+        "1",
+        "right / asked",
+    ),
     "n_parameters": ("parameters, all layers", "1", "measured"),
 }
 

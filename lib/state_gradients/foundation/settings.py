@@ -123,6 +123,9 @@ class Training:
     clip_norm: Amount = 5.0  # global norm, per mini-batch
     min_improvement: Amount = 0.001  # relative, of the validation perplexity ...
     patience: Positive = 3  # ... in each of so many epochs, or training stops
+    # Ask, at each word, for the class of the word so many places back, 0 of the word
+    # itself, and not for the next word. Without, the network is a language model.
+    tags_back: NotNegative | None = None
 
 
 @_checked
@@ -162,6 +165,8 @@ GROUPS = {
 # and a rest that must not be empty.
 LEAST_UNITS_TO_STUDY = 6
 FLIP_FLOP = "flip-flop"  # the corpus of numbers; `state_gradients.text.flipflop`
+TAGGED = "brown", "brown-half-0", "brown-half-1"  # whose words have kept their tags
+READ_PREDICTIONS = "properties", "positions"  # studies of what word comes next
 
 
 @_checked
@@ -230,6 +235,28 @@ class Experiment:
             raise ValueError(
                 f"language.studies must be [] on the {self.corpus.name} corpus, {why}, "
                 f"received {list(self.language.studies)}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _taggers_need_a_corpus_with_tags(self):
+        back, corpus = self.training.tags_back, self.corpus
+        if back is not None and (corpus.name not in TAGGED or corpus.eos_at_stops):
+            raise ValueError(
+                "training.tags_back must be null on a corpus without tags, or with "
+                f"corpus.eos_at_stops, received {back} on {corpus.name}; tags are kept "
+                f"of {', '.join(TAGGED)}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _taggers_predict_no_words(self):
+        of_words = [name for name in self.language.studies if name in READ_PREDICTIONS]
+        if self.training.tags_back is not None and of_words:
+            raise ValueError(
+                f"language.studies must not hold {of_words[0]!r}, which reads what is "
+                "predicted of the next word, where training.tags_back is a number, "
+                f"received {self.training.tags_back}."
             )
         return self
 

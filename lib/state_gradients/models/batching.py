@@ -1,9 +1,10 @@
 """Cuts one stream of token ids into rows and windows, as the state is carried.
 
 With B rows of L = floor(N / B) tokens, window k shows every row's tokens
-kT .. (k + 1)T - 1 and asks for the tokens one step later; the state at the end of
-window k is the one before window k + 1. The last L - 1 - T floor((L - 1) / T) targets
-and the N - B L tokens that fill no row are dropped, as in the released code.
+kT .. (k + 1)T - 1 and asks for the tokens one step later, or for what else must be
+named at each of them; the state at the end of window k is the one before window k + 1.
+The last L - 1 - T floor((L - 1) / T) targets and the N - B L tokens that fill no row
+are dropped, as in the released code.
 """
 
 import numpy as np
@@ -52,8 +53,11 @@ def n_windows(length, batch_size, num_steps):
     return max(length // batch_size - 1, 0) // num_steps
 
 
-def windows(ids, batch_size, num_steps):
+def windows(ids, batch_size, num_steps, *, asked=None):
     """Return an iterator over ``(inputs, targets)``, int32, each (batch, num_steps).
+
+    The targets are the tokens one step later or, where they are given, the `asked`
+    (time,), which stand beside the tokens; the windows are the same.
 
     A stream too short for one window raises ValueError at the call.
     """
@@ -70,4 +74,23 @@ def windows(ids, batch_size, num_steps):
         kept = rows[:, : count * num_steps].reshape(batch_size, count, num_steps)
         return kept.swapaxes(0, 1)  # (window, batch, step)
 
-    return zip(cut(rows), cut(rows[:, 1:]), strict=True)
+    return zip(cut(rows), cut(targets_of(rows, asked)), strict=True)
+
+
+def targets_of(rows, asked=None):
+    """Return what is to be named at each token of rows, all but the last.
+
+    Parameters
+    ----------
+    rows : ndarray of int32, shape (batch, length)
+        Of :func:`contiguous_rows`.
+    asked : array_like of int, shape (time,), optional
+        Beside the stream that the rows were cut from; the next token by default.
+
+    Returns
+    -------
+    ndarray of int32, shape (batch, length - 1)
+    """
+    if asked is None:
+        return rows[:, 1:]
+    return contiguous_rows(asked, len(rows))[:, :-1]

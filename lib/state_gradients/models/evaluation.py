@@ -29,7 +29,7 @@ def _evaluation_step(model):
     return backends.compiled(step)
 
 
-def token_losses(model, ids, *, batch_size=1, num_steps=200):
+def token_losses(model, ids, *, batch_size=1, num_steps=200, asked=None):
     """Return the loss and the best guess at every predicted token, no dropout.
 
     The stream is cut into `batch_size` contiguous rows, the state carried along each
@@ -39,11 +39,13 @@ def token_losses(model, ids, *, batch_size=1, num_steps=200):
     ----------
     model : keras.Model
     ids : ndarray of int, shape (time,)
+    asked : ndarray of int, shape (time,), optional
+        What must be named at each token; the next token by default.
 
     Returns
     -------
     losses : ndarray of float32, shape (batch, predicted)
-        -ln p(w_{t+1} | w_1..w_t), in nats.
+        -ln p(target | w_1..w_t), in nats.
     guesses : ndarray of int32, shape (batch, predicted)
 
     Raises
@@ -59,20 +61,40 @@ def token_losses(model, ids, *, batch_size=1, num_steps=200):
         language_model.zero_states(model, batch_size),
     )
     rows = batching.contiguous_rows(ids, batch_size)
+    every_target = batching.targets_of(rows, asked)
     length = num_steps * batching.n_windows(len(ids), batch_size, num_steps)
     found = []
     # the state is carried, so that the calls need not be cut where the windows are
     for start in range(0, length, EVALUATED_TOGETHER):
         stop = min(start + EVALUATED_TOGETHER, length)
-        inputs, targets = rows[:, start:stop], rows[:, start + 1 : stop + 1]
+        inputs, targets = rows[:, start:stop], every_target[:, start:stop]
         *pair, states = step(inputs, targets, states)
         found.append([ops.convert_to_numpy(part) for part in pair])
     losses, guesses = zip(*found, strict=True)
     return np.concatenate(losses, axis=1), np.concatenate(guesses, axis=1)
 
 
-def perplexity(model, ids, *, batch_size, num_steps):
+def perplexity(model, ids, *, batch_size, num_steps, asked=None):
     """Return exp of the mean loss; see :func:`token_losses` for what counts."""
-    losses, _ = token_losses(model, ids, batch_size=batch_size, num_steps=num_steps)
+    losses, _ = token_losses(
+        model, ids, batch_size=batch_size, num_steps=num_steps, asked=asked
+    )
     with np.errstate(over="ignore"):  # infinite above 709 nats a token
         return float(np.exp(np.mean(losses, dtype=np.float64)))
+
+
+def accuracy(model, ids, asked):
+    """Return the share of tokens at which the best guess is what was asked.
+
+    Parameters
+    ----------
+    model : keras.Model
+    ids, asked : ndarray of int, shape (time,)
+        One stream, of which all tokens but the last count.
+
+    Returns
+    -------
+    float
+    """
+    _, guesses = token_losses(model, ids, batch_size=1, num_steps=1, asked=asked)
+    return float(np.mean(guesses[0] == asked[: guesses.shape[1]]))

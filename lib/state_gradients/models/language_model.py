@@ -30,7 +30,9 @@ OWN_CELLS = {  # of state_gradients.models.cells; see `_own_cell`
 PRECISIONS = ("float32", "float64")
 
 
-def build_language_model(config, vocabulary_size, *, seed=0, embeddings=None):
+def build_language_model(
+    config, vocabulary_size, *, seed=0, embeddings=None, n_answers=None
+):
     """Build the language model of one experiment, with its initial weights.
 
     Every matrix and the softmax bias are uniform(-r, r), r = ``initial_range``, each
@@ -46,11 +48,13 @@ def build_language_model(config, vocabulary_size, *, seed=0, embeddings=None):
         The run's seed.
     embeddings : ndarray of shape (vocabulary, embedding), optional
         The fixed vectors of a "frozen" embedding; identity for "one-hot".
+    n_answers : int, optional
+        Of what the softmax is: the classes of a tagger. The vocabulary by default.
 
     Returns
     -------
     keras.Model
-        From int ids (batch, time) to float logits (batch, time, vocabulary).
+        From int ids (batch, time) to float logits (batch, time, n_answers).
 
     Raises
     ------
@@ -81,7 +85,8 @@ def build_language_model(config, vocabulary_size, *, seed=0, embeddings=None):
     if x.shape[-1] != config.units:
         x = keras.layers.Dense(config.units, use_bias=False, name="projection")(x)
     x = keras.layers.Dropout(config.dropout, name="dropout")(x)
-    model = keras.Model(ids, keras.layers.Dense(vocabulary_size, name="logits")(x))
+    logits = keras.layers.Dense(n_answers or vocabulary_size, name="logits")(x)
+    model = keras.Model(ids, logits)
     own = _initial_weights_of_cells(model)
     for place, variable in enumerate(model.variables):
         if not any(variable is weight for weight in model.weights):

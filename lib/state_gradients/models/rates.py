@@ -14,7 +14,7 @@ import xarray as xr
 from state_gradients.foundation.checks import short
 from state_gradients.foundation.labels import about
 from state_gradients.models import checkpoints, training
-from state_gradients.text import corpora
+from state_gradients.text import tasks
 
 RATES = 0.1, 0.3, 1.0  # the LSTM's is 1; cells whose states are unbounded need less
 EPOCHS = 2  # before the rate decays
@@ -53,7 +53,7 @@ def compare_rates(
             "compare_rates: there must be a rate and an epoch to compare, received "
             f"rates={short(rates)} and epochs={epochs}."
         )
-    text = corpora.load(experiment.corpus) if text is None else text
+    text = tasks.load(experiment) if text is None else text
     histories = [
         _history(_at_rate(experiment, rate, epochs), text, root, progress)
         for rate in rates

@@ -1,7 +1,8 @@
 """Training as the paper's recipe has it, resumable, and perplexity.
 
-    loss = sum over steps and rows of -ln p(w_{t+1}) / batch_size,
-    clipped at a global norm, with the embedding's part taken per occurrence.
+    loss = sum over steps and rows of -ln p(target) / batch_size,
+    clipped at a global norm, with the embedding's part taken per occurrence. The target
+is the next word; of a tagger it is the class of a word that has been read.
 
 A mean over tokens would make the gradient `num_steps` times smaller and, with the
 learning rate of 1, be another training regime. Dropout masks are a function of (seed,
@@ -25,7 +26,7 @@ from state_gradients.foundation.labels import about
 from state_gradients.models import batching, checkpoints, evaluation, language_model
 from state_gradients.models.checkpoints import CURVES
 from state_gradients.models.evaluation import perplexity
-from state_gradients.text import corpora, vectors
+from state_gradients.text import tasks, vectors
 
 FAR = 10  # times a uniform guess, at which a training is warned of, and let go on
 
@@ -139,7 +140,7 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True, keep=
     ----------
     experiment : state_gradients.foundation.settings.Experiment
     text : state_gradients.text.vocabulary.Text, optional
-        Loaded by name when absent.
+        Loaded by name when absent. With what is asked, if that is not the next word.
     resume : bool
         Go on from the last checkpoint of the same settings and text, if there is one.
     root : path-like, optional
@@ -168,9 +169,11 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True, keep=
         If a loss or perplexity is not finite; the last good checkpoint stays.
     ValueError
         If the training or validation text is too short for one window, or the
-        embedding does not fit the vocabulary; before any work.
+        embedding does not fit the vocabulary, or the text does not say what is asked of
+        a tagger; before any work.
     """
-    text = corpora.load(experiment.corpus) if text is None else text
+    text = tasks.load(experiment) if text is None else text
+    _refuse_another_task(text, experiment.training)
     _refuse_short_splits(text, experiment.training)
     model, n_drawn, read = _new_model(experiment, text)
     path = checkpoints.checkpoint_path(experiment, root=root, read=read)
@@ -190,7 +193,7 @@ def train(experiment, *, text=None, resume=True, root=None, progress=True, keep=
             ]
             kept = checkpoints.kept_path(path, epoch)
             checkpoints.save_checkpoint(kept, values, [], state.history)
-    curves = _curves(state.history, len(text.vocabulary), n_drawn)
+    curves = _curves(state.history, text.n_answers, n_drawn)
     return model, curves.assign_attrs(read)
 
 
@@ -230,6 +233,20 @@ def _window_sizes(config):
     return {"batch_size": config.batch_size, "num_steps": config.num_steps}
 
 
+def _refuse_another_task(text, config):
+    if (text.asked is None) != (config.tags_back is None):
+        said = "nothing" if text.asked is None else f"{text.n_answers} classes"
+        raise ValueError(
+            "train: a text must ask for classes if training.tags_back is a number, and "
+            f"for nothing but the next word if it is null; received {said} with "
+            f"tags_back: {config.tags_back}; load it by tasks.load(experiment)."
+        )
+
+
+def _asked(text, split):
+    return None if text.asked is None else text.asked.splits[split]
+
+
 def _refuse_short_splits(text, config):
     """Refuse what would first be known after an epoch."""
     for split in ("train", "valid"):
@@ -252,6 +269,7 @@ def _new_model(experiment, text):
         len(text.vocabulary),
         seed=experiment.training.seed,
         embeddings=embeddings,
+        n_answers=text.n_answers,
     )
     return model, len(drawn), read
 
@@ -280,12 +298,12 @@ def _resumed(model, config, path):
 def _after_epoch(state, model, step, text, experiment, progress):
     """Train an epoch, let the model have its weights, and return the state after it."""
     started = time.monotonic()
-    config = experiment.training
+    config, sizes = experiment.training, _window_sizes(experiment.training)
     epoch = len(state.history["seconds"]) + 1
     rate = config.learning_rate * config.decay ** max(epoch - config.decay_after, 0)
     windows = tqdm(
-        batching.windows(text.splits["train"], **_window_sizes(config)),
-        total=batching.n_windows(len(text.splits["train"]), **_window_sizes(config)),
+        batching.windows(text.splits["train"], **sizes, asked=_asked(text, "train")),
+        total=batching.n_windows(len(text.splits["train"]), **sizes),
         desc=f"{experiment.name} epoch {epoch}/{config.max_epochs}",
         disable=not progress,
         mininterval=5,
@@ -295,10 +313,12 @@ def _after_epoch(state, model, step, text, experiment, progress):
         step, (state.values, state.squares, states), windows, rate, experiment, epoch
     )
     _assign(model, values)
-    valid = perplexity(model, text.splits["valid"], **_window_sizes(config))
+    valid = perplexity(
+        model, text.splits["valid"], **sizes, asked=_asked(text, "valid")
+    )
     _refuse_unless_finite("validation perplexity", valid, f"epoch {epoch}")
-    if _is_far_above_guessing(valid, len(text.vocabulary)):
-        _warn_far_above_guessing(valid, len(text.vocabulary), experiment.name, epoch)
+    if _is_far_above_guessing(valid, text.n_answers):
+        _warn_far_above_guessing(valid, text.n_answers, experiment.name, epoch)
     seconds = time.monotonic() - started
     if progress:
         line = f"{windows.desc}: valid {valid:.3f}, {seconds:.0f} s"

@@ -47,7 +47,7 @@ from state_gradients.paper.language import (
 )
 from state_gradients.paper.language.subject import Subject, build_model
 from state_gradients.project import artifacts, kinds, locks
-from state_gradients.text import corpora, synthetic
+from state_gradients.text import corpora, synthetic, tasks
 
 AXES = ("state_kind", "group", "delay", "state", "embedding", "embedding_2")
 CUT = 200  # the window at whose edges the released code cuts the chain
@@ -101,7 +101,8 @@ def run_train(experiment, *, root=None, resume=True, progress=True, keep=None):
     perplexity on one stream, as the paper does. On the flip-flop: ``network``.
 
     Encoders of the epochs `keep` are kept beside the checkpoint; by default of those
-    that the study of learning asks for, if the experiment has it.
+    that the study of learning asks for, if the experiment has it. Of a tagger the
+    accuracies are written, too.
     """
     if experiment.corpus.name in corpora.NUMBERS:
         if keep:
@@ -115,7 +116,7 @@ def run_train(experiment, *, root=None, resume=True, progress=True, keep=None):
     from state_gradients.models import language_model, training
 
     started = time.monotonic()
-    text = corpora.load(experiment.corpus)
+    text = tasks.load(experiment)
     refuse_short_text(experiment, text)
     if keep is None:
         keep = learning.EPOCHS if "learning" in experiment.language.studies else ()
@@ -124,9 +125,17 @@ def run_train(experiment, *, root=None, resume=True, progress=True, keep=None):
     )
     recipe = experiment.training
     sizes = {"batch_size": recipe.batch_size, "num_steps": recipe.num_steps}
-    valid = training.perplexity(model, text.splits["valid"], **sizes)
-    test = training.perplexity(model, text.splits["test"], batch_size=1, num_steps=1)
+    asked = text.asked.splits if text.asked else dict.fromkeys(text.splits)
+    valid, test = (
+        training.perplexity(model, text.splits[split], **cut, asked=asked[split])
+        for split, cut in (
+            ("valid", sizes),
+            ("test", {"batch_size": 1, "num_steps": 1}),
+        )
+    )
     final = {"valid_perplexity_final": valid, "test_perplexity": test}
+    if text.asked:
+        final |= _accuracies(model, text)
     final |= {"epochs_run": curves.sizes["epoch"], "n_parameters": model.count_params()}
     final = {name: xr.DataArray(value) for name, value in final.items()}
     curves = curves.assign(described(**final))
@@ -143,6 +152,20 @@ def run_train(experiment, *, root=None, resume=True, progress=True, keep=None):
             artifacts.save(
                 data, experiment, kind, read=read, wall_time=seconds, root=root
             )
+
+
+def _accuracies(model, text):
+    """Return how often a tagger is right, and who always names the commonest class."""
+    from state_gradients.models import evaluation
+
+    asked = text.asked.splits
+    commonest = np.bincount(asked["train"]).argmax()
+    found = {"guess_accuracy": float(np.mean(asked["valid"] == commonest))}
+    for split in ("valid", "test"):
+        found[f"{split}_accuracy"] = evaluation.accuracy(
+            model, text.splits[split], asked[split]
+        )
+    return found
 
 
 def _train_on_numbers(experiment, *, root, progress):

@@ -1,4 +1,4 @@
-"""Corpora whose words carry tags, read as running text: their words, and no tags.
+"""Corpora whose words carry tags, read as running text: their words, or their tags.
 
 An archive holds one file a document. Words are set in lower case, and a token with a
 digit and no letter becomes ``N``, as a number does in PTB: 1961, 3.5, 1/2, $40, 6-2,
@@ -8,6 +8,9 @@ but neither 1960s nor 30-year. A line is what the corpus counts as a sentence.
 its first twentieth of them, the test text the next, and the training text the rest.
 Within a split they stand by name. Of two halves of a corpus, which are drawn from the
 same permutation, each has every other document of each split.
+
+Of Brown the tags can be read, too: each is brought to one of thirteen `CLASSES`, the
+twelve of Petrov, Das and McDonald (2012) and ``<eos>``, which is a class by itself.
 """
 
 import fnmatch
@@ -17,6 +20,8 @@ import zipfile
 from pathlib import PurePosixPath
 
 import numpy as np
+
+from state_gradients.text.vocabulary import EOS
 
 RECIPE = 1  # raise it when `split` gives other lines for the same archive
 SEED = 1
@@ -29,6 +34,30 @@ TRACE = re.compile(r"0|\*.*")  # what a parser left where nothing is written
 DASH = re.compile(r"</?dash/?>")
 CUT_IN_PIECES = "$ $"  # maður$ $inn is written maðurinn
 SENTENCE_ENDS = (".", "?", "!")
+
+# brown: its tags by class, without the marks that `class_of` takes off. `EX` is *there*
+# of *there is*, `*` is *not*. What is no letter is a sign, of the class "."
+WORD_CLASSES = {
+    "NOUN": "NN NNS NP NPS NR NRS PN",
+    "VERB": "VB VBD VBG VBN VBZ BE BED BEDZ BEG BEM BEN BER BEZ DO DOD DOZ HV HVD HVG "
+    "HVN HVZ MD",
+    "ADJ": "JJ JJR JJS JJT OD AP",
+    "ADV": "RB RBR RBT RN QL QLP WRB WQL *",
+    "PRON": "PP$$ PPL PPLS PPO PPS PPSS WPO WPS",
+    "DET": "AT DT DTI DTS DTX ABL ABN ABX PP$ WDT WP$",
+    "ADP": "IN CS",
+    "CONJ": "CC",
+    "NUM": "CD",
+    "PRT": "RP TO EX",
+    "X": "UH NIL",
+    ".": ". ( ) -- , : `` '' '",
+}
+CLASSES = (*WORD_CLASSES, EOS)
+CLASS_OF_TAG = {
+    tag: name for name, tags in WORD_CLASSES.items() for tag in tags.split()
+}
+MARKS = re.compile(r"(-(TL|HL|NC))+$")  # of words in titles, in headlines, and cited
+FOREIGN = "FW-"
 
 
 def documents(path, corpus):
@@ -117,6 +146,18 @@ def split(path, corpus, *, half=None):
         Which half of each split's documents, at random; by default all of them.
     """
     _, read = READERS[corpus]
+    return {
+        split: [
+            " ".join(map(normalised, words))
+            for document in members
+            for words in read(document)
+        ]
+        for split, members in _split_documents(path, corpus, half).items()
+    }
+
+
+def _split_documents(path, corpus, half):
+    """Return the documents of each split, a dict of split to list of bytes."""
     by_name = documents(path, corpus)
     order = np.random.default_rng(SEED).permutation(list(by_name)).tolist()
     held = round(len(order) / HELD_OUT)
@@ -127,10 +168,75 @@ def split(path, corpus, *, half=None):
     }
     taken = slice(None) if half is None else slice(half, None, 2)
     return {
-        split: [
-            " ".join(map(normalised, words))
-            for name in sorted(members[taken])
-            for words in read(by_name[name])
-        ]
+        split: [by_name[name] for name in sorted(members[taken])]
         for split, members in of_split.items()
     }
+
+
+def split_classes(path, *, half=None):
+    """Return the class of each word of Brown, in the lines of :func:`split`.
+
+    Parameters
+    ----------
+    path : path-like
+        The archive.
+    half : {0, 1}, optional
+        As for :func:`split`.
+
+    Returns
+    -------
+    dict of str to list of list of str
+        Of each split: a list a line, of as many names of `CLASSES` as it has words.
+    """
+    return {
+        split: [line for document in members for line in read_brown_classes(document)]
+        for split, members in _split_documents(path, "brown", half).items()
+    }
+
+
+def read_brown_classes(content):
+    """Yield the classes of the words of each sentence, as :func:`read_brown` words."""
+    for line in content.decode("ascii").splitlines():
+        if line.strip():
+            yield [class_of(token.rpartition("/")[2]) for token in line.split()]
+
+
+def class_of(tag):
+    """Return the class of one of Brown's tags.
+
+    Of a contraction (``ppss+ber``) it is that of the first part. The negation of a verb
+    (``md*``) and the genitive (``nn$``) are of the class of what they are attached to;
+    whatever is of another language is ``X``.
+
+    Parameters
+    ----------
+    tag : str
+
+    Returns
+    -------
+    str
+        One of `CLASSES`.
+
+    Raises
+    ------
+    ValueError
+        If it is no tag of Brown's.
+
+    Examples
+    --------
+    >>> from state_gradients.text.tagged import class_of
+    >>> [class_of(tag) for tag in ("np$-tl", "ppss+ber", "bez*", "*", "fw-nn", "--")]
+    ['NOUN', 'PRON', 'VERB', 'ADV', 'X', '.']
+    """
+    name = tag.upper()
+    if name.startswith(FOREIGN):
+        return "X"
+    first = MARKS.sub("", name.partition("+")[0])
+    forms = (first, first.removesuffix("*"), first.removesuffix("$"))
+    known = [CLASS_OF_TAG[form] for form in forms if form in CLASS_OF_TAG]
+    if not known:
+        raise ValueError(
+            f"tagged: a tag must be one of Brown's, received {tag!r}; put it into "
+            "`WORD_CLASSES`."
+        )
+    return known[0]

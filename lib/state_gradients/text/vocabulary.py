@@ -154,16 +154,38 @@ class Vocabulary:
 
 
 @dataclass(frozen=True, eq=False)
+class Asked:
+    """What a network must name at each token: one of some classes.
+
+    Attributes
+    ----------
+    classes : tuple of str
+    splits : dict of str to ndarray of int32, shape (time,)
+        The number of the class that is right, at each token of each split.
+    """
+
+    classes: tuple[str, ...]
+    splits: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
 class Text:
     """A corpus as ids: `splits` maps train, valid, test to int32 arrays (time,).
 
     `fingerprint` is the SHA-256 (hex) of what decides the ids, as it was when they were
-    read; None where nobody has taken it.
+    read; None where nobody has taken it. `asked` is None where the network must name
+    the next token.
     """
 
     vocabulary: Vocabulary
     splits: dict[str, np.ndarray]
     fingerprint: str | None = None
+    asked: Asked | None = None
+
+    @property
+    def n_answers(self):
+        """How many answers there are to what is asked: classes, or types."""
+        return len(self.asked.classes if self.asked else self.vocabulary)
 
 
 def rank_types(frequencies, size=None):

@@ -51,6 +51,7 @@ DEPTH = {
     "grammar": 1,
     "languages": 2,
     "cells": 2,
+    "tasks": 2,
     "flip-flop": 2,
     "learning": 2,
     "layers": 2,

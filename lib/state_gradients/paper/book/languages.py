@@ -4,8 +4,12 @@ A curve is held against that of a reference, whose seeds say how much of a diffe
 a chance of the training:
 
     ratio(tau) = sigma_1(tau) / mean over the reference's seeds of sigma_1(tau)
+
+and two halves of one corpus, whose documents are drawn at random, against each other:
+what they differ by is chance, of the documents and of the training.
 """
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -18,6 +22,7 @@ from state_gradients.project import artifacts
 from state_gradients.text import corpora
 
 SHOWN = 1, 5, 10, 20, 49  # delays of the table
+NEAR = 10  # the last delay of the first words
 QUANTITY = "memory"
 
 
@@ -126,7 +131,7 @@ def plot_ratios(found, *, ax=None):
     return style.finish(ax, found, x=x, y=y)
 
 
-def numbers(found, reference, *, near=10):
+def numbers(found, reference, *, near=NEAR):
     """Return the numbers of the page's prose, texts by name.
 
     Parameters
@@ -153,3 +158,153 @@ def numbers(found, reference, *, near=10):
         "farthest": farthest,
         "seeds-off": f"{off:.0%}".replace("%", " %"),
     }
+
+
+def memory_table(members, delays=(0, *SHOWN)):
+    """Return the memory of each text at some delays, as text.
+
+    Parameters
+    ----------
+    members : dict of str to (str or tuple of str, str)
+        As :func:`average_memory.together` takes them.
+    delays : sequence of int
+    """
+    rows = {}
+    for label, (names, state) in members.items():
+        ran = [name for name in as_runs(names) if has_run(name)]
+        curve = average_memory.curves_of(names, state)[QUANTITY] if ran else None
+        rows[label] = {
+            f"delay {delay}": DASH if curve is None else f"{float(curve[delay]):.3g}"
+            for delay in delays
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def half_ratio(names, state="cell"):
+    """Return the memory of one half of a corpus over that of the other.
+
+    Their texts are independent, so that the squares of the logarithmic distances from
+    a memory to the ends of its interval add up.
+
+    Parameters
+    ----------
+    names : two of str
+        Numerator and denominator, experiments with intervals.
+    state : str
+
+    Returns
+    -------
+    xarray.Dataset or None
+        ``ratio``, ``lower``, ``upper`` (delay); None if either has not been run.
+    """
+    kinds = ("spectra", "intervals")
+    if not all(has_run(name, kind) for name in names for kind in kinds):
+        return None
+    above, below = (
+        average_memory.interval_of(name, state)
+        .isel(normalization=-1)
+        .sel(quantity=QUANTITY)
+        .reset_coords(drop=True)
+        .drop_attrs()
+        for name in names
+    )
+    ratio = above["observed"] / below["observed"]
+    down = np.hypot(_log_distance(above, "lower"), _log_distance(below, "upper"))
+    up = np.hypot(_log_distance(above, "upper"), _log_distance(below, "lower"))
+    return xr.Dataset(
+        {"ratio": ratio, "lower": ratio * np.exp(-down), "upper": ratio * np.exp(up)}
+    )
+
+
+def _log_distance(interval, end):
+    return np.log(interval[end] / interval["observed"])
+
+
+def beside_halves(found, halves, reference, label):
+    """Return :func:`ratios` without the reference's own, and below them the halves'.
+
+    Parameters
+    ----------
+    found : Dataset
+        Of :func:`ratios`.
+    halves : Dataset or None
+        Of :func:`half_ratio`.
+    reference : str
+    label : str
+        What the ratio of the halves is called.
+    """
+    others = found.drop_sel(experiment=reference)
+    if halves is None:
+        return others
+    names = [*others["experiment"].values.tolist(), label]
+    bare = [others.sel(experiment=name, drop=True) for name in names[:-1]]
+    axis = pd.Index(names, name="experiment")
+    return xr.concat([*bare, halves], axis, join="inner", combine_attrs="drop")
+
+
+def _factor(ratio):
+    """Return by which factor a ratio is off 1, up or down: at least 1."""
+    return np.exp(np.abs(np.log(ratio)))
+
+
+def differences_table(beside, label):
+    """Return how far the ratios are off 1, and how often by more than the halves'.
+
+    Parameters
+    ----------
+    beside : Dataset
+        Of :func:`beside_halves`.
+    label : str
+        What the ratio of the halves is called.
+    """
+    factor = _factor(beside["ratio"])
+    near = factor.sel(delay=slice(0, NEAR))
+    is_known = label in beside["experiment"]
+    chance = float(factor.sel(experiment=label).max()) if is_known else None
+    rows = {}
+    for name in beside["experiment"].values:
+        one = factor.sel(experiment=name)
+        rows[name] = {
+            f"largest factor to {NEAR}": f"{near.sel(experiment=name).max():.2f}",
+            "largest factor": f"{one.max():.2f}",
+            "at delay": str(int(one["delay"][int(one.argmax("delay"))])),
+            "delays beyond the halves' largest": (
+                f"{int((one > chance).sum())} of {one.size}" if is_known else DASH
+            ),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def half_numbers(beside, label, halves, whole):
+    """Return the numbers of the prose on the halves, `DASH` where they have not run.
+
+    Parameters
+    ----------
+    beside : Dataset
+        Of :func:`beside_halves`.
+    label : str
+        What the ratio of the halves is called.
+    halves : two of (str, str)
+        Experiments and states.
+    whole : (str, str)
+        Of the corpus that they are halves of.
+    """
+    names = "half-largest half-at half-last half-told-apart half-of-whole"
+    if label not in beside["experiment"]:
+        return dict.fromkeys(names.split(), DASH)
+    one = beside.sel(experiment=label)
+    factor = _factor(one["ratio"])
+    apart = (one["lower"] > 1) | (one["upper"] < 1)
+    told = [str(int(delay)) for delay in one["delay"][apart.values]]
+    found = {
+        "half-largest": f"{float(factor.max()):.2f}",
+        "half-at": int(one["delay"][int(factor.argmax("delay"))]),
+        "half-last": _told(beside.isel(delay=-1), label),
+        "half-told-apart": ", ".join(told) or "none",
+        "half-of-whole": DASH,
+    }
+    if has_run(whole[0]):
+        curves = [average_memory.curves_of(*one)[QUANTITY] for one in (*halves, whole)]
+        mean = (curves[0] + curves[1]) / 2
+        found["half-of-whole"] = f"{float((mean / curves[2]).isel(delay=-1)):.2f}"
+    return found

@@ -1,4 +1,4 @@
-"""Targets of the exercises on a network without words, and on learning."""
+"""Targets of the exercises on a network without words, on learning and on tasks."""
 
 import numpy as np
 
@@ -110,5 +110,61 @@ def where_half_has_come_about():
             "That is where half of the last value is reached, wherever it "
             "began: a fall is done at once.": half_of_the_last,
             "That is the last entry before it.": last_below,
+        },
+    )
+
+
+@target("K.1")
+def last_delay_of_half(found, label, back):
+    """Read off up to which delay a tagger holds half of what it has just read."""
+    ratio = found["ratio"].sel(experiment=label)
+    below = np.flatnonzero(ratio.values < 0.5)
+    right = int(below[0]) - 1 if below.size else len(ratio) - 1
+    mistakes = {
+        "There it has fallen below one half: give the delay before.": right + 1,
+        "That is how far back it is asked; read the line.": back,
+    }
+    return Value(
+        right,
+        kind="a delay, a whole number",
+        hint="Find 0.5 on the axis, which is logarithmic, and go across to the line.",
+        mistakes={why: wrong for why, wrong in mistakes.items() if wrong != right},
+    )
+
+
+def _bits(count, back):
+    share = count[count > 0] / count.sum()
+    return -(back + 1) * (share * np.log2(share)).sum()
+
+
+@target("K.2")
+def bits_that_must_be_held():
+    """Count what a network must hold that names the class so many words back."""
+    trials = [(np.array([50, 30, 15, 5]), 5), (np.array([8, 0, 4, 4]), 1)]
+
+    def without_the_word(count, back):
+        return _bits(count, back) * back / (back + 1)
+
+    def in_nats(count, back):
+        return _bits(count, back) * np.log(2)
+
+    def all_alike(count, back):
+        return (back + 1) * np.log2(len(count))
+
+    def one_word(count, back):
+        return _bits(count, back) / (back + 1)
+
+    return Function(
+        _bits,
+        trials,
+        kind="a function that returns a number of bits",
+        hint="Of how many words will the network be asked that it has read? Each takes "
+        "the entropy of the classes.",
+        mistakes={
+            "The word just read will be asked for, too.": without_the_word,
+            "That is in nats: a bit is a logarithm to base 2.": in_nats,
+            "Common classes take less than rare ones; that is what all would take if "
+            "they were equally frequent.": all_alike,
+            "So much one word takes. How many are held at a time?": one_word,
         },
     )
