@@ -387,6 +387,12 @@ def tail(name: Name):
 
 
 @_command
+def context(name: Name):
+    """Ask how far back an experiment's predictions reach, by changing words there."""
+    _run_stage("context", name)
+
+
+@_command
 def learning(name: Name):
     """Ask when memory appears in training, by encoders that it has kept."""
     _run_stage("learning", name)

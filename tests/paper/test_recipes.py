@@ -31,7 +31,7 @@ from state_gradients.foundation import backends, settings
 from state_gradients.models import checkpoints, language_model
 from state_gradients.paper import stages
 from state_gradients.paper.flipflop import fixed_points, network
-from state_gradients.paper.language import classes, linear, swaps, tags
+from state_gradients.paper.language import classes, context, linear, swaps, tags
 from state_gradients.paper.synthetic import readings, study
 from state_gradients.project import artifacts, kinds
 from state_gradients.text import corpora, flipflop, synthetic
@@ -64,6 +64,7 @@ experiments:
   coherence: {{gradients: {{max_delay: 2, controls: true}},
               language: {{studies: [coherence]}}}}
   tail: {{gradients: {{max_delay: 2}}, language: {{studies: [tail]}}}}
+  context: {{language: {{studies: [context]}}}}
   stretches: {{gradients: {{max_delay: 2, blocks: 64}},
               language: {{studies: [stretches]}}}}
   new-tokens:
@@ -105,6 +106,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "flipflop": 1e-5,  # float32 chains, float64 points in float32
     "learning": 1e-4,  # float32 chains of trained encoders
     "tail": 1e-4,  # as the coherence; no more than the tolerance is cut
+    "context": 1e-3,  # differences of float32 losses, a thousandth of them
     "stretches": 1e-4,  # float32 chains; of what stretches do, a tenth of the curves
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
@@ -426,6 +428,17 @@ def far_back(name):
     return {"tail": found.assign(widths)}
 
 
+def changed(name):
+    """What it costs to change the words before, up to 20 of them."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(context, "CONTEXTS", (1, 3, 20))
+        patch.setattr(context, "LONGEST", 20)
+        stages.RUN["context"](experiment)
+    return {"context": artifacts.load(name, "context")}
+
+
 def without_words(name):
     """A network that learns pulses for two epochs, of few trials."""
     experiment = settings.load_experiment(name)
@@ -507,6 +520,7 @@ CASES = {
     ("coherence", "coherence"): split,
     ("grammar", "grammar"): held_against_the_truth,
     ("tail", "tail"): far_back,
+    ("context", "context"): changed,
     ("train", "flip-flop"): without_words,
     ("flipflop", "flip-flop"): held_of_pulses,
     ("learning", "learning"): learnt,

@@ -34,6 +34,7 @@ from state_gradients.paper.grammar import study as grammar
 from state_gradients.paper.language import (
     classes,
     coherence,
+    context,
     learning,
     linear,
     positions,
@@ -419,6 +420,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "coherence": coherence.study,
     "grammar": grammar.study,
     "tail": tail.study,
+    "context": context.study,
     "learning": learning.study,
     "stretches": stretches.study,
 }

@@ -13,6 +13,7 @@ properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
 grammar, of the generated language               (from weights)
 tail, stretches                                  (from encoder)
+context                                          (from weights)
 learning                                         (from training, encoder)
 
 and of a network that reads no words:
@@ -58,6 +59,7 @@ STAGES = {
     "coherence": Stage(recipe=1, groups=("corpus", "gradients")),
     "grammar": Stage(recipe=1, groups=("corpus",)),
     "tail": Stage(recipe=1, groups=("corpus", "gradients")),
+    "context": Stage(recipe=1, groups=("corpus", "gradients")),
     "learning": Stage(recipe=1, groups=("corpus", "gradients")),
     "flipflop": Stage(recipe=1, groups=("corpus", "gradients")),
     "stretches": Stage(recipe=1, groups=("corpus", "gradients")),
@@ -303,6 +305,18 @@ KINDS = {
             "tolerance_error": ("delay",),
             "tolerance": (),
             "largest_residual": (),
+        },
+    ),
+    "context": Kind(  # what words far back are good for
+        stage="context",
+        upstream=("weights",),
+        schema={
+            **dict.fromkeys(("cost", "lower", "upper"), ("change", "context")),
+            **dict.fromkeys(
+                ("effective", "effective_lower", "effective_upper", "n_places"),
+                ("change",),
+            ),
+            "loss": (),
         },
     ),
     "learning": Kind(  # memory while it is learnt, epoch by epoch
