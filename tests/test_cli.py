@@ -72,7 +72,7 @@ print(experiment, training.sizes["epoch"])
 COMMANDS = {
     *("corpus", "train", "extract", "analyse", "explain", "types", "classes"),
     *("properties", "linear", "positions", "coherence", "grammar", "tail"),
-    "context",
+    *("boundaries", "context"),
     *("learning", "flipflop", "stretches", "rates"),
     "reproduce",
     *("status", "ledger", "claims", "inspect", "compare", "render"),

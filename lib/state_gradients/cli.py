@@ -387,6 +387,12 @@ def tail(name: Name):
 
 
 @_command
+def boundaries(name: Name):
+    """Compare the memory within a sentence with that of sentences before."""
+    _run_stage("boundaries", name)
+
+
+@_command
 def context(name: Name):
     """Ask how far back an experiment's predictions reach, by changing words there."""
     _run_stage("context", name)

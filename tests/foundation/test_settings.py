@@ -272,7 +272,7 @@ def test_the_baseline_in_full_is_what_the_defaults_say(root):
     asked = settings.Language(
         studies=(
             *("types", "classes", "properties", "linear", "positions"),
-            *("coherence", "tail", "context", "stretches"),
+            *("coherence", "tail", "boundaries", "context", "stretches"),
         )
     )
     assert baseline == settings.Experiment(

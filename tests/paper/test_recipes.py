@@ -31,7 +31,14 @@ from state_gradients.foundation import backends, settings
 from state_gradients.models import checkpoints, language_model
 from state_gradients.paper import stages
 from state_gradients.paper.flipflop import fixed_points, network
-from state_gradients.paper.language import classes, context, linear, swaps, tags
+from state_gradients.paper.language import (
+    boundaries,
+    classes,
+    context,
+    linear,
+    swaps,
+    tags,
+)
 from state_gradients.paper.synthetic import readings, study
 from state_gradients.project import artifacts, kinds
 from state_gradients.text import corpora, flipflop, synthetic
@@ -60,7 +67,7 @@ experiments:
   studied: {{language: {{studies: [types]}}}}
   gru-window: {{model: {{cell: gru}}, gradients: {{window: 8}}}}
   rnn-layers: {{model: {{cell: rnn, layers: 2}}}}
-  positions: {{language: {{studies: [positions]}}}}
+  positions: {{language: {{studies: [positions, boundaries]}}}}
   coherence: {{gradients: {{max_delay: 2, controls: true}},
               language: {{studies: [coherence]}}}}
   tail: {{gradients: {{max_delay: 2}}, language: {{studies: [tail]}}}}
@@ -106,6 +113,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "flipflop": 1e-5,  # float32 chains, float64 points in float32
     "learning": 1e-4,  # float32 chains of trained encoders
     "tail": 1e-4,  # as the coherence; no more than the tolerance is cut
+    "boundaries": 1e-5,  # means of float32 norms
     "context": 1e-3,  # differences of float32 losses, a thousandth of them
     "stretches": 1e-4,  # float32 chains; of what stretches do, a tenth of the curves
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
@@ -439,6 +447,15 @@ def changed(name):
     return {"context": artifacts.load(name, "context")}
 
 
+def across(name):
+    """Memories before and behind the ends of lines."""
+    replaced(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boundaries, "LEAST", 5)
+        stages.RUN["boundaries"](settings.load_experiment(name))
+    return {"boundaries": artifacts.load(name, "boundaries")}
+
+
 def without_words(name):
     """A network that learns pulses for two epochs, of few trials."""
     experiment = settings.load_experiment(name)
@@ -520,6 +537,7 @@ CASES = {
     ("coherence", "coherence"): split,
     ("grammar", "grammar"): held_against_the_truth,
     ("tail", "tail"): far_back,
+    ("boundaries", "positions"): across,
     ("context", "context"): changed,
     ("train", "flip-flop"): without_words,
     ("flipflop", "flip-flop"): held_of_pulses,

@@ -140,7 +140,7 @@ class Gradients:
 
 Study = Literal[
     *("types", "classes", "properties", "linear", "positions", "coherence"),
-    *("grammar", "tail", "context", "learning", "stretches"),
+    *("grammar", "tail", "boundaries", "context", "learning", "stretches"),
 ]
 
 

@@ -13,6 +13,7 @@ properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
 grammar, of the generated language               (from weights)
 tail, stretches                                  (from encoder)
+boundaries                                       (from positions, encoder)
 context                                          (from weights)
 learning                                         (from training, encoder)
 
@@ -59,6 +60,7 @@ STAGES = {
     "coherence": Stage(recipe=1, groups=("corpus", "gradients")),
     "grammar": Stage(recipe=1, groups=("corpus",)),
     "tail": Stage(recipe=1, groups=("corpus", "gradients")),
+    "boundaries": Stage(recipe=1, groups=("corpus", "gradients")),
     "context": Stage(recipe=1, groups=("corpus", "gradients")),
     "learning": Stage(recipe=1, groups=("corpus", "gradients")),
     "flipflop": Stage(recipe=1, groups=("corpus", "gradients")),
@@ -306,6 +308,17 @@ KINDS = {
             "tolerance": (),
             "largest_residual": (),
         },
+    ),
+    "boundaries": Kind(  # of sentences, between a word and the state
+        stage="boundaries",
+        upstream=("positions", "encoder"),
+        schema=dict.fromkeys(
+            (
+                *("memory", "lower", "upper", "n_samples"),
+                *("ratio", "ratio_lower", "ratio_upper"),
+            ),
+            ("crossed", "delay"),
+        ),
     ),
     "context": Kind(  # what words far back are good for
         stage="context",
