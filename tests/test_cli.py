@@ -72,15 +72,8 @@ print(experiment, training.sizes["epoch"])
 COMMANDS = {
     *("corpus", "train", "extract", "analyse", "explain", "types", "classes"),
     *("properties", "linear", "positions", "coherence", "grammar", "tail"),
-    *(
-        "learning",
-        "flipflop",
-        "stretches",
-        "influence",
-        "rates",
-        "layers",
-        "half-lives",
-    ),
+    *("boundaries", "context", "learning", "flipflop", "stretches", "rates"),
+    *("influence", "layers", "half-lives"),
     "reproduce",
     *("status", "ledger", "claims", "inspect", "compare", "render"),
 }

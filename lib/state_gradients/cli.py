@@ -387,6 +387,18 @@ def tail(name: Name):
 
 
 @_command
+def boundaries(name: Name):
+    """Compare the memory within a sentence with that of sentences before."""
+    _run_stage("boundaries", name)
+
+
+@_command
+def context(name: Name):
+    """Ask how far back an experiment's predictions reach, by changing words there."""
+    _run_stage("context", name)
+
+
+@_command
 def learning(name: Name):
     """Ask when memory appears in training, by encoders that it has kept."""
     _run_stage("learning", name)

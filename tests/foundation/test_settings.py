@@ -272,7 +272,8 @@ def test_the_baseline_in_full_is_what_the_defaults_say(root):
     asked = settings.Language(
         studies=(
             *("types", "classes", "properties", "linear", "positions"),
-            *("coherence", "tail", "stretches", "layers"),
+            *("coherence", "tail", "boundaries", "context", "stretches"),
+            *("layers", "influence", "half-lives"),
         )
     )
     assert baseline == settings.Experiment(
@@ -290,7 +291,8 @@ def test_twins_differ_from_the_baseline_in_one_group(root):
     baseline = settings.load_experiment("ptb-lstm-256", root=root)
     twin = settings.load_experiment("ptb-lstm-256-untrained", root=root)
     untrained = dataclasses.replace(baseline.training, max_epochs=0)
-    asked = settings.Language(studies=("linear",))  # which results are made, not how
+    # which results are made, not how
+    asked = settings.Language(studies=("linear", "tail", "influence"))
     same = dataclasses.replace(baseline, gradients=settings.Gradients(), language=asked)
     assert twin == dataclasses.replace(same, name=twin.name, training=untrained)
 

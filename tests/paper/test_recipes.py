@@ -31,7 +31,14 @@ from state_gradients.foundation import backends, settings
 from state_gradients.models import checkpoints, language_model
 from state_gradients.paper import stages
 from state_gradients.paper.flipflop import fixed_points, network
-from state_gradients.paper.language import classes, linear, swaps, tags
+from state_gradients.paper.language import (
+    boundaries,
+    classes,
+    context,
+    linear,
+    swaps,
+    tags,
+)
 from state_gradients.paper.synthetic import readings, study
 from state_gradients.project import artifacts, kinds
 from state_gradients.text import corpora, flipflop, synthetic
@@ -60,10 +67,11 @@ experiments:
   studied: {{language: {{studies: [types]}}}}
   gru-window: {{model: {{cell: gru}}, gradients: {{window: 8}}}}
   rnn-layers: {{model: {{cell: rnn, layers: 2}}}}
-  positions: {{language: {{studies: [positions]}}}}
+  positions: {{language: {{studies: [positions, boundaries]}}}}
   coherence: {{gradients: {{max_delay: 2, controls: true}},
               language: {{studies: [coherence]}}}}
   tail: {{gradients: {{max_delay: 2}}, language: {{studies: [tail]}}}}
+  context: {{language: {{studies: [context]}}}}
   stretches: {{gradients: {{max_delay: 2, blocks: 64}},
               language: {{studies: [stretches]}}}}
   influence: {{gradients: {{max_delay: 2}}, language: {{studies: [influence]}}}}
@@ -109,6 +117,8 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "flipflop": 1e-5,  # float32 chains, float64 points in float32
     "learning": 1e-4,  # float32 chains of trained encoders
     "tail": 1e-4,  # as the coherence; no more than the tolerance is cut
+    "boundaries": 1e-5,  # means of float32 norms
+    "context": 1e-3,  # differences of float32 losses, a thousandth of them
     "stretches": 1e-4,  # float32 chains; of what stretches do, a tenth of the curves
     "influence": 1e-4,  # as the coherence
     "layers": 1e-4,  # as the learning; of the intervals, widths
@@ -433,6 +443,26 @@ def far_back(name):
     return {"tail": found.assign(widths)}
 
 
+def changed(name):
+    """What it costs to change the words before, up to 20 of them."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(context, "CONTEXTS", (1, 3, 20))
+        patch.setattr(context, "LONGEST", 20)
+        stages.RUN["context"](experiment)
+    return {"context": artifacts.load(name, "context")}
+
+
+def across(name):
+    """Memories before and behind the ends of lines."""
+    replaced(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boundaries, "LEAST", 5)
+        stages.RUN["boundaries"](settings.load_experiment(name))
+    return {"boundaries": artifacts.load(name, "boundaries")}
+
+
 def without_words(name):
     """A network that learns pulses for two epochs, of few trials."""
     experiment = settings.load_experiment(name)
@@ -542,6 +572,8 @@ CASES = {
     ("coherence", "coherence"): split,
     ("grammar", "grammar"): held_against_the_truth,
     ("tail", "tail"): far_back,
+    ("boundaries", "positions"): across,
+    ("context", "context"): changed,
     ("train", "flip-flop"): without_words,
     ("flipflop", "flip-flop"): held_of_pulses,
     ("learning", "learning"): learnt,

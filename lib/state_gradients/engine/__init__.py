@@ -1,6 +1,7 @@
 """The state gradients: exact, averaged over a whole text, at the rate of the machine.
 
-Read `means` (what is asked for), `texts` (over what), `network` (a Keras model as a
+Read `means` (what is asked for), `texts` (over what), `long_texts` (that lie in a file)
+and `recall` (whose states are run again, not kept), `network` (a Keras model as a
 stack of cells) and `trust` (only what is known to be right), `readers`, `formulas` and,
 of our own cells, `own_formulas` (what a cell is, how it differentiates), `jobs` (a text
 in parts), then `tiles` with `sums` (how a job is carried), `readouts` (what is said

@@ -53,6 +53,17 @@ class Check(NamedTuple):
     exact: np.ndarray  # (kind, delay)
 
 
+def both(check, other):
+    """Return the Check of two jobs together; the first may be None."""
+    if check is None:
+        return other
+    return Check(
+        max(check.residual, other.residual),
+        check.difference + other.difference,
+        check.exact + other.exact,
+    )
+
+
 def job_sums(job):
     """Return the sums over a job's inputs, of :func:`tiles.job_sums`, and a Check.
 

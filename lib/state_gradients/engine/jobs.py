@@ -111,11 +111,11 @@ def cut(network, texts, stretches, members, request, *, length=None, readout=Non
     Parameters
     ----------
     network : network.Network
-    texts : list of ndarray of int, shape (time,)
+    texts : list of ndarray of int, or of long_texts.OnDisk, shape (time,)
         Each from the zero state.
-    stretches : list of ndarray of int, shape (time,)
+    stretches : list of ndarray of int, or of texts.Blocks, shape (time,)
         Which part of the result each input counts for.
-    members : list of lists of tuples of int, or None
+    members : list of sequences of tuples of int, or None
         The groups of each input of each text; inputs without a group are left out.
     request : Request
     length : int, optional
@@ -125,38 +125,44 @@ def cut(network, texts, stretches, members, request, *, length=None, readout=Non
     """
     numbers = itertools.count()
     for number, ids in enumerate(texts):
-        ends = _ends(len(ids), request)
-        new_stretch = np.flatnonzero(np.diff(stretches[number])) + 1
-        regular = range(0, len(ids), length or LENGTH)
-        edges = sorted({*regular, *new_stretch.tolist(), len(ids)})
         forward = _ForwardPass(network, ids)
-        for first, last in itertools.pairwise(edges):
-            trace = forward.between(first, ends[last - 1] + 1)
+        for stretch, first, last in _pieces(stretches[number], length or LENGTH):
             sources = np.arange(first, last)
+            ends = last_tokens(sources, len(ids), request)
+            trace = forward.between(first, ends[-1] + 1)
             groups = None
             if members is not None:
-                sources = np.array([t for t in sources if members[number][t]], int)
-                groups = [members[number][t] for t in sources]
+                groups = members[number][first:last]
+                sources = np.array([t for t in sources if groups[t - first]], int)
+                groups = [groups[t - first] for t in sources]
             if len(sources) or last == len(ids):  # one at least, of zeros
                 job = Job(
                     request=request,
                     cells=network.cells[request.wrt :],
                     trace=trace[request.wrt :],
                     sources=sources - first,
-                    ends=ends[sources] - first,
+                    ends=ends[sources - first] - first,
                     members=groups,
                     number=next(numbers),
                     readout=readout,
                 )
-                yield stretches[number][first], job
+                yield stretch, job
 
 
-def _ends(n_tokens, request):
-    """Return up to which token each input of a stream is carried."""
-    tokens = np.arange(n_tokens)
+def _pieces(stretches, length):
+    """Yield ``(stretch, first, last)`` of pieces that count for one stretch each."""
+    for start in range(0, len(stretches), length):
+        numbers = stretches[start : start + length]
+        edges = np.flatnonzero(np.diff(numbers)) + 1
+        for first, last in itertools.pairwise([0, *edges.tolist(), len(numbers)]):
+            yield int(numbers[first]), start + first, start + last
+
+
+def last_tokens(inputs, n_tokens, request):
+    """Return up to which token each of some inputs of a stream is carried."""
     window = request.window or n_tokens
-    next_window = (tokens // window + 1) * window
-    return np.minimum(tokens + request.max_delay, np.minimum(next_window, n_tokens) - 1)
+    next_window = (inputs // window + 1) * window
+    return np.minimum(inputs + request.max_delay, np.minimum(next_window, n_tokens) - 1)
 
 
 def n_samples(job):

@@ -8,7 +8,7 @@ runs in :mod:`state_gradients.engine.tiles`, on an accelerator in
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Literal
 
@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
-from state_gradients.engine import jobs, readouts
+from state_gradients.engine import bundles, jobs, long_texts, readouts
 from state_gradients.engine.network import read_network
 from state_gradients.engine.texts import WHO, read_texts, read_trials
 from state_gradients.engine.trust import PRECISIONS
@@ -37,7 +37,7 @@ class VanishingGradientsError(FloatingPointError):
 @checks.in_own_name
 def mean_state_gradients(
     model: "keras.Model",
-    ids: ArrayLike | Sequence[ArrayLike] | None = None,
+    ids: ArrayLike | Sequence[ArrayLike] | Iterator[ArrayLike] | None = None,
     *,
     max_delay: int,
     inputs: ArrayLike | Sequence[ArrayLike] | None = None,
@@ -70,6 +70,9 @@ def mean_state_gradients(
     ids : array_like of int, shape (time,) or (stream, time), or list of arrays (time,)
         One text, several of one length, or a list of texts of unequal length. Texts
         that are shorter than a delay add nothing to it: ``n_samples`` says what does.
+        A long text may be a memory-mapped array (``np.memmap``), or an iterator over
+        its stretches, arrays (time,) that follow each other: memory does not grow with
+        its length.
     max_delay : int
     inputs : array_like of shape (time, feature) or (trial, time, feature), or list
         In the place of `ids`, what a model without an embedding reads, which begins
@@ -176,6 +179,7 @@ def mean_state_gradients(
     >>> means["n_samples"].values.tolist()
     [5, 4, 3]
     """
+    ids = long_texts.from_iterator(ids, WHO)
     options = {
         "inputs": inputs,
         "max_delay": max_delay,
@@ -291,13 +295,13 @@ def _in_precision(
         readout=readout,
     )
     counts = np.zeros((n_stretches, n_groups, max_delay + 1), int)
-    sums, checks_of_jobs = None, []
+    sums, check = None, None
     bar = tqdm(total=texts.n_tokens, unit="token", disable=not progress)
     for stretch, job, job_sums in jobs.run(cut, executor=executor, engine=engine):
         bar.update(len(job.sources))
         if tolerance is not None:
-            job_sums, check = job_sums
-            checks_of_jobs.append(check)
+            job_sums, of_job = job_sums
+            check = bundles.both(check, of_job)
         sums = sums or [np.zeros((n_stretches, *part.shape)) for part in job_sums]
         counts[stretch] += jobs.n_samples(job)
         for total, part in zip(sums, job_sums, strict=True):
@@ -309,7 +313,7 @@ def _in_precision(
         result = _of_numbers(result, texts.features if wrt == 0 else None)
     result = result if blocks else result.isel(block=0)
     if tolerance is not None:
-        result = _with_error(result, tolerance, checks_of_jobs)
+        result = _with_error(result, tolerance, check)
     return result if isinstance(state, tuple) else result.isel(state_kind=0, drop=True)
 
 
@@ -385,28 +389,28 @@ def _require_tiles(**options):
             )
 
 
-def _with_error(result, tolerance, checks_of_jobs):
+def _with_error(result, tolerance, check):
     """Say how far a result is from the exact chain, and warn where that is too far."""
-    error = warn_beyond_tolerance(checks_of_jobs, tolerance)
+    error = warn_beyond_tolerance(check, tolerance)
     by_delay = xr.DataArray(error, dims=("state_kind", "delay"))
     return result.merge(described(tolerance_error=by_delay)).assign_attrs(
         tolerance=tolerance,
-        largest_residual=max(check.residual for check in checks_of_jobs),
+        largest_residual=check.residual,
     )
 
 
-def warn_beyond_tolerance(checks_of_jobs, tolerance):
+def warn_beyond_tolerance(check, tolerance):
     """Return the measured error (kind, delay); warn where it is ten times too large.
 
     Parameters
     ----------
-    checks_of_jobs : list of bundles.Check
+    check : bundles.Check
+        Of all jobs.
     tolerance : float
     """
-    difference = sum(check.difference for check in checks_of_jobs)
-    exact = sum(check.exact for check in checks_of_jobs)
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.where(difference > 0, np.sqrt(difference / exact), 0.0)
+        ratio = np.sqrt(check.difference / check.exact)
+    error = np.where(check.difference > 0, ratio, 0.0)
     if tolerance and error.max() > 10 * tolerance:
         _, delay = np.unravel_index(error.argmax(), error.shape)
         warnings.warn(

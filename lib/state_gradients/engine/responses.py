@@ -126,7 +126,7 @@ def step_responses(
     shape = len(kinds), len(delays), network.table.shape[1]
     steps = _checked_steps(steps, shape, is_tuple=isinstance(state, tuple))
     texts = read_texts(ids, network, max_delay=max_delay, window=window, blocks=blocks)
-    block_of = texts.stretches[0]
+    block_of = texts.stretches[0][:]
     request = jobs.Request(
         max_delay=max_delay, state_indices=state_indices, window=window
     )

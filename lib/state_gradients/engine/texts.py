@@ -12,13 +12,18 @@ Padding that is not masked moves the state as any token does, but is no input wh
 memory is asked for: it is read, and not averaged over.
 
 A model that reads numbers is given trials in the place of texts: rows of features.
+
+What is known of an input is looked up when a job comes to it, so that a text on disk
+(:mod:`state_gradients.engine.long_texts`) takes no memory for its length.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
+from state_gradients.engine import long_texts
 from state_gradients.foundation import checks
 
 WHO = "mean_state_gradients"
@@ -31,10 +36,11 @@ class Texts:
 
     Attributes
     ----------
-    ids : list of ndarray of int, shape (time,); of trials of float, (time, feature)
-    members : list of lists of tuples of int, or None
+    ids : list of ndarray of int, or of long_texts.OnDisk, shape (time,)
+        Of trials of float, (time, feature).
+    members : list of sequences of tuples of int, or None
         The groups of each input of each text; None if each is in the only group.
-    stretches : list of ndarray of int, shape (time,)
+    stretches : list of ndarray of int, or of Blocks, shape (time,)
         Which block each input counts for.
     labels : ndarray or None
         Of the groups; None where none were asked for.
@@ -54,6 +60,52 @@ class Texts:
         return sum(map(len, self.ids))
 
 
+class Members(Sequence):
+    """The groups of each input of a text, tuples of int.
+
+    Parameters
+    ----------
+    n : int
+        Inputs.
+    between : callable
+        From the first input and the end of a part to a list of its inputs' groups.
+    """
+
+    def __init__(self, n, between):
+        self._n = n
+        self._between = between
+
+    def __len__(self):
+        return self._n
+
+    def __getitem__(self, key):
+        if isinstance(key, slice):
+            return self._between(*key.indices(self._n)[:2])
+        return self._between(key, key + 1)[0]
+
+    def __iter__(self):
+        for first in range(0, self._n, long_texts.PART):
+            yield from self[first : first + long_texts.PART]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Which block each input of a text counts for, sliced as an array is."""
+
+    first: int  # the text's first input, counted from the first of all texts
+    n: int
+    n_blocks: int
+    n_tokens: int  # of all texts
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, key):
+        first, last, _ = key.indices(self.n)
+        inputs = np.arange(self.first + first, self.first + last)
+        return inputs * self.n_blocks // self.n_tokens
+
+
 def read_texts(
     ids,
     network,
@@ -70,6 +122,7 @@ def read_texts(
     Parameters
     ----------
     ids : array_like of int, shape (time,) or (stream, time), or list of such (time,)
+        Or one text on disk: a memory-mapped array, or a long_texts.OnDisk.
     network : network.Network
     max_delay, window, blocks, groups, positions, padding
         Of :func:`state_gradients.engine.means.mean_state_gradients`.
@@ -227,7 +280,10 @@ def _is_list_of_texts(ids):
 def _texts(ids, n_types, listed):
     """Return the texts as a list of arrays."""
     if listed:
-        return [checks.ids_within(text, WHO, n_types) for text in ids]
+        return [long_texts.checked(text, WHO, n_types) for text in ids]
+    if isinstance(ids, long_texts.OnDisk | np.memmap):
+        rows = ids if ids.ndim == 2 else [ids]
+        return [long_texts.checked(row, WHO, n_types) for row in rows]
     streams = np.atleast_2d(checks.ids_within(ids, WHO, n_types))
     if streams.ndim != 2:
         raise ValueError(
@@ -251,12 +307,23 @@ def _members(texts, groups, positions, n_types, listed):
                 f"each type of the vocabulary, received {groups.shape}."
             )
         of_type = [tuple(np.flatnonzero(column)) for column in groups.T]
-        return [[of_type[i] for i in text] for text in texts], labels
+        return [_by_type(text, of_type) for text in texts], labels
     by_text, labels = _positions_by_text(positions, texts, listed)
-    members = [
-        [tuple(np.flatnonzero(column)) for column in of_text.T] for of_text in by_text
-    ]
-    return members, labels
+    return [_by_position(of_text) for of_text in by_text], labels
+
+
+def _by_type(text, of_type):
+    def between(first, last):
+        return [of_type[i] for i in text[first:last].tolist()]
+
+    return Members(len(text), between)
+
+
+def _by_position(of_text):
+    def between(first, last):
+        return [tuple(np.flatnonzero(column)) for column in of_text[:, first:last].T]
+
+    return Members(of_text.shape[1], between)
 
 
 def _positions_by_text(positions, texts, listed):
@@ -307,34 +374,45 @@ def _labelled(array, name, other_axes):
 def _without(padding, texts, members):
     """Take the inputs that are padding out of every group."""
     if members is None:
-        members = [[(0,)] * len(text) for text in texts]
-    return [
-        [
-            () if token == padding else groups
-            for token, groups in zip(text, of_text, strict=True)
+        members = [
+            Members(len(text), lambda first, last: [(0,)] * (last - first))
+            for text in texts
         ]
-        for text, of_text in zip(texts, members, strict=True)
-    ]
+    pairs = zip(texts, members, strict=True)
+    return [_but_padding(padding, text, of_text) for text, of_text in pairs]
+
+
+def _but_padding(padding, text, of_text):
+    def between(first, last):
+        pairs = zip(text[first:last].tolist(), of_text[first:last], strict=True)
+        return [() if token == padding else groups for token, groups in pairs]
+
+    return Members(len(text), between)
 
 
 def _stretches(texts, blocks, listed):
     """Return the block of each input: by tokens of streams, by texts of a list."""
-    n_tokens = sum(map(len, texts))
-    n_units = len(texts) if listed else n_tokens
+    lengths = [len(text) for text in texts]
+    n_units = len(texts) if listed else sum(lengths)
     n_blocks = 1
     if blocks is not None:
         n_blocks = checks.whole_number(blocks, WHO, "blocks", least=1, most=n_units)
     if listed:
         return [
-            np.full(len(text), number * n_blocks // len(texts))
-            for number, text in enumerate(texts)
+            np.broadcast_to(number * n_blocks // len(texts), length)
+            for number, length in enumerate(lengths)
         ]
-    of_token = np.arange(n_tokens) * n_blocks // n_tokens
-    return np.split(of_token, np.cumsum([len(text) for text in texts])[:-1])
+    firsts = np.cumsum([0, *lengths[:-1]]).tolist()
+    return [
+        Blocks(first, length, n_blocks, sum(lengths))
+        for first, length in zip(firsts, lengths, strict=True)
+    ]
 
 
 def _unmasked(texts, members, stretches):
     """Drop what the model masks from the texts; one of masked ids only is none."""
+    texts = [text[:] for text in texts]
+    stretches = [of_text[:] for of_text in stretches]
     kept = [text != MASKED for text in texts]
     if not any(places.any() for places in kept):
         raise ValueError(

@@ -68,11 +68,21 @@ def job_sums(job):
     return sums.totals()
 
 
-def carry(job, sums):
-    """Add the tangents of a job's inputs to `sums`; yield each tile when it is in."""
-    differentials = Differentials(job)
+def carry(job, sums, *, tiles=None, differentials=None):
+    """Add the tangents of a job's inputs to `sums`; yield each tile when it is in.
+
+    Parameters
+    ----------
+    job : jobs.Job
+    sums : sums.Sums
+    tiles : list of slices, optional
+        Of the job's sources; what they leave out at the end is not carried.
+    differentials : Differentials, optional
+        Of the tokens, where those of a job before are to be used again.
+    """
     factors = None if job.readout is None else job.factors()
-    tiles = list(cut(job))
+    differentials = Differentials(job) if differentials is None else differentials
+    tiles = list(cut(job)) if tiles is None else tiles
     longest = max((len(job.sources[tile]) for tile in tiles), default=0)
     buffers = [  # of each layer's states: tangents, and what drives them
         [np.empty((2, longest * job.n_inputs, size), job.dtype) for size in cell.sizes]
@@ -86,20 +96,31 @@ def carry(job, sums):
 def cut(job):
     """Yield a job's tiles: slices of its sources, at most `FLUSH` of one group each."""
     sources = job.sources
+    span = sources[-1] + 1 - sources[0] if len(sources) else 0
+    members = job.members or [(0,)] * len(sources)
+    yield from slices(members, inputs_of_tile(job, len(sources), span))
+
+
+def inputs_of_tile(job, n_sources, span):
+    """Return how many inputs go into a tile, of so many among `span` tokens."""
     size = max(1, TILE // (job.n_inputs * max(job.cells[-1].sizes)))
-    if len(sources):  # apart, few are in flight
-        apart = (sources[-1] + 1 - sources[0]) // len(sources)
-        size = min(size * max(1, apart), LONGEST)
+    if n_sources:  # apart, few are in flight
+        size = min(size * max(1, span // n_sources), LONGEST)
+    return size
+
+
+def slices(members, size):
+    """Yield slices of inputs, `size` each, with at most `FLUSH` of one group."""
     start = 0
     in_tile = Counter()  # inputs of each group
-    for k, groups in enumerate(job.members or [(0,)] * len(sources)):
+    for k, groups in enumerate(members):
         in_tile.update(groups)
         if k - start == size or max(in_tile[group] for group in groups) > FLUSH:
             yield slice(start, k)
             start = k
             in_tile = Counter(groups)
-    if start < len(sources):
-        yield slice(start, len(sources))
+    if start < len(members):
+        yield slice(start, len(members))
 
 
 def _carry(job, tile, differentials, buffers, sums, factors):

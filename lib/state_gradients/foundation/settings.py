@@ -143,8 +143,8 @@ class Gradients:
 
 Study = Literal[
     *("types", "classes", "properties", "linear", "positions", "coherence"),
-    *("grammar", "tail", "learning", "stretches", "influence", "layers"),
-    "half-lives",
+    *("grammar", "tail", "boundaries", "context", "learning", "stretches"),
+    *("influence", "layers", "half-lives"),
 ]
 
 

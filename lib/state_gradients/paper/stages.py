@@ -32,8 +32,10 @@ from state_gradients.paper.flipflop import network
 from state_gradients.paper.flipflop import study as flipflop
 from state_gradients.paper.grammar import study as grammar
 from state_gradients.paper.language import (
+    boundaries,
     classes,
     coherence,
+    context,
     half_lives,
     influence,
     layers,
@@ -445,6 +447,8 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "coherence": coherence.study,
     "grammar": grammar.study,
     "tail": tail.study,
+    "boundaries": boundaries.study,
+    "context": context.study,
     "learning": learning.study,
     "stretches": stretches.study,
     "influence": influence.study,

@@ -11,9 +11,11 @@ types, positions, linear                         (from encoder, weights)
 classes     ->  class_gradients, classes         (from encoder)
 properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
-influence; grammar, of the generated language    (from weights)
+influence, context                               (from weights)
+grammar, of the generated language               (from weights)
 tail, stretches, layers                          (from encoder)
 half-lives  ->  half_lives                       (from encoder)
+boundaries                                       (from positions, encoder)
 learning                                         (from training, encoder)
 
 and of a network that reads no words:
@@ -59,6 +61,8 @@ STAGES = {
     "coherence": Stage(recipe=1, groups=("corpus", "gradients")),
     "grammar": Stage(recipe=1, groups=("corpus",)),
     "tail": Stage(recipe=1, groups=("corpus", "gradients")),
+    "boundaries": Stage(recipe=1, groups=("corpus", "gradients")),
+    "context": Stage(recipe=1, groups=("corpus", "gradients")),
     "learning": Stage(recipe=1, groups=("corpus", "gradients")),
     "flipflop": Stage(recipe=1, groups=("corpus", "gradients")),
     "stretches": Stage(recipe=1, groups=("corpus", "gradients")),
@@ -309,6 +313,29 @@ KINDS = {
             "tolerance_error": ("delay",),
             "tolerance": (),
             "largest_residual": (),
+        },
+    ),
+    "boundaries": Kind(  # of sentences, between a word and the state
+        stage="boundaries",
+        upstream=("positions", "encoder"),
+        schema=dict.fromkeys(
+            (
+                *("memory", "lower", "upper", "n_samples"),
+                *("ratio", "ratio_lower", "ratio_upper"),
+            ),
+            ("crossed", "delay"),
+        ),
+    ),
+    "context": Kind(  # what words far back are good for
+        stage="context",
+        upstream=("weights",),
+        schema={
+            **dict.fromkeys(("cost", "lower", "upper"), ("change", "context")),
+            **dict.fromkeys(
+                ("effective", "effective_lower", "effective_upper", "n_places"),
+                ("change",),
+            ),
+            "loss": (),
         },
     ),
     "learning": Kind(  # memory while it is learnt, epoch by epoch

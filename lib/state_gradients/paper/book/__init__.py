@@ -3,7 +3,7 @@
 Read `rendering` (jupytext, papermill, what makes a page be run again), `pages` (texts
 for the prose, tables, twins, what has not been run), then what single pages show:
 `average_memory`, `synthetic`, `language_models`, `word_classes`, `types`, `properties`,
-`whitening`, `forgetting`, `coherence`, `tail`, `planted`, `grammar` and
+`whitening`, `forgetting`, `coherence`, `tail` and `far_back`, `planted`, `grammar` and
 `grammar_networks`, `influence`, `languages`, `tasks`, `cells`, `flipflop`, `learning`,
 `layers`, `conclusion`, `linear`, `effects`, `ledger_tables`, `claims_tables`, `records`
 and `figures`. Under figures stand `sources` (the line that says what made one, and its

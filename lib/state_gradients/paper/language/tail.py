@@ -3,7 +3,8 @@
 Ten times the delays of the other studies, by inputs that share a basis
 (:mod:`state_gradients.engine.bundles`), cut to a tolerance; how far that is from the
 exact chain is measured on inputs drawn at random, and kept. All delays have their
-curves; some, the marks, have intervals as well, from blocks of the text.
+curves; some, the marks, have intervals as well, from blocks of the text. A network
+without training is followed over the first tokens of the text only.
 """
 
 import numpy as np
@@ -16,6 +17,7 @@ from state_gradients.foundation.loading import load_keras
 from state_gradients.paper.language.subject import require_all_positions
 
 LONGEST = 500  # words: the effective context of Khandelwal et al. (2018) is 200
+UNTRAINED = 4096  # tokens for a network without training: its gradients hardly differ
 TOLERANCE = 1e-4  # what `mean_state_gradients` recommends beyond 50 delays
 BLOCKS = 16  # of the text: their means are held at all delays, 0.13 GB each
 LEAST_BLOCKS = 8  # a shorter text has a shorter tail
@@ -66,14 +68,17 @@ def study(subject):
     from state_gradients.engine.means import mean_state_gradients
     from state_gradients.engine.network import read_network
 
-    wanted, n_tokens = subject.experiment.gradients, len(subject.ids)
+    wanted, ids = subject.experiment.gradients, subject.ids
+    if not subject.experiment.training.max_epochs:
+        ids = ids[:UNTRAINED]
+    n_tokens = len(ids)
     longest = longest_delay(wanted, n_tokens)
     fitted = whitening.fit_whitening(subject.encoder["embedding"])
     names = read_network(subject.model).cells[0].names
     state = "cell" if "cell" in names else names[0]
     blocks = mean_state_gradients(
         subject.model,
-        subject.ids,
+        ids,
         max_delay=longest,
         state=state,
         window=wanted.window,
