@@ -136,6 +136,32 @@ def refused(*options, model="model.keras"):
     return done.stderr[done.stderr.index("error: ") :].strip()
 
 
+def test_influence_is_what_the_engine_gives_in_nats(folder):
+    save("model.keras", L.Dense(7, activation="softmax"))
+    done = asked("--max-delay", "3", "--influence", "--json")
+    assert done.exit_code == 0, done.stderr
+    curves = inspection.read("inspection-model")
+    model = load_model("model.keras")
+    ids = [1, 2, 3, 4, 0] * 5
+    mean = means.mean_state_gradients(
+        model, ids, max_delay=3, influence=inspection.WORDS_DRAWN
+    )
+    raw = np.linalg.eigvalsh(mean["influence"])[:, -1]
+    found = curves["influence"].sel(normalization="raw")
+    np.testing.assert_allclose(found, raw, rtol=1e-6)
+    table = fit_whitening(model.layers[0].get_weights()[0])
+    whitened = table.D.T @ mean["influence"].values @ table.D
+    found = curves["influence"].sel(normalization="whitened")
+    np.testing.assert_allclose(found, np.linalg.eigvalsh(whitened)[:, -1], rtol=1e-6)
+    assert "influence" in pd.read_csv("inspection-model/memory.csv").columns
+
+
+def test_influence_asks_for_a_softmax(folder):
+    assert "have a Dense layer above its states" in refused(
+        "--max-delay", "3", "--influence"
+    )
+
+
 @pytest.mark.slow
 def test_the_command_gives_what_the_engine_gives(theirs):
     command = [Path(sys.executable).parent / "state-gradients", "inspect"]

@@ -537,6 +537,13 @@ def inspect(
         Path | None,
         typer.Option(help="A NetCDF file: the memory of each word, at each position."),
     ] = None,
+    influence: Annotated[
+        bool,
+        typer.Option(
+            "--influence",
+            help="What a word changes in what a softmax predicts later, in nats, too.",
+        ),
+    ] = False,
     output: Folder = None,
     as_json: AsJson = False,
 ):
@@ -583,14 +590,15 @@ def inspect(
             groups=groups,
             halves=property_,
             per_position=per_position,
+            influence=inspection.WORDS_DRAWN if influence else None,
         )
     else:
-        of_words = vocabulary or groups or property_ or per_position
+        of_words = vocabulary or groups or property_ or per_position or influence
         if of_words or reading != Reading(context=context):
             raise ValueError(
                 "inspect: --vocabulary, --by-line, --pad, --pad-id, --groups, "
-                "--property and --per-position are of words, received them with "
-                f"--inputs {inputs}; leave them out."
+                "--property, --per-position and --influence are of words, received "
+                f"them with --inputs {inputs}; leave them out."
             )
         curves = inspection.inspect_inputs(
             model,

@@ -4,6 +4,7 @@ MODEL.keras, text, vocabulary -> ids -> mean state gradients -> sigma_1, selecti
 MODEL.keras, numbers of named features -> the same, and the memory of each feature
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -17,10 +18,11 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from state_gradients import figures
+from state_gradients.analysis.influence import influence_curve
 from state_gradients.analysis.properties import Halves
 from state_gradients.analysis.property_curves import property_curves, whitened_step
 from state_gradients.analysis.summary import spectra_of
-from state_gradients.analysis.whitening import read_shrinkage
+from state_gradients.analysis.whitening import fit_whitening, read_shrinkage
 from state_gradients.foundation.atomic import replacing_all
 from state_gradients.foundation.checks import in_own_name, rename, short
 from state_gradients.foundation.labels import about
@@ -41,6 +43,7 @@ from state_gradients.text.vocabulary import Vocabulary
 if TYPE_CHECKING:
     import keras
 
+WORDS_DRAWN = 128  # at a position, where influence is asked for in a terminal
 SHOWN_DELAYS = (0, 1, 2, 3, 5, 10, 20, 30, 50, 100, 200)  # of features, in a terminal
 
 
@@ -60,6 +63,7 @@ def inspect_model(
     dtype: Literal["float32", "float64"] | None = None,
     tolerance: float | None = None,
     shrinkage: float | Literal["auto"] | None = None,
+    influence: int | Literal["exact"] | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Return how much, and how selectively, a network remembers of its inputs.
@@ -78,6 +82,8 @@ def inspect_model(
     shrinkage : "auto" or float, optional
         As for :func:`state_gradients.analysis.whitening.fit_whitening`: "auto" where
         there are few words, or steps, for the size of what is read.
+    influence : int or "exact", optional
+        As for mean_state_gradients: what the softmax above is read by, in nats.
 
     Returns
     -------
@@ -89,7 +95,8 @@ def inspect_model(
         ``n_samples`` (delay), how many positions each mean is over. Of `inputs`, which
         are whitened by the covariance of their own steps, ``feature_memory`` (delay,
         feature) as well: how far a standard deviation of one feature moves the state.
-        With a `tolerance` also ``tolerance_error`` (delay).
+        With a `tolerance` also ``tolerance_error`` (delay); with `influence` what
+        :func:`state_gradients.analysis.influence.influence_curve` gives.
         With `halves` also what
         :func:`state_gradients.analysis.property_curves.property_curves` gives.
 
@@ -138,6 +145,7 @@ def inspect_model(
         window=window,
         dtype=dtype,
         tolerance=tolerance,
+        influence=influence,
         progress=progress,
     )
     network, *_ = means.read(
@@ -155,7 +163,20 @@ def inspect_model(
             gradients["state_gradient"], table, halves, shrinkage=shrinkage
         )
         curves = curves.assign(of_property.data_vars)
-    return curves.assign(gradients.drop_vars("state_gradient").data_vars)
+    if influence is not None:
+        curves = curves.assign(_in_nats(gradients["influence"], table, shrinkage))
+    kept = gradients.drop_vars(["state_gradient", "influence"], errors="ignore")
+    return curves.assign(kept.data_vars)
+
+
+def _in_nats(influence, table, shrinkage):
+    """Return the curves of an influence, raw and, where that can be, whitened."""
+    versions = {"raw": influence_curve(influence)}
+    with contextlib.suppress(ValueError):  # as the note of the spectra says
+        whitening = fit_whitening(table, shrinkage=shrinkage)
+        versions["whitened"] = influence_curve(influence, whitening)
+    names = xr.Variable("normalization", [*versions])
+    return xr.concat(versions.values(), names, combine_attrs="drop_conflicts")
 
 
 def _read_halves(halves, means, model, *, inputs, state, layer, by):
@@ -218,6 +239,7 @@ def inspect_files(
     groups=None,
     halves=None,
     per_position=None,
+    influence=None,
     report=lambda line: None,
 ):
     """Read a model, a text and a vocabulary, check them, and :func:`inspect_model`.
@@ -236,7 +258,7 @@ def inspect_files(
         Of PyTorch's modules, see :class:`state_gradients.models.torch_weights.Names`.
     reading : Reading, optional
         See :class:`state_gradients.text.reading.Reading`.
-    max_delay, state, layer, tolerance, shrinkage
+    max_delay, state, layer, tolerance, shrinkage, influence
         Of :func:`inspect_model`; one state.
     groups : path-like, optional
         See :func:`state_gradients.text.groups.read_groups`: the mean over the inputs
@@ -291,6 +313,7 @@ def inspect_files(
     settings = {"max_delay": max_delay, "state": asked.state, "layer": layer}
     settings |= {} if tolerance is None else {"tolerance": tolerance}
     settings |= {} if shrinkage is None else {"shrinkage": shrinkage}
+    settings |= {} if influence is None else {"influence": influence}
     result = inspect_model(
         asked.model,
         asked.ids,
@@ -616,7 +639,8 @@ def _lacking(unknown):
 
 def table(curves):
     """Return the curves as a DataFrame, a row a normalization, [group] and delay."""
-    names = ["memory", "selectivity", "selectivity_5", "effective_rank", "n_samples"]
+    names = ["memory", "selectivity", "selectivity_5", "effective_rank"]
+    names += [*(name for name in ("influence",) if name in curves), "n_samples"]
     axes = [x for x in ("normalization", "group", "delay") if x in curves.dims]
     rows = curves[names].drop_attrs().to_dataframe(axes)
     return rows.reset_index()

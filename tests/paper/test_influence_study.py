@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 import state_gradients as sg
+from state_gradients.analysis.influence import influence_curve
 from state_gradients.analysis.whitening import fit_whitening
 from state_gradients.foundation import backends, settings
 from state_gradients.models import language_model
@@ -108,7 +109,7 @@ def test_quantities_are_those_of_the_eigenvalues(rng):
         dims=("delay", "embedding", "embedding_2"),
         coords={"delay": [0]},
     )
-    found = influence.quantities(moment, whitening).isel(delay=0)
+    found = influence_curve(moment, whitening).isel(delay=0)
     assert float(found["influence"]) == pytest.approx(4)
     assert float(found["mean_influence"]) == pytest.approx(5 / 3)
     entropy = -(0.8 * np.log(0.8) + 0.2 * np.log(0.2))

@@ -448,7 +448,7 @@ KINDS = {
     ),
 }
 # studies that read the predictions
-NEED_WEIGHTS = {"properties", "positions", "grammar", "influence"}
+NEED_WEIGHTS = {"properties", "positions", "grammar", "context", "influence"}
 TOO_LARGE = {"class_gradients"}  # for git
 
 

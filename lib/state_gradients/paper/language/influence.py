@@ -17,10 +17,11 @@ import itertools
 
 import numpy as np
 import xarray as xr
-from scipy.special import entr, log_softmax
+from scipy.special import log_softmax
 from scipy.stats import spearmanr
 
 from state_gradients.analysis import uncertainty
+from state_gradients.analysis.influence import influence_curve
 from state_gradients.analysis.summary import pooled
 from state_gradients.analysis.whitening import (
     fit_whitening,
@@ -178,46 +179,10 @@ def _means(subject, ids, *, words=WORDS, **options):
     )
 
 
-def spectrum_of(moment):
-    """Return the eigenvalues of whitened moments (.., delay, component), largest first.
-
-    Rounding leaves some of what is 0 below it: they are 0.
-    """
-    ordered = moment.transpose(..., "embedding", "embedding_2")
-    values = np.linalg.eigvalsh(ordered.values)
-    dims = [dim for dim in moment.dims if not dim.startswith("embedding")]
-    found = xr.DataArray(np.maximum(values[..., ::-1], 0), dims=(*dims, "component"))
-    return found.assign_coords(
-        {dim: moment[dim] for dim in dims if dim in moment.coords}
-    )
-
-
-def quantities(moment, whitening):
-    """Return the largest, the mean and the effective number of a moment's eigenvalues.
-
-    Parameters
-    ----------
-    moment : DataArray of shape (.., delay, embedding, embedding_2)
-        Not whitened.
-    whitening : state_gradients.analysis.whitening.Whitening
-    """
-    values = spectrum_of(whiten_moment(moment, whitening))
-    total = values.sum("component")
-    share = values / total
-    entropy = xr.apply_ufunc(entr, share).sum("component", skipna=False)
-    return xr.Dataset(
-        {
-            "influence": values.isel(component=0, drop=True),
-            "mean_influence": values.mean("component"),
-            "influence_rank": np.exp(entropy),
-        }
-    )
-
-
 def _intervals(blocks, whitening, seed):
     return uncertainty.block_bootstrap(
         blocks,
-        lambda moment: quantities(moment, whitening),
+        lambda moment: influence_curve(moment, whitening),
         variables=("influence",),
         seed=seed,
         norms=(),
