@@ -27,12 +27,12 @@ from state_gradients.project import artifacts
 
 NETWORKS = {  # experiments by what a figure calls them, beside the reference
     "GRU": "ptb-gru-256",
-    "RNN": "ptb-rnn-256",
     "sLSTM": "ptb-slstm-256",
     "minGRU": "ptb-mingru-256",
     "minLSTM": "ptb-minlstm-256",
     "LRU": "ptb-lru-256",
     "S6": "ptb-s6-256",
+    "RNN": "ptb-rnn-256",  # last: figures without it keep the others' colours
 }
 NEW = ("sLSTM", "minGRU", "minLSTM", "LRU", "S6")
 STATES = {  # how a width is told, by settings.model.cell
@@ -206,7 +206,12 @@ def cells_table(networks):
             "perplexity, validation": _mean_told(found, "valid_perplexity_final"),
             "perplexity, test": _mean_told(found, "test_perplexity"),
         }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return _by_cell(rows)
+
+
+def _by_cell(rows):
+    """Return rows by label as a table whose first column has a head."""
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="network")
 
 
 def _state_told(name):
@@ -223,7 +228,8 @@ def _parameters_told(n_parameters, first):
         return DASH
     if n_parameters == first:
         return f"{n_parameters:,}"
-    return f"{n_parameters:,} ({n_parameters / first - 1:+.2%})".replace("%", " %")
+    off = round(n_parameters / first - 1, 4) + 0.0  # -0.0 is told as 0
+    return f"{n_parameters:,} ({off:+.2%})".replace("%", " %")
 
 
 def _mean_told(found, name, form="{:.1f}"):
@@ -259,7 +265,7 @@ def memory_table(found, delays=SHOWN):
         }
         row["a tenth is left after"] = _delay_told(relative.sel(experiment=label), 0.1)
         rows[label] = row
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return _by_cell(rows)
 
 
 def with_ends(one):
@@ -500,7 +506,7 @@ def half_lives_table(networks, before, lives, beyond=(10, 50)):
         row["longest"] = _mean_of(units, np.max)
         row["order kept from the start"] = f"{order_kept(before, lives, label):.2f}"
         rows[label] = row
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return _by_cell(rows)
 
 
 def order_kept(before, lives, label):
@@ -639,7 +645,7 @@ def verdicts_table(judged_by):
         }
         for label in cells
     }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return _by_cell(rows)
 
 
 def _verdict_told(one, words):
@@ -647,7 +653,8 @@ def _verdict_told(one, words):
         return DASH
     _, more, less = words
     told = {"more": more, "less": less, "alike": "alike"}[one.verdict]
-    return f"{told} ({one.ratio:.2g} times)"
+    ratio = f"{one.ratio:.2f}" if 0.01 <= one.ratio < 10 else f"{one.ratio:.2g}"
+    return f"{told} ({ratio} times)"
 
 
 def listed(judged_by, name, verdict):
