@@ -153,7 +153,7 @@ def test_a_band_that_reaches_zero_ends_there(stacks):
 def test_tables_say_what_the_curves_are(stacks):
     table = page.curves_table(stacks, "memory", EMBEDDING, "cell").set_index("layer")
     value = 4 * np.exp(-0.5 * 2)
-    told = f"{value:.2g} [{0.8 * value:.2g}, {1.12 * value:.2g}]"
+    told = f"{value:#.2g} [{0.8 * value:#.2g}, {1.12 * value:#.2g}]"
     assert table.loc["layer 2 of 2", "delay 2"] == told
     assert [*table.columns] == [f"delay {d}" for d in DELAYS]
     # 0.3 and 0.1 k over a chance of 0.2
@@ -161,7 +161,7 @@ def test_tables_say_what_the_curves_are(stacks):
     told = "1.5 [1.2, 1.7]"
     assert kept.loc["singular - plural", "layer 2 of 3"] == told
     assert kept.loc["present - past", "layer 3 of 3"] == told
-    assert kept.loc["present - past", "the only layer"] == "0.5 [0.4, 0.56]"
+    assert kept.loc["present - past", "the only layer"] == "0.50 [0.40, 0.56]"
     assert [*kept.columns][:2] == ["the only layer", "layer 1 of 2"]
 
 
@@ -200,7 +200,7 @@ def test_the_sample_is_held_against_the_whole_text(stacks):
         np.testing.assert_array_equal(one["within"], within)
     texts = page.numbers(NAMES, stacks, "cell")
     off = np.abs(np.log(found["ratio"].values))
-    assert texts["whole_off"] == f"{np.exp(off.max()) - 1:.0%}"
+    assert texts["whole_off"] == f"{100 * (np.exp(off.max()) - 1):.0f} %"
     assert texts["whole_of"] == str(3 * len(DELAYS))
     assert texts["whole_within"] == str(int(found["within"].sum()))
 

@@ -239,7 +239,8 @@ def told(one, delay):
     delay : int
     """
     value, *ends = (float(one[end].sel(delay=delay)) for end in ("observed", *ENDS))
-    return f"{value:.2g} [{ends[0]:.2g}, {ends[1]:.2g}]"
+    value, lower, upper = (f"{x:#.2g}".rstrip(".") for x in (value, *ends))
+    return f"{value} [{lower}, {upper}]"
 
 
 def curves_table(stacks, quantity, wrt, state):
@@ -435,15 +436,14 @@ def numbers(names, stacks, state):
         "n_inputs": f"{int(first['n_samples'][0]):,}",
         "last": str(int(first["delay"][-1])),
         "state": state,
-        "left": f"{LEFT:.0%}",
         "kept_near": str(KEPT[0]),
         "kept_far": str(KEPT[1]),
     }
     whole = beside_the_whole(names, stacks, state)
     off = np.exp(np.abs(np.log(whole["ratio"]))) - 1
     return texts | {
-        "whole_off": f"{float(off.max()):.0%}",
-        "whole_middle": f"{float(off.median()):.0%}",
+        "whole_off": f"{100 * float(off.max()):.0f} %",
+        "whole_middle": f"{100 * float(off.median()):.0f} %",
         "whole_within": str(int(whole["within"].sum())),
         "whole_of": str(whole["within"].size),
     }
@@ -463,6 +463,6 @@ def _of_line(found):
         *(str(reach), f"{first:.2g}", f"{second:.2g}", f"{last:.2g}"),
         f"{100 * last / first:.2g} %",
         *(f"{float(observed['selectivity'][k]):.2f}" for k in (0, -1)),
-        *(f"{float(observed['effective_rank'][k]):.3g}" for k in (0, -1)),
+        *(f"{float(observed['effective_rank'][k]):.2g}" for k in (0, -1)),
     )
     return dict(zip(OF_LINE, texts, strict=True))
