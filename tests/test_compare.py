@@ -149,8 +149,8 @@ MODELS_REFUSED = {
     ),
     "a short text": (
         of("model.keras", "gru.keras", text="short.txt"),
-        "a band takes 8 stretches of text or more: 200 tokens for --max-delay 4, in "
-        "one text or in as many; received 100 tokens in 1;",
+        "a band takes 8 stretches or more: 200 tokens for --max-delay 4, in one text "
+        "or in as many; received 100 tokens in 1;",
     ),
     "nobody": (
         of("model.keras", ","),
@@ -159,10 +159,16 @@ MODELS_REFUSED = {
 }
 
 
+def refusal_of_models(case, folder):
+    """Return what is said in a folder with two LSTMs, a GRU and a text."""
+    with pytest.MonkeyPatch.context() as patch:
+        models.__wrapped__(folder, patch)
+        return refused(*MODELS_REFUSED[case][0])
+
+
 @pytest.mark.parametrize("case", MODELS_REFUSED)
-def test_models_that_cannot_be_compared_are_refused(models, case):
-    command, message = MODELS_REFUSED[case]
-    assert message in refused(*command)
+def test_models_that_cannot_be_compared_are_refused(tmp_path, case):
+    assert MODELS_REFUSED[case][1] in refusal_of_models(case, tmp_path)
 
 
 def test_models_that_read_other_tokens_are_refused(models):
@@ -174,13 +180,113 @@ def test_models_that_read_other_tokens_are_refused(models):
     assert "400 in 1 texts by model.keras, and 320 in 1 texts by gru.keras" in said
 
 
+# ------------------------------------------------- models that read numbers, no words
+
+
+@pytest.fixture
+def numbers(tmp_path, monkeypatch):
+    """Two small stacks that read three features, and 400 steps of them."""
+    inspected.write_files(tmp_path, monkeypatch)
+    keras = inspected.keras
+    for seed, name in enumerate(("one.keras", "other.keras")):
+        keras.utils.set_random_seed(seed)
+        layers = [inspected.L.GRU(4, return_sequences=True), inspected.L.Dense(1)]
+        keras.Sequential([keras.Input((None, 3)), *layers]).save(name)
+    return inspected.write_inputs(400)
+
+
+def of_numbers(a, b, *options, inputs="inputs.csv"):
+    return [a, b, "--inputs", inputs, "--max-delay", "4", *options]
+
+
+@pytest.mark.parametrize(("options", "n_windows"), [((), 1), (("--context", "20"), 20)])
+def test_models_of_numbers_are_compared_on_the_same_stretches(
+    numbers, options, n_windows, monkeypatch
+):
+    labels = []
+    draw = comparison.figures.plot_comparison
+    monkeypatch.setattr(
+        comparison.figures,
+        "plot_comparison",
+        lambda *given, **asked: labels.append(draw(*given, **asked)) or labels[-1],
+    )
+    rows = rows_of(*of_numbers("one.keras", "other.keras", *options))
+    trials = numbers if n_windows == 1 else np.split(numbers, n_windows)
+    curves = []
+    for name in ("one.keras", "other.keras"):
+        blocks = mean_state_gradients(
+            load_model(name), inputs=trials, max_delay=4, blocks=16
+        )
+        curves.append(stretch_curves(blocks, numbers))  # whitened by their own steps
+    expected = compare_memory(*curves).sel(band="text")
+    for name in expected["quantity"].values:
+        for end, suffix in zip(ENDS, ("", "_lower", "_upper"), strict=True):
+            one = expected[end].sel(quantity=name)
+            # the same float32 chains; JSON keeps 15 digits
+            np.testing.assert_allclose(rows[name + suffix], one, rtol=1e-5, atol=1e-7)
+    kept = provenance.read("comparison-one-other/comparison.nc")
+    made_from = json.loads(kept.attrs["made_from"])
+    assert [each["inputs"] for each in made_from] == ["inputs.csv"] * 2
+    assert len({each["inputs_sha256"] for each in made_from}) == 1
+    reading = "one trial" if n_windows == 1 else "windows of 20 steps of one trial"
+    assert kept.attrs["reading"] == reading
+    assert labels[0][-1].get_xlabel() == "delay (steps)"
+
+
+def test_a_model_of_numbers_compared_with_itself_gives_exactly_zero(numbers):
+    rows = rows_of(*of_numbers("one.keras", "one.keras"))
+    assert (rows.drop(columns=["band", "delay"]) == 0).all(axis=None)
+
+
+NUMBERS_REFUSED = {
+    "inputs and a text": (
+        of_numbers("one.keras", "other.keras", "--text", "text.txt"),
+        "--text must be given, or --inputs for models that read numbers, received both",
+    ),
+    "inputs and options of words": (
+        of_numbers("one.keras", "other.keras", "--by-line"),
+        "--pad-id are of words, received them with --inputs inputs.csv; leave them out",
+    ),
+    "no inputs": (
+        of_numbers("one.keras", "other.keras", inputs="none.csv"),
+        "the inputs must be a file, received",
+    ),
+    "one model of words": (
+        of_numbers("one.keras", "model.keras"),
+        "read numbers, not ids",
+    ),
+    "a few inputs": (
+        of_numbers("one.keras", "other.keras", inputs="few.csv"),
+        "a band takes 8 stretches or more: 200 steps for --max-delay 4, in one trial "
+        "or window or in as many; received 30 steps in 1;",
+    ),
+    "inputs that cannot be whitened": (
+        of_numbers("one.keras", "other.keras", inputs="constant.csv"),
+        "wind",
+    ),
+}
+
+
+def refusal_of_numbers(case, folder):
+    """Return what is said in a folder with two models of numbers."""
+    with pytest.MonkeyPatch.context() as patch:
+        numbers.__wrapped__(folder, patch)
+        table = pd.read_csv("inputs.csv")
+        table[:30].to_csv("few.csv", index=False)
+        table.assign(wind=1.0).to_csv("constant.csv", index=False)
+        return refused(*NUMBERS_REFUSED[case][0])
+
+
+@pytest.mark.parametrize("case", NUMBERS_REFUSED)
+def test_numbers_that_cannot_be_compared_on_are_refused(tmp_path, case):
+    assert NUMBERS_REFUSED[case][1] in refusal_of_numbers(case, tmp_path)
+
+
 # ------------------------------------------------------------------------- experiments
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """Experiments with random weights on one text, and others that differ."""
-    root = tmp_path_factory.mktemp("compared")
+def make_project(root):
+    """Make experiments with random weights on one text, and others that differ."""
     (root / "params.yaml").write_text(PARAMS)
     names = yaml.safe_load(PARAMS)["experiments"]
     rng = np.random.default_rng(0)
@@ -194,6 +300,15 @@ def project(tmp_path_factory):
         patch.chdir(root)
         done = CliRunner().invoke(cli.app, ["reproduce", *names])
         assert done.exit_code == 0, done.output
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    root = tmp_path_factory.mktemp("compared")
+    make_project(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STATE_GRADIENTS_ROOT", str(root))
+        patch.chdir(root)
         yield root
 
 
@@ -271,7 +386,8 @@ EXPERIMENTS_REFUSED = {
     ),
     "a model's option": (
         ["mine", "mine-gru", "--by-line"],
-        "--layer are of saved models, which are compared on a --text, received them",
+        "--layer are of saved models, which are compared on a --text or on --inputs, "
+        "received them without either.",
     ),
     "no folder": (["mine", "mine-gru", "--output", "params.yaml"], "must be a folder"),
     "a sure thing": (["mine", "mine-gru", "--level", "1"], "`level` must be a number"),

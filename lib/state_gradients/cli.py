@@ -654,6 +654,10 @@ def compare(
         list[Path] | None,
         typer.Option(help="For models: words, in UTF-8; a file or folder, or several."),
     ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(help="For models that read numbers: .csv, .npy, .npz or .nc."),
+    ] = None,
     vocabulary: Annotated[
         list[Path] | None,
         typer.Option(help="As of `inspect`; twice where A and B have two."),
@@ -688,29 +692,47 @@ def compare(
     stems = "-".join(Path(side[0]).stem for side in sides)
     folder = _folder(output or Path(f"comparison-{stems}"), "compare")
     reading = Reading(by_line=by_line, context=context, pad=pad, pad_id=pad_id)
-    if text is None:
-        if vocabulary or imports or reading != Reading() or layer != 1:
-            raise ValueError(
-                "compare: --vocabulary, --import, --by-line, --context, --pad and "
-                "--layer are of saved models, which are compared on a --text, received "
-                "them without one."
-            )
-        compared = comparison.compare_experiments(
-            *sides, states=state or (), max_delay=max_delay, level=level
-        )
-    else:
+    of_models = {
+        "imports": imports or (),
+        "states": state or (),
+        "layer": layer,
+        "max_delay": 50 if max_delay is None else max_delay,
+        "level": level,
+        "report": _say,
+    }
+    if text or inputs:
         sys.path.append(str(Path.cwd()))  # where the reader's modules may stand
+    if text and inputs:
+        raise ValueError(
+            "compare: --text must be given, or --inputs for models that read numbers, "
+            "received both."
+        )
+    if inputs and (vocabulary or reading != Reading(context=context)):
+        raise ValueError(
+            "compare: --vocabulary, --by-line, --pad and --pad-id are of words, "
+            f"received them with --inputs {inputs}; leave them out."
+        )
+    if text:
         compared = comparison.compare_files(
             *sides,
             text=text,
             vocabularies=vocabulary or (),
-            imports=imports or (),
             reading=reading,
-            states=state or (),
-            layer=layer,
-            max_delay=50 if max_delay is None else max_delay,
-            level=level,
-            report=_say,
+            **of_models,
+        )
+    elif inputs:
+        compared = comparison.compare_inputs(
+            *sides, inputs=inputs, context=context, **of_models
+        )
+    elif vocabulary or imports or reading != Reading() or layer != 1:
+        raise ValueError(
+            "compare: --vocabulary, --import, --by-line, --context, --pad and --layer "
+            "are of saved models, which are compared on a --text or on --inputs, "
+            "received them without either."
+        )
+    else:
+        compared = comparison.compare_experiments(
+            *sides, states=state or (), max_delay=max_delay, level=level
         )
     paths = comparison.write(compared, folder)
     if not as_json:

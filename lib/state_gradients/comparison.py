@@ -1,7 +1,8 @@
 """Two networks compared: from experiments or saved models to a figure and a table.
 
 A B, experiments   -> their artifacts ``stretches``, or ``spectra`` alone -> differences
-A B, saved models  -> mean gradients of the same stretches of a text      -> differences
+A B, saved models  -> mean gradients of the same stretches of a text, or  -> differences
+                      of the same stretches of numbers
 
 Several on a side, A1,A2 B1,B2, are seeds of one recipe.
 """
@@ -255,10 +256,71 @@ def compare_files(
             for model in models
         ]
         opened.append(side)
+    return _compare_opened(opened, max_delay, layer, report, level=level, seed=seed)
+
+
+def compare_inputs(
+    a,
+    b,
+    *,
+    inputs,
+    imports=(),
+    context=None,
+    states=(),
+    layer=1,
+    max_delay=50,
+    level=0.95,
+    seed=0,
+    report=lambda line: None,
+):
+    """Compare saved models on the same stretches of numbers.
+
+    Parameters
+    ----------
+    a, b : sequence of path-like
+        Models; several on a side are seeds of one recipe.
+    inputs, imports, context, layer, max_delay, report
+        Of :func:`state_gradients.inspection.inspect_inputs`.
+    states, level, seed
+        Of :func:`compare_experiments`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As :func:`compare_experiments`; whitened by the covariance of the inputs' own
+        steps, which is the same for all models.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `inspect_inputs`, for each model; or if the inputs are too short for a band,
+        or cannot be whitened: before the first model is asked.
+    """
+    opened = [
+        [
+            inspection.open_inputs(
+                model,
+                inputs=inputs,
+                imports=imports,
+                context=context,
+                max_delay=max_delay,
+                state=state,
+                layer=layer,
+                report=report,
+            )
+            for model in models
+        ]
+        for models, state in zip((a, b), _by_side(states), strict=True)
+    ]
+    return _compare_opened(opened, max_delay, layer, report, level=level, seed=seed)
+
+
+def _compare_opened(opened, max_delay, layer, report, *, level, seed):
+    """Compare two sides of models, each read together with what it is asked about."""
     everything = opened[0] + opened[1]
     n_stretches = _require_one_reading(everything, max_delay)
     for each in everything:
-        whitening.fit_whitening(each.network.table)  # refused before hours of work
+        whitening.fit_whitening(each.table)  # refused before hours of work
     networks = [
         [_ask(each, max_delay, layer, n_stretches, report) for each in side]
         for side in opened
@@ -269,7 +331,8 @@ def compare_files(
         a=", ".join(labels[0]),
         b=", ".join(labels[1]),
         experiment=_title(labels),
-        reading=everything[0].rows.how,
+        reading=everything[0].how,
+        counted=everything[0].unit,
         made_from=json.dumps([each.made_from for each in everything]),
     )
 
@@ -284,7 +347,7 @@ def _require_one_reading(opened, max_delay):
     """Return into how many stretches a text is cut that all models read alike."""
     first = opened[0]
     for other in opened[1:]:
-        lengths = [[len(ids) for ids in each.rows.ids] for each in (first, other)]
+        lengths = [each.lengths for each in (first, other)]
         if lengths[0] != lengths[1]:
             sizes = [f"{sum(n):,} in {len(n):,} texts" for n in lengths]
             raise ValueError(
@@ -293,15 +356,16 @@ def _require_one_reading(opened, max_delay):
                 f"{other.made_from['model']}: no stretch of one is a stretch of the "
                 "other."
             )
-    n_texts, n_tokens = len(first.rows.ids), first.rows.n_tokens
-    fitting = uncertainty.blocks_that_fit(n_tokens, max_delay)
-    fitting = fitting if n_texts == 1 else min(fitting, n_texts)
+    n_parts, n_inputs = len(first.lengths), first.n_inputs
+    fitting = uncertainty.blocks_that_fit(n_inputs, max_delay)
+    fitting = fitting if n_parts == 1 else min(fitting, n_parts)
     if fitting < LEAST_STRETCHES:
         least = LEAST_STRETCHES * uncertainty.BLOCK_LENGTH * (max_delay + 1)
+        part = "text" if first.unit == "tokens" else "trial or window"
         raise ValueError(
-            f"{WHO}: a band takes {LEAST_STRETCHES} stretches of text or more: "
-            f"{least:,} tokens for --max-delay {max_delay}, in one text or in as many; "
-            f"received {n_tokens:,} tokens in {n_texts:,}; give more text, or lower "
+            f"{WHO}: a band takes {LEAST_STRETCHES} stretches or more: {least:,} "
+            f"{first.unit} for --max-delay {max_delay}, in one {part} or in as many; "
+            f"received {n_inputs:,} {first.unit} in {n_parts:,}; give more, or lower "
             "--max-delay."
         )
     return min(N_STRETCHES, fitting)
@@ -309,22 +373,14 @@ def _require_one_reading(opened, max_delay):
 
 def _ask(asked, max_delay, layer, n_stretches, report):
     """Return the curves of one model by stretch."""
-    from state_gradients.engine.means import mean_state_gradients
-
-    rows = asked.rows
-    report(f"{asked.made_from['model']}: averaging over {rows.n_tokens:,} tokens")
-    blocks = mean_state_gradients(
-        asked.model,
-        asked.ids,
-        max_delay=max_delay,
-        state=asked.state,
-        layer=layer,
-        padding=rows.padding,
-        blocks=n_stretches,
-        progress=True,
+    model = asked.made_from["model"]
+    report(f"{model}: averaging over {asked.n_inputs:,} {asked.unit}")
+    blocks = asked.means(
+        max_delay=max_delay, layer=layer, blocks=n_stretches, progress=True
     )
-    curves = comparison.stretch_curves(blocks, asked.network.table)
-    return curves.assign(text_hash=xr.DataArray(asked.made_from["text_sha256"]))
+    curves = comparison.stretch_curves(blocks, asked.table)
+    read = "text_sha256" if asked.unit == "tokens" else "inputs_sha256"
+    return curves.assign(text_hash=xr.DataArray(asked.made_from[read]))
 
 
 def table(compared):
@@ -455,9 +511,11 @@ def write(compared, folder):
     """Write comparison.png, comparison.csv and comparison.nc; return their paths."""
     figure = Figure(figsize=(6, 7.5), layout="constrained")
     n_quantities = compared.sizes["quantity"]
-    figures.plot_comparison(
+    panels = figures.plot_comparison(
         compared, axes=figure.subplots(n_quantities, 1, sharex=True)
     )
+    if compared.attrs.get("counted") == "steps":  # no words
+        panels[-1].set_xlabel("delay (steps)")
     names = ("comparison.png", "comparison.csv", "comparison.nc")
     paths = [Path(folder, name) for name in names]
     with replacing_all(paths) as (picture, rows, data):

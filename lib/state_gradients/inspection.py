@@ -378,10 +378,101 @@ class Asked:
     rows: texts.Rows
     made_from: dict
 
+    unit = "tokens"
+
     @property
     def ids(self):
         """Return the ids as the engine takes them: one text, or a list of several."""
         return self.rows.ids[0] if len(self.rows.ids) == 1 else self.rows.ids
+
+    @property
+    def table(self):
+        """Return what the gradient is whitened by: the embedding."""
+        return self.network.table
+
+    @property
+    def lengths(self):
+        """Return how long each text is, its padding counted."""
+        return [len(ids) for ids in self.rows.ids]
+
+    @property
+    def n_inputs(self):
+        """Return how many tokens are averaged over."""
+        return self.rows.n_tokens
+
+    @property
+    def how(self):
+        """Return how the text was read, in words."""
+        return self.rows.how
+
+    def means(self, **options):
+        """Return the mean state gradients over the text."""
+        from state_gradients.engine.means import mean_state_gradients
+
+        return mean_state_gradients(
+            self.model,
+            self.ids,
+            padding=self.rows.padding,
+            state=self.state,
+            **options,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedOfNumbers:
+    """A model and the numbers that it is asked about, read and found to fit.
+
+    Attributes
+    ----------
+    model : keras.Model
+    network : state_gradients.engine.network.Network
+    state : str
+    series : state_gradients.text.series.Series
+    made_from : dict of str
+        Names and hashes of the files.
+    """
+
+    model: "keras.Model"
+    network: object
+    state: str
+    series: numbers.Series
+    made_from: dict
+
+    unit = "steps"
+
+    @property
+    def table(self):
+        """Return what the gradient is whitened by: all steps, (step, embedding)."""
+        steps = np.concatenate([trial.values for trial in self.series.trials])
+        names = {"embedding": self.series.features}
+        return xr.DataArray(steps, names, ("step", "embedding"))
+
+    @property
+    def lengths(self):
+        """Return how long each trial is."""
+        return [len(trial) for trial in self.series.trials]
+
+    @property
+    def n_inputs(self):
+        """Return how many steps are averaged over."""
+        return self.series.n_steps
+
+    @property
+    def how(self):
+        """Return how the numbers were read, in words."""
+        return self.series.how
+
+    def means(self, **options):
+        """Return the mean state gradients over the trials."""
+        from state_gradients.engine.means import mean_state_gradients
+
+        trials = self.series.trials
+        return mean_state_gradients(
+            self.model,
+            inputs=trials[0] if len(trials) == 1 else trials,  # one is cut into blocks
+            state=self.state,
+            **options,
+        )
 
 
 def open_files(
@@ -480,6 +571,60 @@ def inspect_inputs(
     Raises
     ------
     FileNotFoundError, ValueError
+        As :func:`open_inputs`.
+    """
+    asked = open_inputs(
+        model,
+        inputs=inputs,
+        imports=imports,
+        names=names,
+        context=context,
+        max_delay=max_delay,
+        state=state,
+        layer=layer,
+        report=report,
+    )
+    settings = {"max_delay": max_delay, "state": asked.state, "layer": layer}
+    settings |= {} if tolerance is None else {"tolerance": tolerance}
+    settings |= {} if shrinkage is None else {"shrinkage": shrinkage}
+    trials = asked.series.trials
+    result = inspect_model(asked.model, inputs=trials, progress=True, **settings)
+    return result.assign_attrs(
+        asked.made_from,
+        n_features=len(asked.series.features),
+        n_tokens=asked.n_inputs,
+        n_texts=len(trials),
+        reading=asked.how,
+        settings=json.dumps(settings),
+    )
+
+
+def open_inputs(
+    model,
+    *,
+    inputs,
+    imports=(),
+    names=None,
+    context=None,
+    max_delay=50,
+    state=None,
+    layer=1,
+    report=lambda line: None,
+):
+    """Read a model and numbers, and check that they fit.
+
+    Parameters
+    ----------
+    model, inputs, imports, names, context, max_delay, state, layer, report
+        Of :func:`inspect_inputs`.
+
+    Returns
+    -------
+    AskedOfNumbers
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
         If a file is not there or cannot be read so, changes while it is read, or does
         not fit the other.
     """
@@ -517,17 +662,8 @@ def inspect_inputs(
         )
     _require_unchanged(before, made_from())
     report(f"averaging over {series.n_steps:,} steps, read as {series.how}")
-    settings = {"max_delay": max_delay, "state": state, "layer": layer}
-    settings |= {} if tolerance is None else {"tolerance": tolerance}
-    settings |= {} if shrinkage is None else {"shrinkage": shrinkage}
-    result = inspect_model(loaded, inputs=series.trials, progress=True, **settings)
-    return result.assign_attrs(
-        before,
-        n_features=n_features,
-        n_tokens=series.n_steps,
-        n_texts=len(series.trials),
-        reading=series.how,
-        settings=json.dumps(settings),
+    return AskedOfNumbers(
+        model=loaded, network=network, state=state, series=series, made_from=before
     )
 
 

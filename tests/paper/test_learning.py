@@ -1,9 +1,12 @@
 """Encoders that a training keeps, and the curves of memory epoch by epoch."""
 
+import re
+
 import h5py
 import numpy as np
 import pytest
 import xarray as xr
+from conftest import ROOT
 from drawings import legend_names
 from typer.testing import CliRunner
 
@@ -294,6 +297,25 @@ def test_the_numbers_and_the_exercises_are_of_the_data(data):
     target = TARGETS["M.1"](data, 10)
     assert target.fault(3) is None and "last epoch" in target.fault(4)
     assert TARGETS["M.2"]().fault(lambda v: 0) is not None
+
+
+def test_a_network_that_was_not_run_has_dashes_and_no_figure(data, monkeypatch):
+    made = {"mine": data.drop_vars("experiment")}
+    monkeypatch.setattr(page, "has_run", lambda name, kind: name in made)
+    monkeypatch.setattr(page.artifacts, "load", lambda name, kind: made[name])
+    assert page.learnt("theirs") is None and page.missing("mine") is None
+    assert "state-gradients reproduce theirs" in page.missing("theirs").data
+    xr.testing.assert_identical(page.learnt("mine"), data)
+    drawn = []
+    assert page.drawn(drawn.append, data) is None and drawn == [data]
+    assert "No figure yet" in page.drawn(drawn.append, None).data and len(drawn) == 1
+    texts = page.numbers_or_dashes(data, "paper_")
+    assert texts == {f"paper_{k}": text for k, text in page.numbers(data).items()}
+    dashes = page.numbers_or_dashes(None, "paper_")
+    assert {*dashes} <= {*texts} and {*dashes.values()} == {page.DASH}
+    source = (ROOT / "notebooks" / "learning.md").read_text("utf-8")
+    glued = set(re.findall(r"`(paper_\w+):s`", source))
+    assert glued == {*dashes}  # whatever the page says of it
 
 
 def test_the_kept_network_learnt_as_the_page_says(root):

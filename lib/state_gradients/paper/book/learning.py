@@ -7,14 +7,68 @@ said.
 import numpy as np
 import pandas as pd
 import xarray as xr
+from IPython.display import Markdown
 
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
+from state_gradients.paper.book.pages import DASH, has_run
 from state_gradients.paper.language.learning import half_way
+from state_gradients.project import artifacts
 
 DRAWN = 5  # epochs at most that a figure shows
 NEAR, FAR = 1, 10  # delays that are followed through training
+SHORT = ("near", "far", "selectivity", "order", "number", "degree")  # of `quantities`
 NUMBER, DEGREE, TENSE = "singular - plural", "base - comparative", "present - past"
+
+
+def learnt(name):
+    """Return the artifact ``learning`` of an experiment, None if it was not made."""
+    if not has_run(name, "learning"):
+        return None
+    return artifacts.load(name, "learning").assign_coords(experiment=name)
+
+
+def missing(name):
+    """Say how the artifact ``learning`` is made; if it has been, nothing."""
+    if has_run(name, "learning"):
+        return None
+    return Markdown(f"Not run yet:\n\n- `state-gradients reproduce {name}`")
+
+
+def drawn(plot, data):
+    """Draw what a network has learnt, or say that there is nothing yet.
+
+    Parameters
+    ----------
+    plot : callable
+        Takes `data`.
+    data : Dataset or None
+
+    Returns
+    -------
+    IPython.display.Markdown or None
+        What stands in the figure's place.
+    """
+    if data is None:
+        return Markdown("*No figure yet. The list above says what to run.*")
+    plot(data)
+    return None
+
+
+def numbers_or_dashes(data, prefix):
+    """Return :func:`numbers` under names that begin with `prefix`.
+
+    Parameters
+    ----------
+    data : Dataset or None
+        Of a network that has not been run every number is a dash.
+    prefix : str
+    """
+    if data is not None:
+        return {f"{prefix}{name}": text for name, text in numbers(data).items()}
+    halves = [f"{key}_half" for key in SHORT]
+    names = ["epochs", "last", "n_tokens", "near_share", "far_share", *halves]
+    return {f"{prefix}{name}": DASH for name in names}
 
 
 def of_state(data):
@@ -204,8 +258,7 @@ def numbers(data):
         "last": str(epochs[-1]),
         "n_tokens": f"{int(one['n_tokens']):,}",
     }
-    short = ("near", "far", "selectivity", "order", "number", "degree")
-    for key, values in zip(short, followed.values(), strict=True):
+    for key, values in zip(SHORT, followed.values(), strict=True):
         untrained, first, trained = (float(values[k]) for k in (0, 1, -1))
         second = float(values[min(2, len(values) - 1)])
         texts |= {
