@@ -4,8 +4,8 @@ Read `checking` (what a check says of an answer), the targets of the pages' exer
 (`sections` for those of the text's own sections up to 4.1, `language` for 4.2 to 4.3.4
 and three languages, `properties` for 5.1 to 9, `engine` for coherence, forgetting, one
 sentence, speed and the tail, `planted` for networks whose memory is known, `numbers`
-for a network without words, learning and tasks, `replication` for the ledger, the claims,
-the grammar and models of one's own), `fields`
+for a network without words, learning and tasks, `replication` for the ledger, the
+claims, the grammar and models of one's own), `fields`
 (answers that are read off in the built book), `composing` (page and solutions, laid
 together and taken apart), then `instructor` (the book with solutions) and `handout`
 (notebooks with blanks, to give away).
