@@ -123,6 +123,10 @@ def test_who_does_not_do_its_task_is_not_judged(found, ranks, learnt):
     of_ten = table[table["of"] == tasks.LABELS[10]]
     assert set(of_ten["holds"]) == set(of_ten["found"]) == {tasks.DASH}
     assert set(table["holds"]) == {tasks.DASH, "yes"}
+    told = tasks.results(tasks.verdicts(found, ranks, learnt))
+    assert told["kept"] == told["judged"] == 8
+    assert told["held-class-10-back"] == told["in-order-delay-10"] == tasks.DASH
+    assert told["let-go-class-5-back"] == "20"
 
 
 def test_nothing_is_judged_of_what_has_not_been_run(monkeypatch):
@@ -135,6 +139,8 @@ def test_nothing_is_judged_of_what_has_not_been_run(monkeypatch):
     learnt = tasks.accuracies()
     assert learnt["accuracy"].isnull().all()
     assert tasks.verdicts(found, ranks, learnt)["holds"].isnull().all()
+    trained = learnt.assign(share=xr.ones_like(learnt["share"]))  # and not extracted
+    assert tasks.verdicts(found, ranks, trained)["holds"].isnull().all()
     assert set(tasks.accuracies_table(learnt)["right"]) == {tasks.DASH}
 
 
@@ -290,6 +296,5 @@ def test_bits_of_all_words_that_will_be_asked_for():
     target = TARGETS["K.2"]()
     four_alike = np.array([5, 5, 5, 5])
     assert target.reference(four_alike, 10) == pytest.approx(22)
-    assert tasks.bits(four_alike) == pytest.approx(2)
     for mistake in target.mistakes.values():
         assert target.fault(mistake) is not None

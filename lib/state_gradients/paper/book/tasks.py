@@ -223,7 +223,12 @@ def verdicts(found, ranks, learnt):
         ``bound``, ``of`` (a tagger or a delay), ``asked``, ``found`` (a number) and
         ``holds``: True, False, or None of what cannot be judged.
     """
-    backs = [back for back in TAGGERS if _does(learnt.sel(back=back))]
+    measured = found["experiment"].values
+    backs = [
+        back
+        for back in TAGGERS
+        if LABELS[back] in measured and _does(learnt.sel(back=back))
+    ]
     ratio = {back: found["ratio"].sel(experiment=LABELS[back]) for back in backs}
     rows = []
     for back in list(TAGGERS)[1:]:
@@ -290,11 +295,22 @@ def verdicts_table(judged):
     )
 
 
-def bits(count):
-    """Return the entropy of classes in bits, from how often each occurs."""
-    share = np.asarray(count, float)[np.asarray(count) > 0]
-    share = share / share.sum()
-    return float(-(share * np.log2(share)).sum())
+def results(judged):
+    """Return what was found, for the page's prose; `DASH` of what is not judged.
+
+    Parameters
+    ----------
+    judged : DataFrame
+        Of :func:`verdicts`.
+    """
+    told = {
+        f"{row.bound} {row.of}".replace(" ", "-"): (
+            DASH if np.isnan(row.found) else f"{row.found:.3g}"
+        )
+        for row in judged.itertuples()
+    }
+    holds = list(judged["holds"])
+    return told | {"kept": holds.count(True), "judged": len(holds) - holds.count(None)}
 
 
 def numbers():
