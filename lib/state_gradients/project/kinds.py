@@ -399,6 +399,7 @@ NEED_WEIGHTS = {
     "properties",
     "positions",
     "grammar",
+    "context",
 }  # studies that read the predictions
 TOO_LARGE = {"class_gradients"}  # for git
 
