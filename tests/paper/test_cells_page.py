@@ -317,3 +317,11 @@ def test_the_delay_is_read_off_the_lower_panel():
     assert target.fault(22) is None and target.fault(21) is None  # to within a word
     assert "take the lower panel" in target.fault(29)  # 2 x 0.9^28 is 0.105
     assert target.fault(7) == "That is where half is left."
+
+
+def test_each_mistake_with_half_lives_is_told_what_it_is():
+    target = TARGETS["H.2"]()
+    assert target.fault(lambda factors: np.log(0.5) / np.log(factors).mean(0)) is None
+    told = {say: target.fault(wrong) for say, wrong in target.mistakes.items()}
+    assert all(fault.endswith(say) for say, fault in told.items())
+    assert "shape" in target.fault(lambda factors: np.log(factors).mean(axis=1))

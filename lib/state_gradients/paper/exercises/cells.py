@@ -51,9 +51,6 @@ def half_life_of_a_gate():
     def time_constant(factors):
         return 1 / -np.log(factors).mean(axis=0)
 
-    def over_units(factors):
-        return np.log(2) / -np.log(factors).mean(axis=1)
-
     def of_sum(factors):
         return np.log(2) / -np.log(factors).sum(axis=0)
 
@@ -72,7 +69,6 @@ def half_life_of_a_gate():
             "You average half-lives, of which a single open gate has a huge "
             "one.": mean_of_half_lives,
             "So long it takes to fall to 1/e.": time_constant,
-            "The mean goes over tokens, the first axis.": over_units,
             "That is of all tokens together: take their mean.": of_sum,
             "A half-life is positive, and ln of a factor is not.": negative,
         },
