@@ -57,6 +57,7 @@ def plot_context(data, *, ax=None):
     ax.axhline(0, color="0.7", linewidth=0.8)
     ax.set_xscale("log")
     ax.set_yscale("symlog", linthresh=1)
+    ax.set_ylim(bottom=-1)
     x = "last words that are left as they are"
     return style.finish(ax, data, x=x, y="rise of the perplexity (%)")
 
