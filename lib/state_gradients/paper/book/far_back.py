@@ -224,7 +224,9 @@ def twin_table(tail, twin):
         for name, data in (("trained", tail), ("untrained", twin)):
             at = data["estimate"].sel(mark=mark)
             for title, quantity in (("memory", "memory"), ("coherence", "coherence")):
-                row[f"{title}, {name}"] = f"{float(at.sel(quantity=quantity)):.3g}"
+                value = float(at.sel(quantity=quantity))
+                told = f"{value:.3g}" if np.isfinite(value) else DASH
+                row[f"{title}, {name}"] = told
         rows[mark] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("delay")
 
