@@ -7,7 +7,8 @@ is measured. The means of all types follow each type apart.
     python benchmarks/long_texts.py            # 0.3, 1, 3 and 10 million tokens
     python benchmarks/long_texts.py 300000     # so many
 
-writes ``_build/long-texts.json`` after each text: ``means`` and ``types``, each a list
+writes ``_build/long-texts.json`` after each text: ``forward``, milliseconds a token of
+the forward pass of an LSTM of 512 units; ``means`` and ``types``, each a list
 of tokens, tokens a second of the processor's time, and the peak of resident memory,
 Keras and its backend included, with what the process took before.
 """
@@ -24,6 +25,9 @@ import keras
 import numpy as np
 
 from state_gradients.engine import jobs, means, words
+from state_gradients.engine.network import read_network
+from state_gradients.foundation import settings
+from state_gradients.models import language_model
 
 LENGTHS = 300_000, 1_000_000, 3_000_000, 10_000_000
 V, E, H, DELAY = 200, 2, 4, 4
@@ -72,6 +76,22 @@ def one(what, n_tokens):
     }
 
 
+def forward(units=512, embedding=64, n_tokens=1_500):
+    """Measure the forward pass of a large LSTM, which one process must make."""
+    config = settings.Model(units=units, embedding_size=embedding)
+    model = language_model.build_language_model(config, V, seed=1)
+    ids = np.random.default_rng(0).integers(V, size=n_tokens)
+    reader = read_network(model)
+    times = []
+    with jobs.one_thread():
+        for _ in range(4):  # the first is a warm-up
+            start = time.process_time()
+            reader.run(ids, reader.zero_states())
+            times.append(time.process_time() - start)
+    ms_per_token = 1000 * min(times[1:]) / n_tokens
+    return {"units": units, "embedding": embedding, "ms_per_token": ms_per_token}
+
+
 def main(lengths=LENGTHS):
     """Measure each length in a process of its own, and keep the record."""
     import bench
@@ -83,6 +103,7 @@ def main(lengths=LENGTHS):
         "cores": jobs.n_cores(),  # that this run may use
         "date": time.strftime("%Y-%m-%d"),
         "network": network_of,
+        "forward": forward(),
         "means": [],
         "types": [],
     }

@@ -222,6 +222,15 @@ def test_who_goes_side_by_side_shares_one_pass(many_parts):
     assert sum(tokens) == 2 * N
 
 
+def test_a_mark_keeps_no_more_than_its_states(many_parts):
+    network, *_ = means.read(small("lstm"))
+    again = recall.Recall(network, [IDS])
+    again.between(0, N - 1, N)
+    assert len(again._marks) > 1
+    for states in again._marks.values():
+        assert all(state.base is None for layer in states for state in layer)
+
+
 def test_a_core_left_behind_begins_at_a_mark(many_parts):
     network, *_ = means.read(small("rnn"))
     again = recall.Recall(network, [IDS])

@@ -103,12 +103,13 @@ class Recall:
         """Keep the states before a stretch; of too many marks every other one."""
         if k * STRETCH >= self.n_tokens(number) or k % self._spacing:
             return
-        self._marks[number, k] = states
+        # copies: rows of a stretch's arrays would keep all of it
+        self._marks[number, k] = [tuple(map(np.array, layer)) for layer in states]
         while len(self._marks) > MARKS:
             self._spacing *= 2
             self._marks = {
-                place: states
-                for place, states in self._marks.items()
+                place: of_place
+                for place, of_place in self._marks.items()
                 if place[1] % self._spacing == 0
             }
 

@@ -57,6 +57,7 @@ def plot_context(data, *, ax=None):
     ax.axhline(0, color="0.7", linewidth=0.8)
     ax.set_xscale("log")
     ax.set_yscale("symlog", linthresh=1)
+    ax.set_ylim(bottom=-1)
     x = "last words that are left as they are"
     return style.finish(ax, data, x=x, y="rise of the perplexity (%)")
 
@@ -223,7 +224,9 @@ def twin_table(tail, twin):
         for name, data in (("trained", tail), ("untrained", twin)):
             at = data["estimate"].sel(mark=mark)
             for title, quantity in (("memory", "memory"), ("coherence", "coherence")):
-                row[f"{title}, {name}"] = f"{float(at.sel(quantity=quantity)):.3g}"
+                value = float(at.sel(quantity=quantity))
+                told = f"{value:.3g}" if np.isfinite(value) else DASH
+                row[f"{title}, {name}"] = told
         rows[mark] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("delay")
 

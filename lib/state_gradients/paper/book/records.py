@@ -78,6 +78,86 @@ def times(record, floor):
     return pd.Series({"floor": floor, **found}).reindex(WAYS).rename(WAYS)
 
 
+LONG = "python benchmarks/long_texts.py"  # what measures long texts
+WIKITEXT_103 = 103_227_021  # tokens of its training text (Merity et al., 2017)
+CORES = 1, 16, 64
+ADDED = 1e9  # bytes a second that one process adds up, and a network of 10 Gbit/s sends
+JOB = 256  # inputs
+
+
+def long_texts(record):
+    """Return how time and memory grow with the text's length, as text.
+
+    Parameters
+    ----------
+    record : dict or None
+        What ``benchmarks/long_texts.py`` wrote.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Empty without a record.
+    """
+    rows = {}
+    for what in ("means", "types") if record else ():
+        for row in record[what]:
+            rows[what, f"{row['tokens']:,}"] = {
+                "tokens a second": f"{row['tokens_per_second']:,.0f}",
+                "peak memory (MB)": f"{row['peak_mb']:,.0f}",
+                "before the text (MB)": f"{row['peak_before_mb']:,.0f}",
+            }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    if len(table):
+        table.index.names = ["what", "tokens"]
+    return table
+
+
+def hours(record, long, *, units=512, embedding=64, max_delay=50):
+    """Return the hours of WikiText-103 by the number of cores, from measured rates.
+
+    The tangents go to all cores. The forward pass, and with Dask the adding of the
+    sums that come back, stay with one process, whatever the number of cores.
+
+    Parameters
+    ----------
+    record : dict
+        What ``make bench`` wrote: the product rate, and the engine's share of it.
+    long : dict or None
+        What ``benchmarks/long_texts.py`` wrote, with the forward pass.
+    units, embedding, max_delay : int
+
+    Returns
+    -------
+    pandas.DataFrame
+        By cores, in hours: ``tangents``; ``tangents, every type``; ``forward pass``;
+        ``sums by Dask``; ``at least``, the longest of what goes on side by side. NaN
+        where the forward pass has not been measured.
+    """
+    n_cores = int(record["machine"].split(",")[1].split()[0])
+    rate = 1e9 * record["product_gflops"] * record["engine"]["share"] / n_cores
+    columns = embedding * (max_delay + 1)
+    tangents = WIKITEXT_103 * 2 * columns * units * 2 * units / rate / 3600
+    forward = float("nan")
+    if long and long["forward"]["units"] == units:
+        forward = WIKITEXT_103 * long["forward"]["ms_per_token"] / 1000 / 3600
+    sums = WIKITEXT_103 / JOB * columns * units * 8 / ADDED / 3600
+    rows = {
+        cores: {
+            "tangents": tangents / cores,
+            "tangents, every type": tangents * _every_type(record) / cores,
+            "forward pass": forward,
+            "sums by Dask": sums,
+            "at least": max(tangents / cores, forward + sums),
+        }
+        for cores in CORES
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("cores")
+
+
+def _every_type(record):
+    return record["extensions"]["every_type"]
+
+
 ON_A_GPU = "PYTHONPATH=lib python benchmarks/gpu.py"
 OF_A_GPU = {  # what benchmarks/gpu.py measures: the path in its record, and for readers
     ("products", "float32", "squares_tflops"): "products in float32 (TFLOP/s)",
