@@ -27,6 +27,7 @@ sys.path += [str(TESTS), *(str(path) for path in TESTS.iterdir() if path.is_dir(
 
 import test_artifacts as on_disk  # noqa: E402  they stand in folders, one a room
 import test_checkpoints as checkpoint_files  # noqa: E402
+import test_compare as compared  # noqa: E402
 import test_corpora as own_texts  # noqa: E402
 import test_faults as runs  # noqa: E402
 import test_inspection as commands  # noqa: E402
@@ -150,6 +151,25 @@ def said_of_run(case, folder):
         return RUNS[case](folder)
 
 
+# ---------------------------------------------------------------- experiments compared
+
+
+@functools.cache
+def compared_project():
+    """Return a temporary folder with the project of the tests of `compare`."""
+    folder = tempfile.TemporaryDirectory(prefix="compared-")
+    compared.make_project(Path(folder.name))
+    return folder  # which goes when the last case has been asked
+
+
+def refusal_of_experiments(case, folder):
+    """Return what is said in the project of the tests of `compare`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STATE_GRADIENTS_ROOT", compared_project().name)
+        patch.chdir(compared_project().name)
+        return compared.refused(*compared.EXPERIMENTS_REFUSED[case][0])
+
+
 # -------------------------------------------------------------------------- the page
 
 PLAIN = (
@@ -220,6 +240,7 @@ SECTIONS = {
             "a word without an id",
             "a text that is too short",
         ),
+        Family(commands.refusal_of_property, all_but(commands.PROPERTIES)),
         Family(
             own_texts.refusal_of_text,
             all_but(own_texts.TEXTS_REFUSED, "a text of white space"),
@@ -297,6 +318,23 @@ SECTIONS = {
             title="A checkpoint: {}",
         ),
         Family(on_disk.refusal_of_artifact, all_but(on_disk.ON_DISK)),
+    ],
+    "Two models compared": [
+        Family(
+            compared.refusal_of_models,
+            all_but(compared.MODELS_REFUSED, "no text", "no model", "no such state"),
+            title="compare: {}",
+        ),
+        Family(
+            compared.refusal_of_numbers,
+            all_but(compared.NUMBERS_REFUSED, "no inputs"),
+            title="compare: {}",
+        ),
+        Family(
+            refusal_of_experiments,
+            all_but(compared.EXPERIMENTS_REFUSED, "no folder", "a sure thing"),
+            title="compare, of experiments: {}",
+        ),
     ],
     "A run": [
         Family(
