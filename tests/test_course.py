@@ -99,7 +99,9 @@ def test_the_licence_table_names_what_every_file_of_results_is_from():
 def test_the_licence_table_names_every_corpus_and_agrees_with_its_source():
     rows = {what: terms for what, _, terms, _ in licences()}
     for name, source in corpora.REGISTRY.items():
-        base = re.sub(r"-(half(-[01])?|quarter|split|control|sov|degrees-5x)$", "", name)
+        base = re.sub(
+            r"-(half(-[01])?|quarter|split|control|sov|degrees-5x)$", "", name
+        )
         found = [terms for what, terms in rows.items() if f"`{base}`" in what]
         assert len(found) == 1, name
         marks = r"CC BY(?:-SA)? \d\.\d|LDC|NILC|permi\w+"
