@@ -212,3 +212,13 @@ def test_the_papers_sentences_are_asked_in_nats(one):
     without = one.drop_vars([name for name in one if name.startswith("group_")])
     bare = page.trends("grammar-lstm-64", {"a": without})
     assert bare.loc[["C125", "C195"], "in nats"].tolist() == ["not run"] * 2
+
+
+def test_networks_are_held_against_the_first(one):
+    twice = one.copy(deep=True)
+    twice["observed"] = 2 * one["observed"]
+    told = page.held_against({"a": one}, {"twice": twice, "same": one}, delay=5)
+    assert told.startswith("at delay 5: twice 2 [")
+    assert ", same 1 [" in told
+    assert page.held_against({"a": one}, {}) == "(not run)"
+    assert page.held_against({"a": one}, {"b": one}, delay=99).startswith("at delay 50")

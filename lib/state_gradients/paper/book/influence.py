@@ -392,5 +392,35 @@ def numbers(one):
     return said
 
 
+def held_against(found, others, delay=20):
+    """Return how each network's influence compares with the first's, as text.
+
+    Parameters
+    ----------
+    found, others : dict of str to Dataset
+        The first of `found` is what the others are held against.
+    delay : int
+        Or the longest there is.
+
+    Returns
+    -------
+    str
+        ``LRU 0.46 [0.40, 0.52], ..``: the ratio, with the ends of the other's interval
+        over the first's value; "(not run)" if there are no others.
+    """
+    first = next(iter(found.values()))
+    delay = min(delay, *(int(x["delay"][-1]) for x in (first, *others.values())))
+
+    def at(one, end="observed"):
+        return float(one[end].sel(quantity="influence", delay=delay))
+
+    told = [
+        f"{label} {at(one) / at(first):.2g} [{max(at(one, 'lower'), 0) / at(first):.2g}"
+        f", {at(one, 'upper') / at(first):.2g}]"
+        for label, one in others.items()
+    ]
+    return f"at delay {delay}: {', '.join(told)}" if told else "(not run)"
+
+
 def _range(values):
     return f"{float(values.min()):.2f} to {float(values.max()):.2f}"
