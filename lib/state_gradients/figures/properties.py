@@ -12,7 +12,7 @@ def plot_property(data, *, ax=None):
     Parameters
     ----------
     data : Dataset
-        Of :func:`state_gradients.analysis.properties.property_curves`:
+        Of :func:`state_gradients.analysis.property_curves.property_curves`:
         ``relative_memory``, ``relative_memory_lower`` and ``_upper`` (delay), the line
         and its band; ``chance_lower``, ``chance_upper`` (null, delay), grey for random
         directions, between dashed lines for random splits of the words. Its attribute

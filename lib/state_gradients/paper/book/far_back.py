@@ -243,6 +243,7 @@ def numbers(tail, context, boundaries, twin):
         f"context_{change}": DASH for change in ("dropped", "shuffled", "replaced")
     }
     texts |= dict.fromkeys(("places", "changed_places", "loss", "longest"), DASH)
+    texts["about"] = f"{ABOUT:g}"
     if context is not None:
         for change in context["change"].values:
             texts[f"context_{change}"] = told_effective(context, change)
