@@ -1,6 +1,6 @@
 """What a model says next, and how a step of its state changes that, in nats.
 
-    p = softmax(K' h + b),  KL(p(h), p(h + d)) = d' F d / 2 + O(|d|^3)
+    p = softmax(K' h + b),  KL(p(h), p(h + d)) = d' F d / 2 + O(d^3)
     F = K (diag p - p p') K' = sum_w p_w r_w r_w',  r_w = K_w - sum_v p_v K_v
 
 F is the Fisher information of the softmax about the state h, and K_w the column of word

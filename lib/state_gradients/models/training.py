@@ -1,9 +1,9 @@
 """Training as the paper's recipe has it, resumable, and perplexity.
 
     loss = sum over steps and rows of -ln p(target) / batch_size,
-    clipped at a global norm, with the embedding's part taken per occurrence. The target
-is the next word; of a tagger it is the class of a word that has been read.
+    clipped at a global norm, with the embedding's part taken per occurrence.
 
+The target is the next word; of a tagger it is the class of a word that has been read.
 A mean over tokens would make the gradient `num_steps` times smaller and, with the
 learning rate of 1, be another training regime. Dropout masks are a function of (seed,
 epoch, batch), so that a resumed run equals an unbroken one bit for bit.

@@ -22,6 +22,7 @@ from state_gradients.project import artifacts
 from state_gradients.text import corpora
 
 SHOWN = 1, 5, 10, 20, 49  # delays of the table
+FROM_NOW = (0, *SHOWN)
 NEAR = 10  # the last delay of the first words
 QUANTITY = "memory"
 
@@ -160,7 +161,7 @@ def numbers(found, reference, *, near=NEAR):
     }
 
 
-def memory_table(members, delays=(0, *SHOWN)):
+def memory_table(members, delays=FROM_NOW):
     """Return the memory of each text at some delays, as text.
 
     Parameters
