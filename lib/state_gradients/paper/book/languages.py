@@ -174,8 +174,11 @@ def memory_table(members, delays=FROM_NOW):
     for label, (names, state) in members.items():
         ran = [name for name in as_runs(names) if has_run(name)]
         curve = average_memory.curves_of(names, state)[QUANTITY] if ran else None
+        known = [] if curve is None else curve["delay"].values
         rows[label] = {
-            f"delay {delay}": DASH if curve is None else f"{float(curve[delay]):.3g}"
+            f"delay {delay}": f"{float(curve.sel(delay=delay)):.3g}"
+            if delay in known
+            else DASH
             for delay in delays
         }
     return pd.DataFrame.from_dict(rows, orient="index")

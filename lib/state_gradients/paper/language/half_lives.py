@@ -8,7 +8,7 @@ adds to it. Over a text its geometric mean, and the tokens that leave a half, ar
 The factor is what the cell's differential passes from the unit to itself alone:
 
 - LSTM, of the cell: the forget gate f; GRU: the update gate z (Keras's, of the old);
-- minGRU: 1 - z; minLSTM: f / (f + i); LRU: |Lambda|; S6: exp(delta A);
+- minGRU: 1 - z; minLSTM: f / (f + i); LRU: abs(Lambda); S6: exp(delta A);
 - sLSTM, of cell and normaliser: v = f n' / n, the share of the old in the mean that
   c / n is. The gate f itself is known only but for the stabiliser, v without it.
 
