@@ -788,7 +788,7 @@ NUMBERS = {  # what is done before, options, what is said
     "inputs and options of words": (
         lambda: write_inputs(5),
         ("--by-line",),
-        "--groups, --property and --per-position are of words",
+        "--property, --per-position and --influence are of words",
     ),
     "inputs and a text": (
         lambda: write_inputs(5),

@@ -341,8 +341,8 @@ def fisher_information_of_a_softmax():
     def second_moment(K, p):
         return (K * p) @ K.T
 
-    def of_logits(K, p):
-        return np.diag(p) - np.outer(p, p)
+    def of_the_mean(K, p):
+        return np.outer(K @ p, K @ p)
 
     def unweighted(K, p):
         return np.cov(K)
@@ -358,8 +358,8 @@ def fisher_information_of_a_softmax():
         mistakes={
             "That is E[k k']: the mean column must be taken off, for what all logits "
             "have in common changes nothing.": second_moment,
-            "That is the information about the logits; carry it to the state with K on "
-            "both sides.": of_logits,
+            "That is the square of the mean column; the information is how far the "
+            "columns scatter about it.": of_the_mean,
             "There every word counts alike: weight them by p.": unweighted,
             "p stands once in diag p, not squared.": by_squares,
         },
