@@ -1,8 +1,7 @@
 """Two networks compared: from experiments or saved models to a figure and a table.
 
 A B, experiments   -> their artifacts ``stretches``, or ``spectra`` alone -> differences
-A B, saved models  -> mean gradients of the same stretches of a text, or  -> differences
-                      of the same stretches of numbers
+A B, saved models  -> means over the same stretches, of words or numbers  -> differences
 
 Several on a side, A1,A2 B1,B2, are seeds of one recipe.
 """
