@@ -4,7 +4,6 @@ MODEL.keras, text, vocabulary -> ids -> mean state gradients -> sigma_1, selecti
 MODEL.keras, numbers of named features -> the same, and the memory of each feature
 """
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -21,8 +20,8 @@ from state_gradients import figures
 from state_gradients.analysis.influence import influence_curve
 from state_gradients.analysis.properties import Halves
 from state_gradients.analysis.property_curves import property_curves, whitened_step
-from state_gradients.analysis.summary import spectra_of
-from state_gradients.analysis.whitening import fit_whitening, read_shrinkage
+from state_gradients.analysis.summary import spectra_of, whitenings
+from state_gradients.analysis.whitening import read_shrinkage
 from state_gradients.foundation.atomic import replacing_all
 from state_gradients.foundation.checks import in_own_name, rename, short
 from state_gradients.foundation.labels import about
@@ -171,12 +170,10 @@ def inspect_model(
 
 def _in_nats(influence, table, shrinkage):
     """Return the curves of an influence, raw and, where that can be, whitened."""
-    versions = {"raw": influence_curve(influence)}
-    with contextlib.suppress(ValueError):  # as the note of the spectra says
-        whitening = fit_whitening(table, shrinkage=shrinkage)
-        versions["whitened"] = influence_curve(influence, whitening)
-    names = xr.Variable("normalization", [*versions])
-    return xr.concat(versions.values(), names, combine_attrs="drop_conflicts")
+    fitted, _ = whitenings(table, shrinkage)
+    curves = [influence_curve(influence, whitening) for whitening in fitted.values()]
+    names = xr.Variable("normalization", [*fitted])
+    return xr.concat(curves, names, combine_attrs="drop_conflicts")
 
 
 def _read_halves(halves, means, model, *, inputs, state, layer, by):

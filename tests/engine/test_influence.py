@@ -247,6 +247,11 @@ def beyond():
 REFUSED = {  # a model, options, and what the error says
     "no softmax": (lambda: above(last=None), {}, "have a Dense layer above its states"),
     "another end": (lambda: above(last="sigmoid"), {}, "end with a softmax"),
+    "a regression": (
+        lambda: keras.Sequential([*above(last=None).layers, keras.layers.Dense(V + 1)]),
+        {},
+        "one for each word of its embedding",
+    ),
     "another activation": (
         lambda: above(keras.layers.Dense(4, activation="swish")),
         {},

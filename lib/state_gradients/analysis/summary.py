@@ -38,7 +38,7 @@ def pooled(blocks):
     return described(n_samples=in_text, **means)
 
 
-def _versions(embedding, shrinkage=None):
+def whitenings(embedding, shrinkage=None):
     """Return {name: Whitening or None}, the ways to measure inputs, and a note."""
     try:
         fitted = whitening.fit_whitening(embedding, shrinkage=shrinkage)
@@ -76,7 +76,7 @@ def spectra_of(gradient, embedding, second_moment=None, *, shrinkage=None):
         embedding's covariance is singular, as the attribute ``note`` then says. It also
         says by how much the covariance was shrunk.
     """
-    versions, note = _versions(embedding, shrinkage)
+    versions, note = whitenings(embedding, shrinkage)
     parts = {}
     for name, fitted in versions.items():
         one, moment, stretch = gradient, second_moment, 1.0
@@ -136,7 +136,7 @@ def intervals(blocks, embedding, *, seed=0):
         quantity).
     """
     parts = {}
-    for name, fitted in _versions(embedding)[0].items():
+    for name, fitted in whitenings(embedding)[0].items():
 
         def statistic(gradient, fitted=fitted):
             if fitted is not None:

@@ -129,7 +129,9 @@ def read_influence(influence, who):
 def read_readout(model, network, words):
     """Return what stands between a model's highest recurrent layer and its softmax.
 
-    A last Dense layer without an activation is taken to give the logits of a softmax.
+    A last Dense layer without an activation is taken to give the logits of a softmax
+    only where it has a number for each word of the model's own embedding: of any other
+    output, of a regression, say, nothing tells that there is a softmax above it.
 
     Parameters
     ----------
@@ -160,11 +162,16 @@ def read_readout(model, network, words):
             _refuse("have only Dense layers between its states and its softmax", layer)
     if not layers:
         _refuse("have a Dense layer above its states, which gives logits", *path)
-    if softmax_at is None and layers[-1][2] != "linear":
-        _refuse("end with a softmax, or with its logits", path[-1])
-    kernel, bias, _ = layers[-1]
+    kernel, bias, activation = layers[-1]
+    is_logits = activation == "linear" and kernel.shape[1] == len(network.table)
+    if softmax_at is None and not is_logits:
+        _refuse(
+            "end with a softmax, or with its logits, one for each word of its "
+            "embedding (add a keras.layers.Softmax if these are others')",
+            path[-1],
+        )
     readout = Readout((*layers[:-1], (kernel, bias, "linear")), words)
-    _require_same_prediction(path, network, readout)
+    _require_same_prediction(path, network, readout, softmax_at is not None)
     return readout
 
 
@@ -187,7 +194,7 @@ def _dense(layer, dtype):
     return kernel, bias, name
 
 
-def _require_same_prediction(path, network, readout):
+def _require_same_prediction(path, network, readout, has_softmax):
     """Refuse layers that Keras runs differently from what was read of them."""
     last = network.cells[-1]
     rng = np.random.default_rng(1)
@@ -199,8 +206,7 @@ def _require_same_prediction(path, network, readout):
             x = layer(x, training=False)
     theirs = ops.convert_to_numpy(x)[0]
     ours = readout.values(h)[-1]
-    if abs(theirs.sum(-1) - 1).max() < 1e-3 and theirs.min() >= 0:
-        ours = softmax(ours, axis=-1)
+    ours = softmax(ours, axis=-1) if has_softmax else ours
     error = np.abs(ours - theirs).max() / np.abs(theirs).max()
     if not error <= 1e-4:
         _refuse(f"predict what was read of it; it differs by {error:.2g}", *path)

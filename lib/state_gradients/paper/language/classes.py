@@ -24,7 +24,7 @@ from state_gradients.analysis import spectra, summary, uncertainty, whitening
 from state_gradients.foundation.labels import RAW, about
 from state_gradients.foundation.loading import load_keras
 from state_gradients.paper.language import tags
-from state_gradients.paper.language.subject import build_model
+from state_gradients.paper.language.subject import blocks_for_intervals, build_model
 
 BLOCKS = 16  # 4,556 tokens of PTB each; the rarest class has some 150 inputs in one
 FEWEST = 50  # tokens of a class
@@ -243,15 +243,7 @@ def count_blocks(n_tokens, max_delay):
     ValueError
         If it is too short for two.
     """
-    found = min(BLOCKS, uncertainty.blocks_that_fit(n_tokens, max_delay))
-    if found < 2:
-        least = 2 * uncertainty.BLOCK_LENGTH * (max_delay + 1)
-        raise ValueError(
-            f"classes: intervals need a text of {least} tokens for `max_delay` = "
-            f"{max_delay}, received {n_tokens}; lower gradients.max_delay, or set "
-            "gradients.split to a longer text."
-        )
-    return found
+    return blocks_for_intervals(n_tokens, max_delay, most=BLOCKS, who="classes")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,10 @@ from state_gradients.analysis import agreement, uncertainty
 from state_gradients.analysis.whitening import fit_whitening
 from state_gradients.foundation.labels import about
 from state_gradients.foundation.loading import load_keras
-from state_gradients.paper.language.subject import require_all_positions
+from state_gradients.paper.language.subject import (
+    blocks_for_intervals,
+    require_all_positions,
+)
 
 DELAYS = 0, 1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50  # and the longest there is
 IN_ORDER, SHUFFLED = "in order", "shuffled"
@@ -105,16 +108,13 @@ def count_blocks(wanted, n_tokens):
         If it is too short for two, or the means are not of all positions.
     """
     require_all_positions(wanted, "coherence")
-    n_blocks = min(BLOCKS, uncertainty.blocks_that_fit(n_tokens, wanted.max_delay))
-    if n_blocks < 2:
-        least = 2 * uncertainty.BLOCK_LENGTH * (wanted.max_delay + 1)
-        raise ValueError(
-            f"coherence: intervals need a text of {least} tokens for `max_delay` = "
-            f"{wanted.max_delay}, received {n_tokens}; lower gradients.max_delay, set "
-            "gradients.split to a longer text, or do without gradients.controls, for "
-            "which half the text is shuffled."
-        )
-    return n_blocks
+    return blocks_for_intervals(
+        n_tokens,
+        wanted.max_delay,
+        most=BLOCKS,
+        who="coherence",
+        remedy=", or do without gradients.controls, which shuffles half the text",
+    )
 
 
 def _of_text(subject, ids, best, whitening, n_blocks):

@@ -31,7 +31,10 @@ from state_gradients.analysis.whitening import (
 from state_gradients.foundation.labels import about
 from state_gradients.foundation.loading import load_keras
 from state_gradients.paper.language import replacements, tags
-from state_gradients.paper.language.subject import require_all_positions
+from state_gradients.paper.language.subject import (
+    blocks_for_intervals,
+    require_all_positions,
+)
 
 TOKENS = 10_000
 WORDS = 128  # drawn at a position
@@ -125,9 +128,11 @@ def study(subject):
     wanted = subject.experiment.gradients
     require_all_positions(wanted, "influence")
     ids = subject.ids[:TOKENS]
-    n_blocks = _count_blocks(ids, wanted.max_delay)
+    n_blocks = blocks_for_intervals(
+        len(ids), wanted.max_delay, most=BLOCKS, who="influence"
+    )
     whitening = fit_whitening(subject.encoder["embedding"])
-    blocks = _means(subject, ids, blocks=min(BLOCKS, n_blocks), second_moment=True)
+    blocks = _means(subject, ids, blocks=n_blocks, second_moment=True)
     found = _of_all(blocks, whitening, seed=subject.experiment.training.seed)
     found["sketch_error"] = "delay", _sketch_error(subject, ids)
     if "classes" in subject.experiment.language.studies:
@@ -145,18 +150,6 @@ def study(subject):
         if np.isnan(variable.values.astype(float)).any():
             found[name].attrs["missing"] = MISSING
     return {"influence": found}
-
-
-def _count_blocks(ids, max_delay):
-    fitting = uncertainty.blocks_that_fit(len(ids), max_delay)
-    if fitting < 2:
-        least = 2 * uncertainty.BLOCK_LENGTH * (max_delay + 1)
-        raise ValueError(
-            f"influence: intervals need a text of {least} tokens for `max_delay` = "
-            f"{max_delay}, received {len(ids)}; lower gradients.max_delay, or set "
-            "gradients.split to a longer text."
-        )
-    return fitting
 
 
 def _means(subject, ids, *, words=WORDS, **options):

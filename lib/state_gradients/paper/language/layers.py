@@ -32,7 +32,10 @@ from state_gradients.analysis.whitening import (
 from state_gradients.foundation.labels import about
 from state_gradients.foundation.loading import load_keras
 from state_gradients.paper.language import properties, tags
-from state_gradients.paper.language.subject import require_all_positions
+from state_gradients.paper.language.subject import (
+    blocks_for_intervals,
+    require_all_positions,
+)
 
 MOST_TOKENS = 20_000  # of the text that are read
 MOST_INPUTS = 2_000  # of these that are followed, one in so many
@@ -146,15 +149,7 @@ def count_blocks(wanted, n_tokens):
     """
     require_all_positions(wanted, "layers")
     longest = max(kept_delays(wanted.max_delay))
-    n_blocks = min(BLOCKS, uncertainty.blocks_that_fit(n_tokens, longest))
-    if n_blocks < 2:
-        least = 2 * uncertainty.BLOCK_LENGTH * (longest + 1)
-        raise ValueError(
-            f"layers: intervals need a text of {least} tokens for delays up to "
-            f"{longest}, received {n_tokens}; lower gradients.max_delay, or set "
-            "gradients.split to a longer text."
-        )
-    return n_blocks
+    return blocks_for_intervals(n_tokens, longest, most=BLOCKS, who="layers")
 
 
 def words(subject):

@@ -4,6 +4,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+from state_gradients.analysis import uncertainty
 from state_gradients.foundation import settings
 from state_gradients.foundation.loading import load_keras
 from state_gradients.project import artifacts
@@ -64,6 +65,33 @@ def require_all_positions(wanted, who):
             f"{who}: the mean gradients must be of all positions, received "
             f"gradients.groups: {wanted.groups}; set it to all."
         )
+
+
+def blocks_for_intervals(n_tokens, max_delay, *, most, who, remedy=""):
+    """Return into how many blocks a text is cut for intervals: `most`, or what fits.
+
+    Parameters
+    ----------
+    n_tokens, max_delay, most : int
+    who : str
+        The study.
+    remedy : str
+        What else can be done where it is too short.
+
+    Raises
+    ------
+    ValueError
+        If it is too short for two.
+    """
+    n_blocks = min(most, uncertainty.blocks_that_fit(n_tokens, max_delay))
+    if n_blocks < 2:
+        least = 2 * uncertainty.BLOCK_LENGTH * (max_delay + 1)
+        raise ValueError(
+            f"{who}: intervals need a text of {least} tokens for delays up to "
+            f"{max_delay}, received {n_tokens}; lower gradients.max_delay, or set "
+            f"gradients.split to a longer text{remedy}."
+        )
+    return n_blocks
 
 
 @dataclass(frozen=True, kw_only=True)
