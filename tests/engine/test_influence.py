@@ -248,7 +248,7 @@ REFUSED = {  # a model, options, and what the error says
     "no softmax": (lambda: above(last=None), {}, "have a Dense layer above its states"),
     "another end": (lambda: above(last="sigmoid"), {}, "end with a softmax"),
     "a regression": (
-        lambda: keras.Sequential([*above(last=None).layers, keras.layers.Dense(V + 1)]),
+        lambda: above(keras.layers.Dense(V + 1), last=None),
         {},
         "one for each word of its embedding",
     ),
@@ -277,3 +277,14 @@ def test_what_is_not_known_to_be_right_is_refused_by_name(case):
     build, options, message = REFUSED[case]
     with pytest.raises(ValueError, match=message):
         influence(build(), [1, 2, 3, 4, 5, 6, 7], **options)
+
+
+def test_a_regression_on_numbers_is_no_softmax(rng):
+    inputs = keras.Input((None, E))
+    states = keras.layers.LSTM(H, return_sequences=True)(inputs)
+    options = {"inputs": rng.normal(size=(12, E)), "max_delay": 2, "influence": 4}
+    linear = keras.Model(inputs, keras.layers.Dense(V)(states))
+    with pytest.raises(ValueError, match="end with a softmax"):
+        sg.mean_state_gradients(linear, **options)
+    told = keras.Model(inputs, keras.layers.Dense(V, activation="softmax")(states))
+    assert "influence" in sg.mean_state_gradients(told, **options)
