@@ -195,7 +195,7 @@ def _twine(built):
     """Yield what the package index would say of the metadata."""
     what = "twine check"
     if importlib.util.find_spec("twine") is None:
-        yield Finding(what, "twine is not installed: pip install twine", run=False)
+        yield Finding(what, "twine is not installed: run make", run=False)
         return
     done = subprocess.run(
         [sys.executable, "-m", "twine", "check", "--strict", *map(str, built)],
