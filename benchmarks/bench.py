@@ -10,6 +10,7 @@ them, and each number is the median over the rounds.
 
     python benchmarks/bench.py        # or: make bench; writes _build/bench.json
 
+``kernels``     what each BLAS runs on
 ``engine``      share: the floor's time over the engine's; peak_mb: resident memory of a
                 process of its own that runs the engine over twice the tokens
 ``peers``       ratio: the peer's time a token over the engine's
@@ -43,6 +44,7 @@ import keras
 import numpy as np
 import peers
 import tensorflow as tf
+from threadpoolctl import threadpool_info
 
 from state_gradients.engine import means, words
 from state_gradients.foundation import settings
@@ -296,6 +298,19 @@ def machine():
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
 
 
+def kernels():
+    """Return the kernels that each BLAS runs on, by library and version.
+
+    OpenBLAS chooses them by the processor, unless ``OPENBLAS_CORETYPE`` does: those of
+    an older one may be half as fast.
+    """
+    return {
+        f"{blas['internal_api']} {blas['version']}": blas.get("architecture", "")
+        for blas in threadpool_info()
+        if blas["user_api"] == "blas"
+    }
+
+
 def write(record, name):
     """Print a record, and write it to ``_build/``."""
     text = json.dumps(record, indent=2) + "\n"
@@ -313,6 +328,7 @@ def main():
         "machine": machine(),
         "processor": processor(),
         "versions": {m.__name__: m.__version__ for m in (np, tf, keras)},
+        "kernels": kernels(),
         "date": time.strftime("%Y-%m-%d"),
         "tokens": TOKENS,
         **against_peers(model, ids),
