@@ -7,6 +7,7 @@ from drawings import assert_drawn, band_ends, legend_names
 
 from state_gradients.analysis import decays
 from state_gradients.paper.book import tail as page
+from state_gradients.paper.book import tails
 from state_gradients.paper.language.tail import MARKS, QUANTITIES
 
 pytestmark = pytest.mark.usefixtures("closed_figures")
@@ -130,3 +131,47 @@ def test_the_figure_has_curves_bands_and_laws(data):
             whole = said.sel(law=line.get_label())
             np.testing.assert_array_equal(line.get_ydata(), whole[whole > floor])
     assert ax.get_yscale() == "log"
+
+
+def test_other_networks_are_held_against_themselves(data):
+    """What is left at a mark is over the same network's own at delay 0."""
+    slow = data.assign({end: 5 * data[end] for end in ("estimate", "lower", "upper")})
+    found = {"one": data, "five times": slow}
+    left = tails.left(found)
+    assert left.sizes == {"experiment": 2, "mark": len(MARKS)}
+    own = data["estimate"].sel(quantity="rms_memory") / data["estimate"].sel(
+        quantity="rms_memory", mark=0
+    )
+    for name in found:
+        np.testing.assert_allclose(left["left"].sel(experiment=name), own)
+        lower = data["lower"].sel(quantity="rms_memory")
+        first = data["estimate"].sel(quantity="rms_memory", mark=0)
+        np.testing.assert_allclose(left["lower"].sel(experiment=name), lower / first)
+    ax = tails.plot_left(left)
+    assert legend_names(ax) == ["one", "five times"]
+    for name in found:
+        assert_drawn(ax, name, left["mark"], left["left"].sel(experiment=name))
+
+
+def test_what_may_be_noise_is_not_drawn_and_a_short_text_ends_early(data):
+    """The memory of the fixture holds 0 in its interval from 350 on."""
+    memory = tails.left({"one": data}, "memory")["left"]
+    assert memory["mark"][-1] == 325
+    short = data.sel(mark=slice(100), delay=slice(100))
+    left = tails.left({"one": data, "short": short})["left"]
+    of_short = left.sel(experiment="short").dropna("mark")
+    assert of_short["mark"][-1] == 100
+    shown = tails.table({"one": data, "short": short})
+    assert shown.loc["short", "left at 500"] == "too short a text"
+    assert shown["may be noise from"].to_list() == ["350", "not before the end"]
+    first, at = (
+        float(data["estimate"].sel(quantity="memory", mark=m)) for m in (0, 50)
+    )
+    assert shown.loc["one", "left at 50"].startswith(f"{at / first:.2g} [")
+
+
+def test_networks_are_named_in_the_order_of_what_they_keep(data):
+    faster = data.copy(deep=True)
+    faster["estimate"] = faster["estimate"] * np.exp(-0.01 * faster["mark"])
+    told = tails.order({"faster": faster, "slower": data}, 50)
+    assert [part.rsplit(" ", 1)[0] for part in told.split(", ")] == ["slower", "faster"]

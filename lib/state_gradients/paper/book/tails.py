@@ -1,0 +1,125 @@
+"""The tails of further networks: how much of a word is left, cell by cell.
+
+States of two cells have different scales, so each network's memory is taken over its
+own at delay 0. All are from artifacts ``tail``.
+"""
+
+import pandas as pd
+import xarray as xr
+
+from state_gradients.figures import style
+from state_gradients.figures.lines import draw_lines
+from state_gradients.paper.book import tail
+from state_gradients.paper.book.pages import has_run
+from state_gradients.project import artifacts
+
+SHOWN = 20, 50, 100, 200, 500  # delays of the table
+ENDS = "lower", "upper"
+
+
+def that_ran(members):
+    """Return the tail of each experiment that has it, a dict by label.
+
+    Parameters
+    ----------
+    members : dict of str to str
+        Experiments by what a figure calls them.
+    """
+    return {
+        label: artifacts.load(name, "tail")
+        for label, name in members.items()
+        if has_run(name, "tail")
+    }
+
+
+def left(found, quantity="rms_memory"):
+    """Return what is left of a quantity of each network, over its own at delay 0.
+
+    Parameters
+    ----------
+    found : dict of str to Dataset
+    quantity : str
+        ``rms_memory``, or ``memory`` of the mean gradient.
+
+    Returns
+    -------
+    xarray.Dataset of shape (experiment, mark)
+        ``left``, without the bias of noise, with ``lower`` and ``upper``; NaN where
+        the text of a network is too short, and from the mark on from which its interval
+        holds 0 for good: the rest may be noise.
+    """
+    of_each = []
+    for one in found.values():
+        at = one[["estimate", *ENDS]].sel(quantity=quantity, drop=True)
+        at = at.reset_coords(drop=True).drop_attrs()
+        share = at / at["estimate"].sel(mark=0)
+        noise = tail.meets_noise(one, quantity)
+        of_each.append(share if noise is None else share.sel(mark=slice(noise - 1)))
+    names = pd.Index(found, name="experiment")
+    both = xr.concat(of_each, names, join="outer", combine_attrs="drop")
+    return both.rename(estimate="left").where(both["estimate"] > 0)
+
+
+def plot_left(data, *, ax=None):
+    """Draw :func:`left` against the delay.
+
+    Parameters
+    ----------
+    data : Dataset
+    ax : matplotlib.axes.Axes, optional
+        Drawn on; those of a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = style.axes_or_new(ax, height=3.6)
+    shown = data.rename(mark="delay")
+    floor = float(shown["left"].min()) / 3
+    band = shown[[*ENDS]].clip(min=floor)  # an interval may reach down to 0
+    draw_lines(ax, shown["left"], "delay", "plot_left", band=band, every=3)
+    x, y = "delay (tokens)", "root mean square over that at delay 0"
+    return style.finish(ax, data, x=x, y=y, yscale="log", legend="above")
+
+
+def table(found, quantity="memory"):
+    """Return what is left at some delays with its interval, and where noise begins.
+
+    Parameters
+    ----------
+    found : dict of str to Dataset
+    quantity : str
+        ``memory`` of the mean gradient, or ``rms_memory``.
+    """
+    rows = {}
+    for label, one in found.items():
+        of_one = one.sel(quantity=quantity)
+        first, row = float(of_one["estimate"].sel(mark=0)), {}
+        for delay in SHOWN:
+            told = "too short a text"
+            if delay in one["mark"].values:
+                at = of_one.sel(mark=delay)
+                value, *ends = (float(at[end]) / first for end in ("estimate", *ENDS))
+                told = f"{value:.2g} [{', '.join(f'{end:.2g}' for end in ends)}]"
+            row[f"left at {delay}"] = told if "nan" not in told else "(0 in float32)"
+        noise = tail.meets_noise(one, quantity)
+        row["may be noise from"] = str(noise) if noise else "not before the end"
+        rows[label] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def order(found, delay):
+    """Return the networks by what is left of their root mean square, as a text.
+
+    Parameters
+    ----------
+    found : dict of str to Dataset
+    delay : int
+        One of the artifacts' marks.
+    """
+    at = left(found)["left"].sel(mark=delay).dropna("experiment")
+    most_first = at.sortby(at, ascending=False)
+    names = most_first["experiment"].values
+    return ", ".join(
+        f"{n} {float(x):.2g}" for n, x in zip(names, most_first, strict=True)
+    )
