@@ -301,6 +301,7 @@ def sample(tokens, frequency, n_usable, *, n=N_SAMPLED, seed):
 
 def _of_sample(subject, whitened, tags):
     """Return what the sample's occurrences in the training text say, by ``sampled``."""
+    from state_gradients.engine import jobs
     from state_gradients.engine.occurrences import occurrence_gradients
 
     encoder, seed = subject.encoder, subject.experiment.training.seed
@@ -319,10 +320,13 @@ def _of_sample(subject, whitened, tags):
     sets = occurrence_gradients(
         subject.model, ids, positions, max_delay=max_delay, progress=True
     )
-    by_type = [
-        _curves(gradients, whitened, seed=[seed, int(one)])
-        for one, gradients in zip(types, sets, strict=True)
-    ]
+
+    def curves(of_type):
+        one, gradients = of_type
+        return _curves(gradients, whitened, seed=[seed, int(one)])
+
+    numbered = enumerate(zip(types, sets, strict=True))
+    by_type = [found for *_, found in jobs.in_threads(numbered, curves)]
     found = xr.concat(by_type, "sampled")
     found = found.assign(
         occurrences=("sampled", list(map(len, positions))),
