@@ -287,7 +287,7 @@ def test_inspect_runs_from_the_wheel_and_gives_what_the_readme_shows(
         if name in ("...", "normalization"):
             continue
         # Threads add the sums in float32 in another order, and the smallest memory is
-        # 2e-8 of the largest: as tests/test_inspection.py has it.
+        # 2e-8 of the largest: as tests/inspection/test_model_files.py has it.
         ours = [float(x) for x in rows[name, values[0]]]
         assert ours == pytest.approx([float(x) for x in values[1:]], rel=1e-3, abs=1e-8)
 
