@@ -97,6 +97,7 @@ def test_the_surface_of_the_guide_is_there():
     assert set(state_gradients.__all__) <= described
     wanted = {
         *("mean_state_gradients", "type_gradients", "sentence_memory"),
+        "sentence_influence",
         *("fit_whitening", "whiten_gradient", "whiten_moment", "decompose"),
         *("memory_curve", "coherence", "fit_decay", "compare_decays"),
         *("property_direction", "relative_memory", "subspace_cosine"),

@@ -36,6 +36,7 @@ import test_params_refused as params  # noqa: E402
 import test_property_asked as of_properties  # noqa: E402
 import test_reading as readings  # noqa: E402
 import test_saved as hdf5  # noqa: E402
+import test_sentence_files as sentences  # noqa: E402
 import test_series as series  # noqa: E402
 import test_text_files as commands  # noqa: E402
 import test_torch_weights as torch  # noqa: E402
@@ -243,6 +244,7 @@ SECTIONS = {
             "a text that is too short",
         ),
         Family(of_properties.refusal_of_property, all_but(of_properties.PROPERTIES)),
+        Family(sentences.refusal_of_sentence, all_but(sentences.SENTENCES)),
         Family(
             own_texts.refusal_of_text,
             all_but(own_texts.TEXTS_REFUSED, "a text of white space"),

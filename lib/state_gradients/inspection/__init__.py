@@ -2,7 +2,8 @@
 
 Read `model_curves` (a model and ids, all of it in one call), `model_files` (a model
 from its file), `text_files` and `number_files` (what it is asked about, read and found
-to fit), then `tables` and `results` (what is printed, and what is left in a folder).
+to fit), `sentence_files` (a sentence, word by word), then `tables` and `results` (what
+is printed, and what is left in a folder).
 """
 
 from state_gradients.inspection.model_curves import inspect_model
@@ -12,11 +13,14 @@ from state_gradients.inspection.number_files import (
     open_inputs,
 )
 from state_gradients.inspection.results import read, write
+from state_gradients.inspection.sentence_files import inspect_sentence
 from state_gradients.inspection.tables import (
     SHOWN_DELAYS,
     feature_table,
     narrow_property_table,
+    narrow_sentence_table,
     property_table,
+    sentence_table,
     table,
 )
 from state_gradients.inspection.text_files import (
@@ -36,13 +40,16 @@ __all__ = [
     "inspect_files",
     "inspect_inputs",
     "inspect_model",
+    "inspect_sentence",
     "narrow_property_table",
+    "narrow_sentence_table",
     "open_files",
     "open_inputs",
     "property_table",
     "read",
     "read_ids",
     "read_vocabulary",
+    "sentence_table",
     "table",
     "write",
 ]

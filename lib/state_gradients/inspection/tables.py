@@ -1,6 +1,8 @@
 """Curves as tables: for a terminal, and for a file of comma-separated values."""
 
-SHOWN_DELAYS = (0, 1, 2, 3, 5, 10, 20, 30, 50, 100, 200)  # of features, in a terminal
+import numpy as np
+
+SHOWN_DELAYS = (0, 1, 2, 3, 5, 10, 20, 30, 50, 100, 200)  # in a terminal
 
 
 def table(curves):
@@ -56,3 +58,26 @@ def narrow_property_table(curves):
         ends = [f"{null}, {end}" for end in ("lower", "upper")]
         narrow[null] = text[ends].agg(" to ".join, axis=1)
     return narrow
+
+
+def sentence_table(curves):
+    """Return a row for each word and delay of a sentence, a DataFrame."""
+    asked = ("memory", "influence", "mean_influence", "influence_rank")
+    names = [name for name in asked if name in curves]
+    rows = curves[names].drop_attrs().to_dataframe(["token", "delay"]).reset_index()
+    return rows.dropna(subset=["memory"])[["token", "word", "delay", *names]]
+
+
+def narrow_sentence_table(values):
+    """Return some delays of one quantity, a row for each word: for a terminal.
+
+    Parameters
+    ----------
+    values : DataArray of shape (token, delay)
+        With the ``word`` of each token.
+    """
+    some = values.sel(delay=[k for k in SHOWN_DELAYS if k in values["delay"].values])
+    rows = some.transpose("token", "delay").to_pandas().reset_index(drop=True)
+    rows = rows.map(lambda value: "" if np.isnan(value) else f"{value:.3g}")
+    rows.insert(0, "word", values["word"].values)
+    return rows.rename_axis(columns=None)

@@ -266,7 +266,7 @@ def open_files(
 
     network, (state,), _ = means.read(loaded, state=state, layer=layer)
     length, lookup = trust.input_of(loaded)
-    types = _types(types, lookup, vocabulary, len(network.table))
+    types = types_of(types, lookup, vocabulary, len(network.table))
     if encoded is None:
         _require_as_the_layer_reads(types, reading, length)
         encoded = encode(files, types, reading)
@@ -304,7 +304,7 @@ def _made_from(model, paths, files, vocabulary):
     return names
 
 
-def _types(types, lookup, vocabulary, n_rows):
+def types_of(types, lookup, vocabulary, n_rows):
     """Return a model's vocabulary, which comes from a file or is a layer of it."""
     if (types is None) == (lookup is None):
         what = "neither" if lookup is None else f"both, {vocabulary} and {lookup.name}"
