@@ -81,7 +81,6 @@ FAULTS = {
     ],
     "sentence_influence": [
         *on_texts(sg.sentence_influence),
-        lambda model, _: sg.sentence_influence(model, IDS),  # it has no softmax
         lambda model, _: sg.sentence_influence(model, IDS.reshape(2, 3)),
         lambda model, _: sg.sentence_influence(model, IDS, influence=None),
         lambda model, _: sg.sentence_influence(model, IDS, influence=0),
