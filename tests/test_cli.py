@@ -75,7 +75,7 @@ COMMANDS = {
     *("boundaries", "context", "learning", "flipflop", "stretches", "rates"),
     *("influence", "layers", "half-lives"),
     "reproduce",
-    *("status", "ledger", "claims", "inspect", "compare", "render"),
+    *("status", "ledger", "claims", "inspect", "sentence", "compare", "render"),
 }
 WORDS = [f"w{k}" for k in range(11)]
 

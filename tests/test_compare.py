@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
+import inspected
 import numpy as np
 import pandas as pd
 import pytest
-import test_inspection as inspected
 import yaml
 from typer.testing import CliRunner
 

@@ -139,6 +139,22 @@ def read(page, text, words=None):
     wait_for(page, after_end(text) if words is None else ("<eos>", *words))
 
 
+def choose(page, quantity):
+    """Ask for memory or influence, and wait until it is drawn."""
+    page.locator(f'[data-quantity="{quantity}"]').click()
+    page.wait_for_selector(f'[data-quantity="{quantity}"][aria-pressed="true"]')
+    page.wait_for_function(
+        """quantity => {
+          const status = document.querySelector('[data-part="status"]').textContent;
+          const labels = ["heat-map", "curve"].map((name) =>
+            document.querySelector(`[data-part="${name}"]`).getAttribute("aria-label"));
+          return status.startsWith("Read ") && labels.every((label) =>
+            label.toLowerCase().replace("relative ", "").includes(`${quantity}`));
+        }""",
+        arg=quantity,
+    )
+
+
 def follow(page, t):
     part(page, "words").locator("input").nth(t).check()
     page.wait_for_function(
@@ -161,8 +177,9 @@ def network(name):
 
 @functools.cache
 def reference(name, words):
-    """Return by the Python engine, for a text: memory (token, delay), relative memory
-    (token, delay, property), chance (token, delay), probabilities (token, word).
+    """Return by the Python engine, for a text: memory and influence (token, delay); of
+    each relative values (token, delay, property) and chance (token, delay);
+    probabilities (token, word).
     """
     from scipy.special import softmax
 
@@ -175,17 +192,34 @@ def reference(name, words):
     memory = sg.sentence_memory(model, ids, whitening=whitening, dtype="float64")
     alone = np.eye(n, dtype=bool)
     means = sg.mean_state_gradients(
-        model, ids, max_delay=n - 1, positions=alone, dtype="float64"
+        model,
+        ids,
+        max_delay=n - 1,
+        positions=alone,
+        dtype="float64",
+        influence="exact",
     )
     gradient = sg.whiten_gradient(means["state_gradient"].fillna(0), whitening)
     relative = sg.relative_memory(gradient, directions)
     s = sg.decompose(gradient)["s"]
     chance = np.sqrt((s**2).sum("component") / len(whitening.D)) / s.isel(component=0)
     logits = model.predict(ids[None], verbose=0)[0].astype(np.float64)
+    of_nats = sg.sentence_influence(model, ids, whitening=whitening, dtype="float64")
+    influence = of_nats["influence"].values
+    moments = whitening.D.T @ means["influence"].values @ whitening.D
+    d = directions.values
+    along = np.einsum("pe,tkef,pf->tkp", d, moments, d)
     return {
-        "memory": memory.values,
-        "relative": relative.transpose("group", "delay", "property").values,
-        "chance": chance.transpose("group", "delay").values,
+        "memory": {
+            "value": memory.values,
+            "relative": relative.transpose("group", "delay", "property").values,
+            "chance": chance.transpose("group", "delay").values,
+        },
+        "influence": {
+            "value": influence,
+            "relative": along / influence[..., None],
+            "chance": of_nats["mean_influence"].values / influence,
+        },
         "probabilities": softmax(logits, axis=-1),
     }
 
@@ -208,21 +242,29 @@ def sentence(shared, request):
     load(shared, request.param)
     text = SENTENCES[request.param]
     read(shared, text)
-    return shared, request.param, after_end(text)
+    yield shared, request.param, after_end(text)
+    choose(shared, "memory")
 
 
-def test_the_heat_map_is_sentence_memory(sentence):
+each_quantity = pytest.mark.parametrize("quantity", ["memory", "influence"])
+
+
+@each_quantity
+def test_the_heat_map_is_sentence_memory_or_influence(sentence, quantity):
     page, name, words = sentence
+    choose(page, quantity)
     cells = drawn(page, "heat-map", "cells")
-    expected = reference(name, words)["memory"]
+    expected = reference(name, words)[quantity]["value"]
     close(matrix(cells, len(words)), expected)  # NaN beyond the end, in both
     assert [c["after"] for c in cells if c["t"] == 0] == list(words)
 
 
-def test_relative_memory_of_each_property_can_be_shown_for_all_words(sentence):
+@each_quantity
+def test_what_belongs_to_a_property_can_be_shown_for_all_words(sentence, quantity):
     page, name, words = sentence
-    expected = reference(name, words)
-    inside = np.isfinite(expected["memory"])
+    choose(page, quantity)
+    expected = reference(name, words)[quantity]
+    inside = np.isfinite(expected["value"])
     for k, label in enumerate(network(name)[3]["property"].values):
         part(page, "measure").select_option(label=told(label))
         page.wait_for_function(
@@ -232,16 +274,29 @@ def test_relative_memory_of_each_property_can_be_shown_for_all_words(sentence):
         )
         shown = matrix(drawn(page, "heat-map", "cells"), len(words))
         close(shown[inside], expected["relative"][..., k][inside])
-    part(page, "measure").select_option("memory")
+    part(page, "measure").select_option("whole")
 
 
-def test_a_followed_word_is_shown_until_the_end(sentence):
+def test_the_property_that_is_chosen_stays_when_the_quantity_changes(sentence):
     page, name, words = sentence
-    expected, t = reference(name, words), 5
+    part(page, "measure").select_option("1")
+    choose(page, "influence")
+    expected = reference(name, words)["influence"]
+    inside = np.isfinite(expected["value"])
+    shown = matrix(drawn(page, "heat-map", "cells"), len(words))
+    close(shown[inside], expected["relative"][..., 1][inside])
+    part(page, "measure").select_option("whole")
+
+
+@each_quantity
+def test_a_followed_word_is_shown_until_the_end(sentence, quantity):
+    page, name, words = sentence
+    expected, t = reference(name, words)[quantity], 5
     n = len(words) - t
+    choose(page, quantity)
     follow(page, t)
     curve = drawn(page, "curve", "curve")
-    close([point["value"] for point in curve], expected["memory"][t, :n])
+    close([point["value"] for point in curve], expected["value"][t, :n])
     assert [point["word"] for point in curve] == list(words[t:])
     names = [*network(name)[3]["property"].values, "a random direction"]
     of_all = [expected["relative"], expected["chance"][..., None]]
@@ -278,9 +333,12 @@ def test_what_is_expected_after_each_word_is_the_softmax(sentence):
     assert f"{came}: place {place:,}, with {100 * after[id_came]:.1f} %" in said
 
 
-def test_tables_hold_what_is_drawn(sentence):
+@each_quantity
+def test_tables_hold_what_is_drawn(sentence, quantity):
     page, name, words = sentence
-    expected, n, t = reference(name, words), len(words), 3
+    p = reference(name, words)["probabilities"]
+    expected, n, t = reference(name, words)[quantity], len(words), 3
+    choose(page, quantity)
     follow(page, t)
     page.locator("details[data-part='tables'] > summary").click()
 
@@ -291,11 +349,16 @@ def test_tables_hold_what_is_drawn(sentence):
             for r in rows
         ]
 
-    for row, values in zip(numbers("heat-map-table"), expected["memory"], strict=True):
+    for row, values in zip(numbers("heat-map-table"), expected["value"], strict=True):
         close(row, values[np.isfinite(values)])
+    captions = [
+        part(page, f"{name}-caption").text_content()
+        for name in ("heat-map", "followed")
+    ]
+    assert quantity in captions[0] and captions[1].lower().startswith(quantity)
     held = np.concatenate(
         [
-            expected["memory"][t, : n - t, None],
+            expected["value"][t, : n - t, None],
             expected["relative"][t, : n - t],
             expected["chance"][t, : n - t, None],
         ],
@@ -303,7 +366,6 @@ def test_tables_hold_what_is_drawn(sentence):
     )
     close(numbers("followed-table"), held)
     ids = [list(network(name)[1]["vocabulary"].values).index(word) for word in words]
-    p = expected["probabilities"]
     came = [p[k, ids[k + 1]] for k in range(n - 1)]
     rows = numbers("next-table")
     close([row[0] for row in rows], p.max(axis=1))
@@ -317,7 +379,7 @@ def test_words_are_read_on_from_where_a_text_goes_on(page):
         read(page, text)
         words = after_end(text)
         shown = matrix(drawn(page, "heat-map", "cells"), len(words))
-        close(shown, reference(GRAMMAR, words)["memory"])
+        close(shown, reference(GRAMMAR, words)["memory"]["value"])
 
 
 @pytest.mark.parametrize(
@@ -344,7 +406,7 @@ def test_typed_words_become_those_of_the_vocabulary(shared, name, text, words):
     load(shared, name)
     read(shared, text, [typed for typed, _ in pairs])
     read_as = ("<eos>", *(word for _, word in pairs))
-    expected = reference(name, read_as)["memory"]
+    expected = reference(name, read_as)["memory"]["value"]
     close(matrix(drawn(shared, "heat-map", "cells"), len(read_as)), expected)
 
 
@@ -356,7 +418,7 @@ def test_unknown_words_are_marked_and_read_as_unk(page):
     said = part(page, "status").text_content()
     assert "read as <unk>: elephant" in said
     expected = reference(GRAMMAR, after_end("the dogs near the <unk>"))
-    close(matrix(drawn(page, "heat-map", "cells"), 6), expected["memory"])
+    close(matrix(drawn(page, "heat-map", "cells"), 6), expected["memory"]["value"])
     assert "<unk>" not in next_words(page)[0]
 
 
@@ -398,6 +460,12 @@ def test_the_keyboard_reaches_everything(page):
     tab_to('[data-part="words"] input')
     press("ArrowRight")
     assert part(page, "followed").text_content() == "sees"
+    tab_to('[data-quantity="influence"]')
+    press("Enter")
+    page.wait_for_function(
+        "document.querySelector('[data-part=\"curve\"]')"
+        ".getAttribute('aria-label').startsWith('Influence of sees')"
+    )
     tab_to('[data-part="measure"]')
     tab_to('[data-part="moment"]')
     press("ArrowLeft")
@@ -513,9 +581,12 @@ def test_drawings_take_the_colours_of_dark_and_light(page):
     assert inks[0] != inks[1]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_phone_shows_all_and_what_is_wider_scrolls(page, theme):
+@pytest.mark.parametrize(
+    ("theme", "quantity"), [("light", "memory"), ("dark", "influence")]
+)
+def test_a_phone_shows_all_and_what_is_wider_scrolls(page, theme, quantity):
     show(page, PHONE, theme)
+    choose(page, quantity)
     read(page, " ".join(LONG.split()[:30]))
     page.locator("details[data-part='tables'] > summary").click()
     assert answers(page, "tooWide") == []
@@ -530,9 +601,13 @@ def test_a_phone_shows_all_and_what_is_wider_scrolls(page, theme):
     assert max(widths) <= PHONE["width"]
 
 
-@pytest.mark.parametrize("viewport, theme", [(WIDE, "dark"), (PHONE, "light")])
-def test_axe_finds_nothing_once_all_is_open(page, viewport, theme):
+@pytest.mark.parametrize(
+    ("viewport", "theme", "quantity"),
+    [(WIDE, "dark", "influence"), (PHONE, "light", "memory")],
+)
+def test_axe_finds_nothing_once_all_is_open(page, viewport, theme, quantity):
     show(page, viewport, theme)
+    choose(page, quantity)
     read(page, "the dogs near the elephant sleep")
     page.locator("details[data-part='tables'] > summary").click()
     page.wait_for_function(TAB_STOPS, timeout=5000)
@@ -549,7 +624,7 @@ def test_pictures_say_in_words_what_they_show(page):
     roles = {name: part(page, name).get_attribute("role") for name in PICTURES}
     assert set(roles.values()) == {"img"}
     said = {name: part(page, name).get_attribute("aria-label") for name in PICTURES}
-    memory, n = reference(GRAMMAR, after_end(FIRST))["memory"], 7
+    memory, n = reference(GRAMMAR, after_end(FIRST))["memory"]["value"], 7
     ends = {word: memory[t, n - 1 - t] for t, word in enumerate(after_end(FIRST))}
     most = sorted(ends.items(), key=lambda pair: -pair[1])[:3]
     held = ", ".join(f"{word} {value:.3g}" for word, value in most)
@@ -558,6 +633,49 @@ def test_pictures_say_in_words_what_they_show(page):
         f"Memory of dogs: {memory[2, 0]:.3g} when it is read"
     )
     assert "singular \N{MINUS SIGN} plural" in said["relative"]
+
+
+def test_pictures_of_influence_say_so_and_in_what_unit(page):
+    choose(page, "influence")
+    influence = reference(GRAMMAR, after_end(FIRST))["influence"]["value"]
+    said = {name: part(page, name).get_attribute("aria-label") for name in PICTURES}
+    unit = "influence, nats per squared standard deviation"
+    assert said["heat-map"].startswith(f"Heat map of {unit}, a column")
+    assert said["curve"] == (
+        f"Influence of dogs: {influence[2, 0]:.3g} when it is read, "
+        f"{influence[2, 4]:.3g} after the last word."
+    )
+    assert said["relative"].startswith("Relative influence of properties of dogs")
+    legend = part(page, "heat-map").locator(".role-legend-title text")
+    assert legend.text_content() == unit
+    axis = part(page, "curve").locator(".role-axis-title text").all()
+    assert "influence, nats" in [title.text_content() for title in axis]
+    ticks = part(page, "heat-map").locator(".role-legend-label text").all()
+    values = [
+        float(tick.text_content().replace("\N{MINUS SIGN}", "-")) for tick in ticks
+    ]
+    inside = influence[np.isfinite(influence)]
+    assert 2 <= len(values) <= 6
+    assert inside.min() / 1.2 < min(values) < max(values) < 1.2 * inside.max()
+
+
+def test_words_that_are_still_read_are_not_drawn_half(shared):
+    """While the newspaper's network reads, what a reader does waits for its end."""
+    load(shared, NEWSPAPER)
+    read(shared, SENTENCES[NEWSPAPER])
+    errors = []
+    shared.on("pageerror", lambda error: errors.append(error))
+    shared.locator('[data-quantity="influence"]').click()
+    part(shared, "words").locator("input").nth(4).check()
+    part(shared, "moment").fill("3")
+    part(shared, "measure").select_option("0")
+    part(shared, "measure").select_option("whole")
+    choose(shared, "influence")
+    assert errors == []
+    expected = reference(NEWSPAPER, after_end(SENTENCES[NEWSPAPER]))["influence"]
+    curve = [point["value"] for point in drawn(shared, "curve", "curve")]
+    close(curve, expected["value"][4, : len(curve)])
+    choose(shared, "memory")
 
 
 def test_without_javascript_a_text_says_what_is_missing(browser):
@@ -595,7 +713,7 @@ def held_of(page, t, label):
 
 
 def test_the_page_says_what_its_sentences_show(shared):
-    """The sentences of "Three things to try", "What it does not show" and T.1."""
+    """The sentences of "Four things to try", "What it does not show" and T.1."""
     page = shared
     load(page, GRAMMAR)
     verbs = expected_next(page, "the dogs which the farmer sees")
@@ -615,10 +733,15 @@ def test_the_page_says_what_its_sentences_show(shared):
     before = "the girl near the boats behind the towers"
     assert expected_next(page, before, 1) == ["is"]
     words = ("<eos>", *before.split(), "is")
-    memory = reference(GRAMMAR, words)["memory"]
+    memory = reference(GRAMMAR, words)["memory"]["value"]
     at = {word: words.index(word) for word in ("girl", "boats", "towers")}
     then, now = ({w: memory[t, k - t] for w, t in at.items()} for k in (8, 9))
     assert max(then, key=then.get) == max(now, key=now.get) == "towers"
+    influence = reference(GRAMMAR, words)["influence"]["value"][at["girl"]]
+    of_girl = dict(zip(words[at["girl"] :], influence, strict=False))  # the last `the`
+    waits = [of_girl[word] for word in ("behind", "the")]
+    assert min(of_girl["boats"], of_girl["towers"]) > 100 * max(waits)
+    assert 0.005 < of_girl["is"] / of_girl["towers"] < 0.015
     kept = {word: now[word] / then[word] for word in at}
     assert kept["girl"] > 0.8 and max(kept["towers"], kept["boats"]) < 0.6
 

@@ -79,6 +79,14 @@ FAULTS = {
         lambda model, _: sg.sentence_memory(model, IDS.reshape(2, 3)),
         lambda model, _: sg.sentence_memory(model, IDS, whitening=np.eye(E)),
     ],
+    "sentence_influence": [
+        *on_texts(sg.sentence_influence),
+        lambda model, _: sg.sentence_influence(model, IDS.reshape(2, 3)),
+        lambda model, _: sg.sentence_influence(model, IDS, influence=None),
+        lambda model, _: sg.sentence_influence(model, IDS, influence=0),
+        lambda model, _: sg.sentence_influence(model, IDS, influence="all"),
+        lambda model, _: sg.sentence_influence(model, IDS, whitening=np.eye(E)),
+    ],
     "inspect_model": on_texts(sg.inspect_model),
     "load_torch": [
         lambda *_: sg.load_torch("nowhere.safetensors"),

@@ -97,6 +97,7 @@ def test_the_surface_of_the_guide_is_there():
     assert set(state_gradients.__all__) <= described
     wanted = {
         *("mean_state_gradients", "type_gradients", "sentence_memory"),
+        "sentence_influence",
         *("fit_whitening", "whiten_gradient", "whiten_moment", "decompose"),
         *("memory_curve", "coherence", "fit_decay", "compare_decays"),
         *("property_direction", "relative_memory", "subspace_cosine"),
@@ -287,7 +288,7 @@ def test_inspect_runs_from_the_wheel_and_gives_what_the_readme_shows(
         if name in ("...", "normalization"):
             continue
         # Threads add the sums in float32 in another order, and the smallest memory is
-        # 2e-8 of the largest: as tests/test_inspection.py has it.
+        # 2e-8 of the largest: as tests/inspection/test_model_files.py has it.
         ours = [float(x) for x in rows[name, values[0]]]
         assert ours == pytest.approx([float(x) for x in values[1:]], rel=1e-3, abs=1e-8)
 

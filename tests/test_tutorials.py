@@ -224,6 +224,23 @@ def test_a_property_of_words_is_asked_as_its_page_shows(tmp_path):
         assert ends[0] < memory < ends[1] and ends[2] < memory < ends[3]
 
 
+@pytest.mark.slow
+def test_the_words_of_a_sentence_are_followed_as_the_page_shows(tmp_path):
+    folder, page = copy_project(tmp_path), ROOT / "notebooks" / "inspect.md"
+    command, shown = [
+        text
+        for language, text in blocks(page)
+        if "state-gradients sentence" in text or "each word by delay" in text
+    ]
+    printed = run(["bash", "-euo", "pipefail", "-c", command], folder)
+    # three digits are shown, of which the last may be another's
+    assert not differences(shown, printed, tolerance=1e-2)
+    rows = [line.split() for line in shown.splitlines() if "kings" in line]
+    (at_once, later), (told, told_later) = [(float(r[1]), float(r[-1])) for r in rows]
+    assert 0.45 < later / at_once < 0.55  # as the page says
+    assert told_later < 1e-4 * told
+
+
 MODEL = """
 from state_gradients.engine.means import mean_state_gradients
 

@@ -30,12 +30,15 @@ import test_checkpoints as checkpoint_files  # noqa: E402
 import test_compare as compared  # noqa: E402
 import test_corpora as own_texts  # noqa: E402
 import test_faults as runs  # noqa: E402
-import test_inspection as commands  # noqa: E402
+import test_number_files as of_numbers  # noqa: E402
 import test_numbers as numbers  # noqa: E402
 import test_params_refused as params  # noqa: E402
+import test_property_asked as of_properties  # noqa: E402
 import test_reading as readings  # noqa: E402
 import test_saved as hdf5  # noqa: E402
+import test_sentence_files as sentences  # noqa: E402
 import test_series as series  # noqa: E402
+import test_text_files as commands  # noqa: E402
 import test_torch_weights as torch  # noqa: E402
 import test_what_is_not_known_to_be_right as engine  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
@@ -223,7 +226,7 @@ SECTIONS = {
             all_but(numbers.ARGUMENTS, "`inputs` of complex numbers"),
         ),
         Family(series.refusal_of_series, all_but(series.REFUSED)),
-        Family(commands.refusal_of_numbers, all_but(commands.NUMBERS)),
+        Family(of_numbers.refusal_of_numbers, all_but(of_numbers.NUMBERS)),
     ],
     "A text and its vocabulary": [
         Family(readings.refusal_of_reading, all_but(readings.READINGS)),
@@ -240,7 +243,8 @@ SECTIONS = {
             "a word without an id",
             "a text that is too short",
         ),
-        Family(commands.refusal_of_property, all_but(commands.PROPERTIES)),
+        Family(of_properties.refusal_of_property, all_but(of_properties.PROPERTIES)),
+        Family(sentences.refusal_of_sentence, all_but(sentences.SENTENCES)),
         Family(
             own_texts.refusal_of_text,
             all_but(own_texts.TEXTS_REFUSED, "a text of white space"),

@@ -27,7 +27,7 @@ const explorerDrawings = (() => {
         font: style.fontFamily,
         view: { stroke: null },
         axis: { ...text, domainColor: muted, gridColor: color("border"), tickColor: muted },
-        legend: { ...text, labelLimit: 0 },
+        legend: { ...text, labelLimit: 0, titleLimit: 0 },
       },
     };
   }
@@ -38,27 +38,34 @@ const explorerDrawings = (() => {
     ...options,
   });
 
-  // What a logarithmic axis spans, and 1, 2 and 5 times powers of ten within
+  // What a logarithmic axis spans, and within powers of ten, of which five or so are
+  // enough; 1, 2 and 5 times these where there are few
   function logarithmic(data) {
-    const values = data.map(({ value }) => value);
+    const values = data.map(({ value }) => value).filter((value) => value > 0);
     const domain = [Math.min(...values) / 1.15, Math.max(...values) * 1.15];
-    const all = [-4, -3, -2, -1, 0, 1].flatMap((p) => [1, 2, 5].map((n) => n * 10 ** p));
+    const [low, high] = domain.map((value) => Math.floor(Math.log10(value)));
+    const stride = Math.ceil((high - low) / 5);
+    const between = high - low > 2 ? [1] : [1, 2, 5];
+    const powers = Array.from({ length: high - low + 1 }, (_, k) => low + k);
+    const some = powers.filter((power) => power % Math.max(stride, 1) === 0);
+    const all = some.flatMap((power) => between.map((n) => Number(`${n}e${power}`)));
     const ticks = all.filter((tick) => tick >= domain[0] && tick <= domain[1]);
     return { scale: { type: "log", nice: false, domain }, ticks };
   }
 
   // cells: {t, delay, word, after, value}; a frame stands around the followed word's column
-  function heatMap({ cells, words, followed, title, isMemory, width, isDark }) {
+  function heatMap({ cells, words, followed, title, symbol, isWhole, width, isDark }) {
     const n = words.length;
     const step = Math.max(17, Math.min(90, Math.floor((width - 64) / n)));
     const { scale, ticks } = logarithmic(cells);
     const color = {
       field: "value",
       type: "quantitative",
-      scale: { scheme: "cividis", ...(isMemory ? scale : { domain: [0, 1] }) },
+      scale: { scheme: "cividis", ...(isWhole ? scale : { domain: [0, 1] }) },
       legend: {
         title,
-        values: isMemory ? ticks : [0, 0.5, 1],
+        values: isWhole ? ticks : [0, 0.5, 1],
+        format: FORMAT,
         orient: "bottom",
         direction: "horizontal",
         gradientLength: Math.min(260, width - 80),
@@ -68,7 +75,7 @@ const explorerDrawings = (() => {
       { field: "word", title: "word" },
       { field: "delay", title: "words on" },
       { field: "after", title: "having read" },
-      { field: "value", title: isMemory ? "σ₁" : "relative memory", format: FORMAT },
+      { field: "value", title: symbol, format: FORMAT },
     ];
     const plain = { ticks: false, domain: false };
     const slanted = step < 64 ? { labelAngle: -60, labelAlign: "left" } : { labelAngle: 0 };
@@ -106,8 +113,8 @@ const explorerDrawings = (() => {
   });
   const fitted = (width) => ({ width, autosize: { type: "fit-x", contains: "padding" } });
 
-  // data: {after, word, value}, the memory of one word
-  function curve({ data, words, width, isDark }) {
+  // data: {after, word, value}, the memory or influence of one word
+  function curve({ data, words, name, symbol, width, isDark }) {
     const color = (isDark ? DARK : LIGHT)[2];
     const { scale, ticks } = logarithmic(data);
     return {
@@ -121,20 +128,20 @@ const explorerDrawings = (() => {
           field: "value",
           type: "quantitative",
           scale,
-          title: "memory σ₁",
-          axis: { values: ticks },
+          title: symbol === "nats" ? `${name}, ${symbol}` : `${name} ${symbol}`,
+          axis: { values: ticks, format: FORMAT },
         },
         tooltip: [
           { field: "word", title: "having read" },
-          { field: "value", title: "σ₁", format: FORMAT },
+          { field: "value", title: symbol, format: FORMAT },
         ],
       },
     };
   }
 
-  // data: {after, word, name, value}, the relative memory of properties; the last name is
-  // that of chance
-  function relative({ data, names, words, width, isDark }) {
+  // data: {after, word, name, value}, the relative memory, say, of properties; the last
+  // name is that of chance
+  function relative({ data, names, words, title, width, isDark }) {
     const n = names.length - 1;
     const series = (range) => ({
       field: "name",
@@ -159,7 +166,7 @@ const explorerDrawings = (() => {
           field: "value",
           type: "quantitative",
           scale: { domain: [0, 1] },
-          title: "relative memory",
+          title,
           axis: { tickCount: 5 },
         },
         color: { ...series([...(isDark ? DARK : LIGHT).slice(0, n), GREY]), legend },
@@ -167,7 +174,7 @@ const explorerDrawings = (() => {
         tooltip: [
           { field: "name", title: "property" },
           { field: "word", title: "having read" },
-          { field: "value", title: "relative memory", format: FORMAT },
+          { field: "value", title, format: FORMAT },
         ],
       },
     };

@@ -13,6 +13,10 @@
 //
 // and a word's own begin with D^T W in the place of dh U. Memory is the largest singular
 // value of dc, relative memory that of a direction d over it, |d dc| / sigma_1.
+//
+// Influence is what a step changes in the next word's probabilities p, which the softmax
+// makes of h by its kernel K: the largest eigenvalue of M = dh F dh^T with its Fisher
+// matrix F = K (diag p - p p^T) K^T, exactly. Relative influence is d M d^T over it.
 function stateGradients() {
   "use strict";
 
@@ -73,17 +77,54 @@ function stateGradients() {
     }
   }
 
-  // X X^T, for X (rows, columns)
-  function gram(X, rows, columns) {
+  // X Y^T, which is known to be symmetric, for X and Y (rows, columns)
+  function symmetric(X, Y, rows, columns) {
     const products = new Float64Array(rows * rows);
     for (let r = 0; r < rows; r += 1) {
       for (let q = 0; q <= r; q += 1) {
         let sum = 0;
-        for (let u = 0; u < columns; u += 1) sum += X[r * columns + u] * X[q * columns + u];
+        for (let u = 0; u < columns; u += 1) sum += X[r * columns + u] * Y[q * columns + u];
         products[r * rows + q] = products[q * rows + r] = sum;
       }
     }
     return products;
+  }
+
+  // The same where columns are many, say all words: four by four, as `multiply` does, and
+  // a stretch of columns at a time, which stays in the processor's cache.
+  function symmetricOfMany(X, Y, rows, columns) {
+    const products = new Float64Array(rows * rows);
+    const stretch = 512;
+    for (let start = 0; start < columns; start += stretch) {
+      const end = Math.min(start + stretch, columns);
+      for (let r = 0; r < rows; r += 4) {
+        for (let q = 0; q <= r; q += 4) addBlock(r, q, start, end);
+      }
+    }
+    for (let r = 0; r < rows; r += 1) {
+      for (let q = 0; q < r; q += 1) products[q * rows + r] = products[r * rows + q];
+    }
+    return products;
+
+    function addBlock(r, q, start, end) {
+      let s00 = 0, s01 = 0, s02 = 0, s03 = 0;
+      let s10 = 0, s11 = 0, s12 = 0, s13 = 0;
+      let s20 = 0, s21 = 0, s22 = 0, s23 = 0;
+      let s30 = 0, s31 = 0, s32 = 0, s33 = 0;
+      for (let k = start; k < end; k += 1) {
+        const x = r * columns + k, y = q * columns + k;
+        const x0 = X[x], x1 = X[x + columns], x2 = X[x + 2 * columns], x3 = X[x + 3 * columns];
+        const y0 = Y[y], y1 = Y[y + columns], y2 = Y[y + 2 * columns], y3 = Y[y + 3 * columns];
+        s00 += x0 * y0; s01 += x0 * y1; s02 += x0 * y2; s03 += x0 * y3;
+        s10 += x1 * y0; s11 += x1 * y1; s12 += x1 * y2; s13 += x1 * y3;
+        s20 += x2 * y0; s21 += x2 * y1; s22 += x2 * y2; s23 += x2 * y3;
+        s30 += x3 * y0; s31 += x3 * y1; s32 += x3 * y2; s33 += x3 * y3;
+      }
+      const sums = [
+        s00, s01, s02, s03, s10, s11, s12, s13, s20, s21, s22, s23, s30, s31, s32, s33,
+      ];
+      for (let i = 0; i < 16; i += 1) products[(r + (i >> 2)) * rows + q + (i & 3)] += sums[i];
+    }
   }
 
   // Householder's reflections make a symmetric A (n, n), which is overwritten,
@@ -191,24 +232,25 @@ function stateGradients() {
 
     // Read one word, and return what is known after it:
     //   came           its probability and its rank (1 was expected most), from before
-    //   memory, chance sigma_1 of each word so far, and the relative memory that a random
-    //                  direction would have
-    //   relative       relative memory of each word so far, by property
     //   next           the words that are expected most
-    read(id) {
+    //   memory         {value, relative, chance} of each word so far: sigma_1, relative
+    //                  memory by property, and what a random direction would have
+    //   influence      the same in nats, if it is wanted
+    read(id, { influence }) {
       const came = this.probabilities && this.howExpected(id);
       this.advance(id);
-      const measured = this.tangents.map(({ dc }) => this.measure(dc));
       const logits = Float64Array.from(this.outputBias);
       addProduct(logits, this.hidden, this.outputKernel);
       this.probabilities = softmax(logits);
       const step = {
         came,
-        memory: measured.map(({ memory }) => memory),
-        chance: measured.map(({ chance }) => chance),
-        relative: measured.map(({ relative }) => relative),
         next: mostProbable(this.probabilities, 8),
+        memory: this.tangents.map(({ dc }) => this.memory(dc)),
       };
+      if (influence) {
+        const information = this.information();
+        step.influence = this.tangents.map(({ dh }) => this.influence(dh, information));
+      }
       this.ids.push(id);
       this.steps.push(step);
       return step;
@@ -291,43 +333,80 @@ function stateGradients() {
       }
     }
 
-    measure(dc) {
-      const { size, units } = this;
-      const products = gram(dc, size, units);
-      let trace = 0; // the sum of all sigma^2
-      for (let r = 0; r < size; r += 1) trace += products[r * size + r];
-      const memory = Math.sqrt(largestEigenvalue(tridiagonal(products, size)));
-      const relative = [];
-      for (let start = 0; start < this.directions.length; start += size) {
-        const moved = new Float64Array(units);
-        addProduct(moved, this.directions.subarray(start, start + size), dc);
-        relative.push(Math.hypot(...moved) / memory);
+    // F of what is predicted now, (units, units)
+    information() {
+      const { units, outputKernel, probabilities } = this;
+      const n = probabilities.length;
+      const weighted = new Float64Array(units * n); // K diag p
+      const mean = new Float64Array(units); // K p
+      for (let u = 0; u < units; u += 1) {
+        for (let word = 0, at = u * n; word < n; word += 1, at += 1) {
+          weighted[at] = outputKernel[at] * probabilities[word];
+          mean[u] += weighted[at];
+        }
       }
-      return { memory, chance: Math.sqrt(trace / size) / memory, relative };
+      const information = symmetricOfMany(outputKernel, weighted, units, n);
+      return information.map((sum, i) => sum - mean[Math.floor(i / units)] * mean[i % units]);
+    }
+
+    memory(dc) {
+      const { largest, chance, shares } = this.measure(symmetric(dc, dc, this.size, this.units));
+      const [value, ...lengths] = [largest, chance, ...shares].map(Math.sqrt);
+      return { value, chance: lengths[0], relative: lengths.slice(1) };
+    }
+
+    influence(dh, information) {
+      const { size, units } = this;
+      const weighted = new Float64Array(size * units);
+      multiply(dh, information, weighted, size, units, units);
+      const { largest, chance, shares } = this.measure(symmetric(weighted, dh, size, units));
+      return { value: largest, chance, relative: shares };
+    }
+
+    // Of a quadratic form M (size, size): its largest value for a step of length 1, and
+    // what random directions and those of properties reach of that. M is overwritten.
+    measure(M) {
+      const { size, directions } = this;
+      let trace = 0;
+      for (let r = 0; r < size; r += 1) trace += M[r * size + r];
+      const values = [];
+      for (let start = 0; start < directions.length; start += size) {
+        const d = directions.subarray(start, start + size);
+        const moved = new Float64Array(size);
+        addProduct(moved, d, M);
+        values.push(d.reduce((sum, value, k) => sum + value * moved[k], 0));
+      }
+      const largest = largestEigenvalue(tridiagonal(M, size));
+      return {
+        largest,
+        chance: trace / size / largest,
+        shares: values.map((value) => value / largest),
+      };
     }
 
     // Yield what is known after each word of a text; what it shares with the last one,
-    // from its beginning on, is not read again.
-    *follow(ids) {
-      if (this.ids.some((id, t) => id !== ids[t])) this.begin();
-      for (const [t, id] of ids.entries()) yield this.steps[t] ?? this.read(id);
+    // from its beginning on, is not read again, unless its influence is wanted only now.
+    *follow(ids, wanted) {
+      const isLacking = wanted.influence && this.steps.some(({ influence }) => !influence);
+      if (isLacking || this.ids.some((id, t) => id !== ids[t])) this.begin();
+      for (const [t, id] of ids.entries()) yield this.steps[t] ?? this.read(id, wanted);
     }
   }
 
   return { Network };
 }
 
-// What the worker does: {name, network} makes a network, {name, request, ids} reads a
-// text with it. A newer request ends an older one between two words.
+// What the worker does: {name, network} makes a network, {name, request, ids, wanted} reads
+// a text with it. A newer request ends an older one between two words.
 function answerThePage({ Network }) {
   const networks = new Map();
   const pause = () => new Promise((resume) => setTimeout(resume));
   let latest = null;
 
-  async function read({ name, request, ids }) {
+  async function read({ name, request, ids, wanted }) {
     latest = request;
     if (!networks.has(name)) return; // why, has been said
-    for (const step of networks.get(name).follow(ids)) {
+    for (const step of networks.get(name).follow(ids, wanted)) {
       postMessage({ request, step });
       await pause();
       if (latest !== request) return;

@@ -9,6 +9,15 @@ document.addEventListener("DOMContentLoaded", () => {
   const CHANCE = "a random direction";
   const FIRST = "grammar-lstm-64"; // the network that the page comes with
   const { EOS, UNK } = explorerWords;
+  // What is asked of each word: its name, with its unit, and that alone
+  const QUANTITIES = {
+    memory: { name: "memory", whole: "memory σ₁", symbol: "σ₁" },
+    influence: {
+      name: "influence",
+      whole: "influence, nats per squared standard deviation",
+      symbol: "nats",
+    },
+  };
 
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
   const input = part("text");
@@ -16,11 +25,21 @@ document.addEventListener("DOMContentLoaded", () => {
   const measure = part("measure");
   const presets = [...root.querySelectorAll("[data-preset]")];
   const choices = [...root.querySelectorAll("[data-network]")];
+  const quantities = [...root.querySelectorAll("[data-quantity]")];
   const networks = window.explorerNetworks ?? {};
 
   // What is shown: the network's name, the words that it reads, what it has answered to
-  // each, the word that is followed, and the word after which one asks what comes next.
-  const shown = { name: FIRST, words: [], steps: [], followed: 0, moment: 0, isCut: false };
+  // each, what is asked of them, the word that is followed, and the word after which one
+  // asks what comes next.
+  const shown = {
+    name: FIRST,
+    words: [],
+    steps: [],
+    quantity: "memory",
+    followed: 0,
+    moment: 0,
+    isCut: false,
+  };
 
   // ----- the worker
 
@@ -49,7 +68,8 @@ document.addEventListener("DOMContentLoaded", () => {
       worker.postMessage({ name, network: { arrays: networks[name].arrays } });
       given.add(name);
     }
-    worker.postMessage({ name, request, ids });
+    const wanted = { influence: shown.quantity === "influence" };
+    worker.postMessage({ name, request, ids, wanted });
   }
 
   function receive({ error, request: answered, step, isDone }) {
@@ -85,8 +105,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const network = networks[shown.name];
     network.ids ??= new Map(network.words.map((word, id) => [word, id]));
     const typed = explorerWords.of(input.value, network.ids);
-    request += 1;
     if (!typed.length) {
+      request += 1; // what is still being read is not wanted any more
       part("results").hidden = true;
       say("Type a word: the network has nothing to read.");
       return;
@@ -94,12 +114,20 @@ document.addEventListener("DOMContentLoaded", () => {
     const before = textOf(shown.words);
     shown.words = [explorerWords.read(EOS), ...typed.slice(0, MOST_WORDS)];
     shown.isCut = typed.length > MOST_WORDS;
-    shown.steps = [];
     shown.moment = shown.words.length - 1;
     const goesOn = before && textOf(shown.words).startsWith(before);
     if (!goesOn) shown.followed = firstToFollow();
-    ask(shown.words.map(({ word }) => network.ids.get(word)));
+    readWords();
   }
+
+  function readWords() {
+    const { ids } = networks[shown.name];
+    request += 1;
+    shown.steps = [];
+    ask(shown.words.map(({ word }) => ids.get(word)));
+  }
+
+  const isRead = () => shown.words.length > 0 && shown.steps.length === shown.words.length;
 
   // The second word where the first is an article, of which little is to be remembered.
   function firstToFollow() {
@@ -113,11 +141,27 @@ document.addEventListener("DOMContentLoaded", () => {
       button.setAttribute("aria-pressed", String(button.dataset.network === name));
     }
     for (const button of presets) button.hidden = button.dataset.preset !== name;
-    const properties = networks[name].properties;
-    const options = properties.map((property, index) => new Option(told(property), index));
-    measure.replaceChildren(new Option("memory σ₁", "memory"), ...options);
+    nameMeasures();
     input.value = presets.find((button) => !button.hidden).textContent;
     readText();
+  }
+
+  // What the heat map can show: a quantity, or what of it belongs to a property
+  function nameMeasures() {
+    const { properties } = networks[shown.name];
+    const options = properties.map((property, index) => new Option(told(property), index));
+    measure.replaceChildren(new Option(named().name, "whole"), ...options);
+  }
+
+  function chooseQuantity(name) {
+    shown.quantity = name;
+    for (const button of quantities) {
+      button.setAttribute("aria-pressed", String(button.dataset.quantity === name));
+    }
+    const { value } = measure;
+    nameMeasures();
+    measure.value = value;
+    readWords();
   }
 
   // Another network's script is loaded when it is asked for, from beside the first one's.
@@ -146,14 +190,19 @@ document.addEventListener("DOMContentLoaded", () => {
     share < 0.001 ? "below 0.1 %" : `${(100 * share).toFixed(1)} %`;
   const wordAt = (t) => shown.words[t].typed;
   const textUntil = (t) => shown.words.slice(1, t + 1).map(({ typed }) => typed).join(" ");
-  const isMemory = () => measure.value === "memory";
+  const capital = (text) => text[0].toUpperCase() + text.slice(1);
+  const named = () => QUANTITIES[shown.quantity];
+  const isWhole = () => measure.value === "whole";
   const measureName = () =>
-    isMemory() ? "memory σ₁" : `relative memory of ${measure.selectedOptions[0].text}`;
+    isWhole() ? named().whole : `relative ${named().name} of ${measure.selectedOptions[0].text}`;
+
+  // Of word t, when the word at `after` has been read: {value, relative, chance}
+  const heldOf = (t, after) => shown.steps[after][shown.quantity][t];
 
   // Of word t after `delay` more words, by the measure that is chosen
   function valueOf(t, delay) {
-    const { memory, relative } = shown.steps[t + delay];
-    return isMemory() ? memory[t] : relative[t][Number(measure.value)];
+    const { value, relative } = heldOf(t, t + delay);
+    return isWhole() ? value : relative[Number(measure.value)];
   }
 
   function summary() {
@@ -225,7 +274,8 @@ document.addEventListener("DOMContentLoaded", () => {
       cells,
       followed: shown.followed,
       title: measureName(),
-      isMemory: isMemory(),
+      symbol: isWhole() ? named().symbol : `relative ${named().name}`,
+      isWhole: isWhole(),
     });
     const axes = `a column for each of ${n} words and a row for each delay`;
     const label = `Heat map of ${measureName()}, ${axes}. ${mostHeld()}`;
@@ -242,28 +292,35 @@ document.addEventListener("DOMContentLoaded", () => {
     const t = shown.followed;
     const names = [...networks[shown.name].properties.map(told), CHANCE];
     const moments = [...shown.words.keys()].slice(t);
-    const memory = moments.map((after) => ({
+    const whole = moments.map((after) => ({
       after,
       word: wordAt(after),
-      value: shown.steps[after].memory[t],
+      value: heldOf(t, after).value,
     }));
     const relative = moments.flatMap((after) => {
-      const values = [...shown.steps[after].relative[t], shown.steps[after].chance[t]];
+      const held = heldOf(t, after);
+      const values = [...held.relative, held.chance];
       return values.map((value, k) => ({ after, word: wordAt(after), name: names[k], value }));
     });
     part("followed").textContent = wordAt(t);
-    const [first, last] = [memory[0], memory.at(-1)].map(({ value }) => short(value));
+    const { name, symbol } = named();
+    const [first, last] = [whole[0], whole.at(-1)].map(({ value }) => short(value));
     draw(
       "curve",
-      `Memory of ${wordAt(t)}: ${first} when it is read, ${last} after the last word.`,
-      explorerDrawings.curve({ ...common(), data: memory }),
+      `${capital(name)} of ${wordAt(t)}: ${first} when it is read, ${last} after the last word.`,
+      explorerDrawings.curve({ ...common(), data: whole, name, symbol }),
     );
     const ends = relative.slice(-names.length);
-    const listed = ends.map(({ name, value }) => `${name} ${short(value)}`).join(", ");
+    const listed = ends.map((end) => `${end.name} ${short(end.value)}`).join(", ");
     draw(
       "relative",
-      `Relative memory of properties of ${wordAt(t)}, after the last word: ${listed}.`,
-      explorerDrawings.relative({ ...common(), data: relative, names }),
+      `Relative ${name} of properties of ${wordAt(t)}, after the last word: ${listed}.`,
+      explorerDrawings.relative({
+        ...common(),
+        data: relative,
+        names,
+        title: `relative ${name}`,
+      }),
     );
   }
 
@@ -335,13 +392,13 @@ document.addEventListener("DOMContentLoaded", () => {
     fillTable("heat-map-table", ["word", ...moments], rows);
 
     const t = shown.followed;
-    part("followed-caption").textContent = `What is held of ${wordAt(t)}`;
+    const { name, whole } = named();
+    part("followed-caption").textContent = `${capital(name)} of ${wordAt(t)}, and relative ${name}`;
     const held = moments.slice(t).map((after) => {
-      const { memory, relative, chance } = shown.steps[after];
-      const values = [memory[t], ...relative[t], chance[t]];
-      return row(wordAt(after), ...values.map(numeral));
+      const { value, relative, chance } = heldOf(t, after);
+      return row(wordAt(after), ...[value, ...relative, chance].map(numeral));
     });
-    const measures = ["memory σ₁", ...properties.map(told), CHANCE];
+    const measures = [whole, ...properties.map(told), CHANCE];
     fillTable("followed-table", ["having read", ...measures], held);
 
     const expected = moments.map((after) => {
@@ -383,13 +440,19 @@ document.addEventListener("DOMContentLoaded", () => {
   function follow(t) {
     shown.followed = t;
     part("words").querySelectorAll("input")[t].checked = true;
-    drawAll();
-    showTables();
+    showRead();
   }
 
   function setMoment(t) {
     shown.moment = t;
-    showNext();
+    if (isRead()) showNext();
+  }
+
+  // While words are being read nothing is drawn of them: `showAll` does, at the end.
+  function showRead() {
+    if (!isRead()) return;
+    drawAll();
+    showTables();
   }
 
   part("form").addEventListener("submit", (event) => {
@@ -400,8 +463,9 @@ document.addEventListener("DOMContentLoaded", () => {
     if (/\s$/.test(input.value)) readText(); // a word is read once it has an end
   });
   root.addEventListener("click", ({ target }) => {
-    const { preset, network, word } = target.closest("button")?.dataset ?? {};
+    const { preset, network, quantity, word } = target.closest("button")?.dataset ?? {};
     if (network) load(network);
+    if (quantity) chooseQuantity(quantity);
     if (preset) input.value = target.closest("button").textContent;
     if (word) input.value = `${textUntil(shown.moment)} ${word} `.trimStart();
     if (preset || word) readText();
@@ -409,15 +473,11 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   part("words").addEventListener("change", ({ target }) => follow(Number(target.value)));
   position.addEventListener("input", () => setMoment(Number(position.value)));
-  measure.addEventListener("change", () => {
-    showHeatMap();
-    showTables();
-  });
+  measure.addEventListener("change", showRead);
   part("tables").addEventListener("toggle", markScrolling);
 
   function drawAgain() {
-    const isRead = shown.words.length && shown.steps.length === shown.words.length;
-    if (isRead && !part("results").hidden) drawAll();
+    if (isRead() && !part("results").hidden) drawAll();
   }
   const theme = { attributeFilter: ["data-theme"] };
   new MutationObserver(drawAgain).observe(document.documentElement, theme);

@@ -3,7 +3,8 @@
 This is the public surface. A name is loaded when it is first used, and a backend by the
 names that compute with a network. What stands in other modules serves these::
 
-    ask a network    mean_state_gradients, type_gradients, sentence_memory;
+    ask a network    mean_state_gradients, type_gradients, sentence_memory,
+                     sentence_influence;
                      load_model, load_torch, inspect_model (all of it in one call)
     whiten           fit_whitening (gives a Whitening), whiten_gradient, whiten_moment
     decompose        decompose, memory_curve, coherence
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # editors and type checkers run no __getattr__
     from state_gradients.analysis.comparison import compare_memory, stretch_curves
     from state_gradients.analysis.decays import compare_decays, fit_decay
-    from state_gradients.analysis.sentences import sentence_memory
+    from state_gradients.analysis.sentences import sentence_influence, sentence_memory
     from state_gradients.analysis.spectra import (
         coherence,
         decompose,
@@ -70,6 +71,7 @@ __all__ = [
     "plot_sentence",
     "property_direction",
     "relative_memory",
+    "sentence_influence",
     "sentence_memory",
     "shuffled",
     "stretch_curves",
@@ -98,6 +100,7 @@ _MODULES = {  # name: where it stands
     "plot_sentence": "figures",
     "property_direction": "analysis.spectra",
     "relative_memory": "analysis.spectra",
+    "sentence_influence": "analysis.sentences",
     "sentence_memory": "analysis.sentences",
     "shuffled": "analysis.uncertainty",
     "stretch_curves": "analysis.comparison",

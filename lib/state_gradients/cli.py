@@ -37,6 +37,39 @@ Pad = Annotated[
     str | None, typer.Option(help="left or right: to the model's input length.")
 ]
 PadId = Annotated[int, typer.Option(min=0, help="With what.")]
+Model = Annotated[
+    Path,
+    typer.Argument(help="A Keras model, .keras or .h5; or PyTorch's .safetensors."),
+]
+VocabularyFile = Annotated[
+    Path | None,
+    typer.Option(help="A token a line, in id order; or a Tokenizer's JSON."),
+]
+Embedding = Annotated[
+    str | None, typer.Option(help="Of PyTorch: the nn.Embedding's name.")
+]
+Recurrent = Annotated[
+    list[str] | None,
+    typer.Option(help="Of PyTorch: the nn.LSTM's name; several, lowest first."),
+]
+Nonlinearity = Annotated[
+    str | None, typer.Option(help="Of PyTorch's nn.RNN: tanh or relu.")
+]
+Above = Annotated[
+    list[str] | None,
+    typer.Option(help="Of PyTorch: a module above the recurrent ones."),
+]
+State = Annotated[str | None, typer.Option(help="Such as hidden, cell.")]
+Shrinkage = Annotated[
+    str | None, typer.Option(help="auto, or 0 to 1: for few words, when whitening.")
+]
+Influence = Annotated[
+    bool,
+    typer.Option(
+        "--influence",
+        help="What a word changes in what a softmax predicts later, in nats, too.",
+    ),
+]
 Layer = Annotated[int, typer.Option(min=1, help="Of a model: 1 is the lowest.")]
 Folder = Annotated[Path | None, typer.Option(help="A folder.")]
 # TensorFlow's search for a GPU; what fails in it is raised in Python, too
@@ -477,10 +510,7 @@ def claims_(as_json: AsJson = False):
 
 @_command
 def inspect(
-    model: Annotated[
-        Path,
-        typer.Argument(help="A Keras model, .keras or .h5; or PyTorch's .safetensors."),
-    ],
+    model: Model,
     text: Annotated[
         list[Path] | None,
         typer.Option(help="Words, in UTF-8; a file or folder, or several."),
@@ -489,38 +519,23 @@ def inspect(
         Path | None,
         typer.Option(help="Numbers in the place of words: .csv, .npy, .npz or .nc."),
     ] = None,
-    vocabulary: Annotated[
-        Path | None,
-        typer.Option(help="A token a line, in id order; or a Tokenizer's JSON."),
-    ] = None,
+    vocabulary: VocabularyFile = None,
     imports: Imports = None,
-    embedding: Annotated[
-        str | None, typer.Option(help="Of PyTorch: the nn.Embedding's name.")
-    ] = None,
-    recurrent: Annotated[
-        list[str] | None,
-        typer.Option(help="Of PyTorch: the nn.LSTM's name; several, lowest first."),
-    ] = None,
-    nonlinearity: Annotated[
-        str | None, typer.Option(help="Of PyTorch's nn.RNN: tanh or relu.")
-    ] = None,
-    above: Annotated[
-        list[str] | None,
-        typer.Option(help="Of PyTorch: a module above the recurrent ones."),
-    ] = None,
+    embedding: Embedding = None,
+    recurrent: Recurrent = None,
+    nonlinearity: Nonlinearity = None,
+    above: Above = None,
     by_line: ByLine = False,
     context: Context = None,
     pad: Pad = None,
     pad_id: PadId = 0,
     max_delay: Annotated[int, typer.Option(min=0)] = 50,
-    state: Annotated[str | None, typer.Option(help="Such as hidden, cell.")] = None,
+    state: State = None,
     layer: Layer = 1,
     tolerance: Annotated[
         float | None, typer.Option(help="Such as 1e-4, for hundreds of delays.")
     ] = None,
-    shrinkage: Annotated[
-        str | None, typer.Option(help="auto, or 0 to 1: for few words, when whitening.")
-    ] = None,
+    shrinkage: Shrinkage = None,
     groups: Annotated[
         Path | None,
         typer.Option(help="Words and the names of their groups: a mean for each."),
@@ -537,13 +552,7 @@ def inspect(
         Path | None,
         typer.Option(help="A NetCDF file: the memory of each word, at each position."),
     ] = None,
-    influence: Annotated[
-        bool,
-        typer.Option(
-            "--influence",
-            help="What a word changes in what a softmax predicts later, in nats, too.",
-        ),
-    ] = False,
+    influence: Influence = False,
     output: Folder = None,
     as_json: AsJson = False,
 ):
@@ -626,6 +635,63 @@ def inspect(
     _print(inspection.table(curves), as_json, decimals=15)  # memory may be tiny
     for line in filter(None, (curves.attrs["note"], *(f"made {p}" for p in paths))):
         _say(line)
+
+
+@_command
+def sentence(
+    model: Model,
+    words: Annotated[
+        str, typer.Argument(help="In quotes, as the model reads them, from its start.")
+    ],
+    vocabulary: VocabularyFile = None,
+    imports: Imports = None,
+    embedding: Embedding = None,
+    recurrent: Recurrent = None,
+    nonlinearity: Nonlinearity = None,
+    above: Above = None,
+    max_delay: Annotated[int | None, typer.Option(min=0)] = None,
+    state: State = None,
+    layer: Layer = 1,
+    shrinkage: Shrinkage = None,
+    influence: Influence = False,
+    as_json: AsJson = False,
+):
+    """Ask a model of your own how long it holds each word of a sentence."""
+    from state_gradients import inspection
+    from state_gradients.analysis.whitening import read_shrinkage
+    from state_gradients.models.torch_weights import Names
+
+    sys.path.append(str(Path.cwd()))  # where the reader's modules may stand
+    by = None if shrinkage is None else _number(shrinkage)
+    read_shrinkage(by, "sentence (--shrinkage)")
+    curves = inspection.inspect_sentence(
+        model,
+        words,
+        vocabulary=vocabulary,
+        imports=imports or (),
+        names=Names(
+            embedding=embedding,
+            recurrent=tuple(recurrent or ()),
+            nonlinearity=nonlinearity,
+            above=tuple(above or ()),
+        ),
+        max_delay=max_delay,
+        state=state,
+        layer=layer,
+        shrinkage=by,
+        influence=influence,
+        report=_say,
+    )
+    if as_json:
+        _print(inspection.sentence_table(curves), as_json, decimals=15)
+    else:
+        for name in ("memory", "influence") if influence else ("memory",):
+            typer.echo(
+                f"{name} of each word by delay, in {curves[name].attrs['units']}"
+            )
+            _print(inspection.narrow_sentence_table(curves[name]), as_json)
+    if curves.attrs["note"]:
+        _say(curves.attrs["note"])
 
 
 def _folder(path, who):

@@ -210,7 +210,7 @@ def compare_files(
     a, b : sequence of path-like
         Models; several on a side are seeds of one recipe.
     text, imports, reading, layer, report
-        Of :func:`state_gradients.inspection.inspect_files`.
+        Of :func:`state_gradients.inspection.text_files.inspect_files`.
     vocabularies : sequence of path-like
         None where each model has its own, one for all, or one for A and one for B.
     states, level, seed
@@ -279,7 +279,7 @@ def compare_inputs(
     a, b : sequence of path-like
         Models; several on a side are seeds of one recipe.
     inputs, imports, context, layer, max_delay, report
-        Of :func:`state_gradients.inspection.inspect_inputs`.
+        Of :func:`state_gradients.inspection.number_files.inspect_inputs`.
     states, level, seed
         Of :func:`compare_experiments`.
 

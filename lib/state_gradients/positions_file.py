@@ -26,14 +26,14 @@ def write_positions(asked, path, *, max_delay, layer=1, shrinkage=None):
 
     Parameters
     ----------
-    asked : state_gradients.inspection.Asked
+    asked : state_gradients.inspection.text_files.Asked
         A model and one text.
     path : path-like
         A NetCDF file, written whole or not at all: ``memory`` and ``norm`` (position,
         delay), float32, in state units per standard deviation of the embedding, NaN
         where the text does not reach back so far; ``id`` (position), the tokens.
     max_delay, layer, shrinkage
-        Of :func:`state_gradients.inspection.inspect_model`.
+        Of :func:`state_gradients.inspection.model_curves.inspect_model`.
 
     Returns
     -------

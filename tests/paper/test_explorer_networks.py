@@ -121,15 +121,21 @@ def test_another_network_is_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("quantity", ["memory", "influence"])
 @each_network
-def test_rounding_moves_memory_by_less_than_a_hundredth(name):
+def test_rounding_moves_what_is_shown_by_less_than_a_hundredth(name, quantity):
     """What the page says of its last digit."""
     import state_gradients as sg
 
+    def shown(*given, **options):
+        if quantity == "memory":
+            return sg.sentence_memory(*given, **options)
+        return sg.sentence_influence(*given, **options)["influence"]
+
     weights, rounded = artifacts.load(name, "weights"), explorer.rounded_weights(name)
     ids = np.random.default_rng(0).integers(len(weights["count"]) // 4, size=12)
-    memory = [
-        sg.sentence_memory(
+    values = [
+        shown(
             explorer.model_of(name, each),
             ids,
             whitening=explorer.whitening_of(each),
@@ -137,7 +143,7 @@ def test_rounding_moves_memory_by_less_than_a_hundredth(name):
         ).values
         for each in (weights, rounded)
     ]
-    change = np.nanmax(np.abs(memory[1] / memory[0] - 1))
+    change = np.nanmax(np.abs(values[1] / values[0] - 1))
     assert 0 < change < 0.01
 
 

@@ -153,3 +153,38 @@ def encode(files, vocabulary, reading):
     """
     pairs = [_encoded(path, vocabulary, by_line=reading.by_line) for path in files]
     return [ids for found, _ in pairs for ids in found], sum(n for _, n in pairs)
+
+
+def encode_sentence(sentence, vocabulary):
+    """Return a sentence's ids, int32 (time,), and the word of each as it is known.
+
+    No end of a line is added: ``<eos>`` is read where it is written.
+
+    Parameters
+    ----------
+    sentence : str
+    vocabulary : Vocabulary, Tokenizer, or a Keras layer
+
+    Raises
+    ------
+    ValueError
+        If a word has no id, and the vocabulary no ``<unk>``.
+    """
+    if isinstance(vocabulary, Vocabulary):
+        words = sentence.split()
+        unknown = [word for word in words if word not in vocabulary.index]
+        if unknown and UNK not in vocabulary.index:
+            raise ValueError(
+                f"sentence: every word must be in the vocabulary, received {unknown}. "
+                "Write the words as for training; if the model has an id for rare "
+                f"words, call it {UNK}."
+            )
+        ids = vocabulary.encode(words)
+        return ids, vocabulary.decode(ids)
+    if isinstance(vocabulary, Tokenizer):
+        ids, _ = vocabulary.encode(sentence)
+        words = {i: word for word, i in vocabulary.word_index.items()}
+    else:
+        ids = _looked_up(sentence, vocabulary)
+        words = dict(enumerate(vocabulary.get_vocabulary()))
+    return ids, [words[i] for i in ids.tolist()]
