@@ -252,7 +252,10 @@ def apart(data, one, other):
 
 def _distance(data, end):
     """Return the logarithmic distance to an end of an interval; of 0 it is infinite."""
-    return abs(np.log(np.maximum(data[end], 0) / data["value"]))
+    ratio = (data[end] / data["value"]).values
+    logs = np.full(ratio.shape, np.inf)
+    np.log(ratio, out=logs, where=ratio > 0)
+    return data[end].copy(data=abs(logs))
 
 
 def pairs_of(found, halves):
