@@ -19,7 +19,7 @@ from scipy import stats
 
 from state_gradients.figures import style
 from state_gradients.paper.book.pages import DASH, has_run
-from state_gradients.paper.language.tagged_classes import ALL_BANDS, ALL_WORDS
+from state_gradients.paper.language.tagged_classes import ALL_BANDS, ALL_WORDS, BANDS
 from state_gradients.project import artifacts
 
 KIND = "tagged_classes"
@@ -36,12 +36,12 @@ CALLED = {  # as Universal Dependencies names them, in words
     "PART": "particle",
     "NUM": "number",
 }
-FORM = ("PRON", "DET", "ADP", "CONJ", "PART")  # words of a sentence's form
-CONTENT = ("NOUN", "PROPN", "VERB", "ADJ", "ADV")
-SHOWN = 1, 5, 20  # delays of the figure
+SHOWN = 1, 5, 10  # delays of the figure
 BANDS_AT = 5  # the delay of bands of frequency
+TITLES = {ALL_BANDS: "all words"} | {band: f"{band} in a million" for band in BANDS}
 QUANTITY = "relative_memory"
 ENDS = "lower", "upper"
+COLUMNS = ("value", *ENDS)  # of what is drawn
 
 
 def missing(members):
@@ -373,3 +373,203 @@ def common_order(data, texts):
         for above, below in itertools.permutations(groups, 2)
         if bool((lower.sel(group=above) > upper.sel(group=below)).all())
     ]
+
+
+def kept_better(data, texts):
+    """Return the classes that are kept better than the average word, and worse.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        Of :func:`relative`.
+    texts : sequence of str
+
+    Returns
+    -------
+    better, worse : list of str
+        Classes that all of the texts have, on one side of 1 with their whole interval
+        in each of them.
+    """
+    of_texts = data.sel(text=list(texts))
+    is_above = (of_texts["lower"] > 1).all("text").values
+    is_below = (of_texts["upper"] < 1).all("text").values
+    groups = data["group"].values
+    return [*map(str, groups[is_above])], [*map(str, groups[is_below])]
+
+
+def sides_table(found, texts, delays=SHOWN, **options):
+    """Return which classes are kept better and worse than the average word, as text.
+
+    Parameters
+    ----------
+    found : xarray.Dataset
+    texts : sequence of str
+        Those in all of which they are.
+    delays : sequence of int
+    **options
+        Of :func:`relative`.
+    """
+    rows = {}
+    for delay in delays:
+        better, worse = kept_better(relative(found, delay, **options), texts)
+        rows[f"delay {delay}"] = {
+            "better than the average word in all": in_words(better),
+            "worse in all": in_words(worse),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def in_words(groups):
+    """Return classes as text, "none" for none."""
+    return ", ".join(CALLED[name] for name in groups) or "none"
+
+
+def frequency_table(found, texts, delay=BANDS_AT, quantity=QUANTITY):
+    """Return how much classes differ, and how much among words of like frequency.
+
+    Parameters
+    ----------
+    found : xarray.Dataset
+    texts : sequence of str
+    delay : int
+    quantity : str
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a text: the rank correlation of the classes' values with their
+        frequencies, and the largest class over the smallest, among all words and among
+        those of each band, of how many classes.
+    """
+    rows = {}
+    for text in texts:
+        rank = _rank_with_frequency(found, text, delay, quantity)
+        row = {"rank correlation with frequency": f"{rank:.2f}"}
+        for band in (ALL_BANDS, *BANDS):
+            row[TITLES[band]] = _told_range(
+                relative(found, delay, band=band, quantity=quantity), text
+            )
+        rows[text] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _rank_with_frequency(found, text, delay, quantity):
+    """Return the rank correlation of a text's classes with their frequencies."""
+    values = relative(found, delay, quantity=quantity)["value"].sel(text=text)
+    values = values.dropna("group")
+    frequency = found["frequency"].sel(text=text, band=ALL_BANDS)
+    of_classes = frequency.sel(group=values["group"].values)
+    return float(stats.spearmanr(values, of_classes).statistic)
+
+
+def _told_range(data, text):
+    if text not in data["text"].values:
+        return DASH
+    values = data["value"].sel(text=text).dropna("group")
+    if values.sizes["group"] < 2:
+        return DASH
+    ratio = float(values.max() / values.min())
+    return f"{ratio:.1f} ({values.sizes['group']} classes)"
+
+
+def languages_in(found, halves):
+    """Return the texts that are no halves, those that have been measured."""
+    texts = [] if found is None else found["text"].values.tolist()
+    return [text for text in texts if text not in halves]
+
+
+def numbers(found, halves, delay=BANDS_AT):
+    """Return the numbers of the page's prose, `DASH` where texts have not been run.
+
+    Parameters
+    ----------
+    found : xarray.Dataset or None
+        Of :func:`read`.
+    halves : two of str
+    delay : int
+
+    Returns
+    -------
+    dict of str to str
+    """
+    names = (
+        *("inputs", "delay", "better", "worse", "better-alike", "worse-alike"),
+        *("rank-languages", "rank-halves", "halves-largest", "halves-of"),
+        *("halves-told", "beyond", "rank-frequency"),
+    )
+    told = dict.fromkeys(names, DASH) | {"delay": str(delay)}
+    texts = languages_in(found, halves)
+    if texts:
+        data = relative(found, delay)
+        better, worse = kept_better(data, texts)
+        told |= {"better": in_words(better), "worse": in_words(worse)}
+        told["inputs"] = f"{int(_followed(found).max()):,}"
+        pairs = [*itertools.combinations(texts, 2)]
+        ranks = [rank_correlation(data, *pair) for pair in pairs]
+        if ranks:
+            told["rank-languages"] = _told_ranks(ranks)
+        alike = [kept_better(relative(found, delay, band=b), texts) for b in BANDS]
+        for side, name in enumerate(("better-alike", "worse-alike")):
+            in_bands = [set(sides[side]) for sides in alike]
+            here = [group for group in CALLED if any(group in one for one in in_bands)]
+            told[name] = in_words(here)
+        told["rank-frequency"] = _told_ranks(
+            [_rank_with_frequency(found, text, delay, QUANTITY) for text in texts]
+        )
+        chance = largest_of_halves(data, halves)
+        if chance is not None:
+            told |= _of_halves(data, halves, pairs, chance)
+    return {f"classes-{name}": text for name, text in told.items()}
+
+
+def _followed(found):
+    """Return how many inputs of each text are followed, (text,)."""
+    each = found["n_inputs"].sel(band=ALL_BANDS).drop_sel(group=ALL_WORDS)
+    return each.sum("group")
+
+
+def _told_ranks(ranks):
+    return f"{min(ranks):.2f} to {max(ranks):.2f}"
+
+
+def _of_halves(data, halves, pairs, chance):
+    found = apart(data, *halves)
+    largest = str(found["group"].values[int(found["factor"].argmax("group"))])
+    beyond = {group for pair in pairs for group in _beyond(apart(data, *pair), chance)}
+    return {
+        "rank-halves": f"{rank_correlation(data, *halves):.2f}",
+        "halves-largest": f"{chance:.2f}",
+        "halves-of": CALLED[largest],
+        "halves-told": f"{int(found['told_apart'].sum())} of {found.sizes['group']}",
+        "beyond": in_words([group for group in CALLED if group in beyond]),
+    }
+
+
+def _beyond(found, chance):
+    """Return the classes that are told apart, and by more than chance."""
+    is_beyond = (found["told_apart"] & (found["factor"] > chance)).values
+    return found["group"].values[is_beyond].tolist()
+
+
+def by_delay(found, delays=SHOWN):
+    """Return what is drawn of all words, :func:`relative` by delay; {} without a text.
+
+    Parameters
+    ----------
+    found : xarray.Dataset or None
+        Of :func:`read`.
+    delays : sequence of int
+        Those that were measured count.
+    """
+    known = [] if found is None else found["delay"].values.tolist()
+    return {
+        f"delay {delay}": relative(found, delay) for delay in delays if delay in known
+    }
+
+
+def by_band(found, delay=BANDS_AT):
+    """Return what is drawn of words of like frequency, :func:`relative` by band."""
+    if found is None:
+        return {}
+    panels = {TITLES[band]: relative(found, delay, band=band) for band in BANDS}
+    return {title: data for title, data in panels.items() if data.sizes["group"]}

@@ -37,8 +37,8 @@ from state_gradients.text import parts_of_speech
 from state_gradients.text.vocabulary import UNK
 
 N_INPUTS = 12_000  # followed: a minute or so of one core
-LONGEST = 20
-DELAYS = 0, 1, 2, 5, 10, 20  # that are kept, and the longest, if it is shorter
+LONGEST = 10
+DELAYS = 0, 1, 2, 5, 10  # that are kept, and the longest, if it is shorter
 BLOCKS = 12  # of the text: 45 means of each are two gigabytes
 N_RESAMPLES = 50  # they know a standard error to 10 %
 FEWEST = 200  # inputs of a class, or of its part in a band
