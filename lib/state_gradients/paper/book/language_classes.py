@@ -1,12 +1,14 @@
-"""Parts of speech on the page on three languages: figures, tables, sentences.
+"""Parts of speech on the page on three languages: what is compared, and drawn.
 
 Everything is of a class relative to all words of its own text and network,
 
     r(class) = sigma_1(class) / sigma_1(all words)
 
 corrected for the noise of few inputs, so that texts compare on which memory as such
-differs. Two texts are apart in a class by the factor exp |ln r - ln r'|. Two halves of
-one corpus say how large that is by chance.
+differs. Two texts are apart in a class by the factor exp(abs(ln r - ln r')). Two halves
+of one corpus say how large that is by chance. Among words of like frequency the root
+mean square is compared, for the mean over all words cancels what classes disagree in,
+and every class may stand above it.
 """
 
 import itertools
@@ -18,8 +20,8 @@ from IPython.display import Markdown
 from scipy import stats
 
 from state_gradients.figures import style
-from state_gradients.paper.book.pages import DASH, has_run
-from state_gradients.paper.language.tagged_classes import ALL_BANDS, ALL_WORDS, BANDS
+from state_gradients.paper.book.pages import has_run
+from state_gradients.paper.language.tagged_classes import ALL_BANDS, BANDS
 from state_gradients.project import artifacts
 
 KIND = "tagged_classes"
@@ -39,7 +41,7 @@ CALLED = {  # as Universal Dependencies names them, in words
 SHOWN = 1, 5, 10  # delays of the figure
 BANDS_AT = 5  # the delay of bands of frequency
 TITLES = {ALL_BANDS: "all words"} | {band: f"{band} in a million" for band in BANDS}
-QUANTITY = "relative_memory"
+QUANTITY, ROOT_MEAN_SQUARE = "relative_memory", "relative_rms_memory"
 ENDS = "lower", "upper"
 COLUMNS = ("value", *ENDS)  # of what is drawn
 
@@ -85,6 +87,17 @@ def read(members):
     return xr.concat(found.values(), pd.Index(found, name="text")) if found else None
 
 
+def languages_in(found, halves):
+    """Return the texts that are no halves, those that have been measured."""
+    texts = [] if found is None else found["text"].values.tolist()
+    return [text for text in texts if text not in halves]
+
+
+def known(found, delays):
+    """Return those of some delays that were measured."""
+    return [delay for delay in delays if delay in found["delay"].values]
+
+
 def relative(found, delay, *, band=ALL_BANDS, quantity=QUANTITY):
     """Return the classes of every text relative to all its words, with intervals.
 
@@ -106,6 +119,33 @@ def relative(found, delay, *, band=ALL_BANDS, quantity=QUANTITY):
     at = {"delay": delay, "band": band, "quantity": quantity}
     one = found[["estimate", *ENDS]].sel(**at, group=[*CALLED], drop=True)
     return one.rename(estimate="value").dropna("group", how="all")
+
+
+def by_delay(found, delays=SHOWN):
+    """Return what is drawn of all words, :func:`relative` by delay; {} without a text.
+
+    Parameters
+    ----------
+    found : xarray.Dataset or None
+        Of :func:`read`.
+    delays : sequence of int
+        Those that were measured count.
+    """
+    if found is None:
+        return {}
+    return {f"delay {d}": relative(found, d) for d in known(found, delays)}
+
+
+def by_band(found, delay=BANDS_AT):
+    """Return what is drawn of words of like frequency, :func:`relative` by band."""
+    if found is None:
+        return {}
+    options = {"quantity": ROOT_MEAN_SQUARE}
+    panels = {
+        f"{TITLES[band]}, delay {delay}": relative(found, delay, band=band, **options)
+        for band in BANDS
+    }
+    return {title: data for title, data in panels.items() if data.sizes["group"]}
 
 
 def plot_classes(panels, halves, *, axes=None):
@@ -168,61 +208,6 @@ def _draw(ax, data, halves, *, named):
     ax.invert_yaxis()
 
 
-def words_table(found):
-    """Return what each text has of each class, a row a class, as text.
-
-    Columns are, of each text, the class's share of the words that are followed, how
-    frequent they are in its training text (geometric mean, in a million tokens), and
-    which share of the class is read as ``<unk>``.
-    """
-    rows = {}
-    for group in CALLED:
-        row = {}
-        for text in found["text"].values:
-            of_text = found.sel(text=text)
-            one = of_text.sel(group=group, band=ALL_BANDS)
-            n_words = float(of_text["n_inputs"].sel(group=ALL_WORDS, band=ALL_BANDS))
-            row[text, "share"] = f"{float(one['n_inputs']) / n_words:.0%}"
-            for title, name, form in (
-                ("frequency", "frequency", ",.0f"),
-                ("<unk>", "unknown", ".0%"),
-            ):
-                value = float(one[name])
-                row[text, title] = DASH if np.isnan(value) else f"{value:{form}}"
-        rows[CALLED[group]] = row
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def values_table(found, delay, **options):
-    """Return the classes relative to all words with their intervals, as text.
-
-    Parameters
-    ----------
-    found : xarray.Dataset
-    delay : int
-    **options
-        Of :func:`relative`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a class, a column a text.
-    """
-    data = relative(found, delay, **options)
-    columns = {
-        text: [_told(data.sel(text=text, group=g)) for g in data["group"].values]
-        for text in data["text"].values
-    }
-    return pd.DataFrame(columns, index=[CALLED[g] for g in data["group"].values])
-
-
-def _told(one):
-    value, *ends = (float(one[name]) for name in ("value", *ENDS))
-    if np.isnan(value):
-        return DASH
-    return f"{value:.2f} [{max(ends[0], 0):.2f}, {ends[1]:.2f}]"
-
-
 def apart(data, one, other):
     """Return how far apart two texts are in each class that both have.
 
@@ -266,58 +251,11 @@ def pairs_of(found, halves):
     return pairs + ([tuple(both)] if len(both) == 2 else [])
 
 
-def differences_table(found, halves, delays=SHOWN, **options):
-    """Return how far texts are apart, a row for each pair of texts and delay.
-
-    Parameters
-    ----------
-    found : xarray.Dataset
-    halves : sequence of str
-    delays : sequence of int
-    **options
-        Of :func:`relative`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rank correlation of the classes, the middle and the largest factor, how many of
-        the classes are told apart, and how many are further apart than any of the
-        halves'.
-    """
-    rows = {}
-    for pair in pairs_of(found, halves):
-        for delay in delays:
-            data = relative(found, delay, **options)
-            rows[f"{pair[0]} and {pair[1]}", f"delay {delay}"] = _difference(
-                data, pair, largest_of_halves(data, halves)
-            )
-    frame = pd.DataFrame.from_dict(rows, orient="index")
-    return frame.set_axis([f"{pair}, {delay}" for pair, delay in rows], axis="index")
-
-
 def largest_of_halves(data, halves):
     """Return by how much two halves are apart in any class, None if one is missing."""
     if not set(halves) <= set(data["text"].values.tolist()):
         return None
     return float(apart(data, *halves)["factor"].max())
-
-
-def _difference(data, pair, chance):
-    found = apart(data, *pair)
-    n_classes = found.sizes["group"]
-    n_told = int(found["told_apart"].sum())
-    is_far = DASH if chance is None else int((found["factor"] > chance).sum())
-    largest = int(found["factor"].argmax("group"))
-    return {
-        "rank correlation": f"{rank_correlation(data, *pair):.2f}",
-        "middle factor": f"{float(found['factor'].median()):.2f}",
-        "largest factor": f"{float(found['factor'][largest]):.2f}",
-        "of": CALLED[str(found["group"].values[largest])],
-        "intervals of the ratio leave out 1": f"{n_told} of {n_classes}",
-        "beyond the halves' largest": (
-            is_far if is_far == DASH else f"{is_far} of {n_classes}"
-        ),
-    }
 
 
 def rank_correlation(data, one, other):
@@ -333,50 +271,17 @@ def rank_correlation(data, one, other):
     return float(stats.spearmanr(*both.values).statistic)
 
 
-def order(data, text):
-    """Return the classes of a text from the best kept down, as text."""
-    one = data["value"].sel(text=text).dropna("group")
-    falling = one.sortby(-one)
-    return " > ".join(CALLED[str(name)] for name in falling["group"].values)
-
-
-def orders_table(found, texts, delays=SHOWN):
-    """Return the order of the classes, a row for each text and delay."""
-    rows = {
-        f"{text}, delay {delay}": {
-            "best kept first": order(relative(found, delay), text)
-        }
-        for text in texts
-        for delay in delays
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def common_order(data, texts):
-    """Return which classes stand above which others in all of some texts.
-
-    Parameters
-    ----------
-    data : xarray.Dataset
-        Of :func:`relative`.
-    texts : sequence of str
-
-    Returns
-    -------
-    list of (str, str)
-        Pairs above, below whose intervals do not overlap in any of the texts.
-    """
-    groups = data["group"].values
-    lower, upper = (data[end].sel(text=list(texts)) for end in ENDS)
-    return [
-        (str(above), str(below))
-        for above, below in itertools.permutations(groups, 2)
-        if bool((lower.sel(group=above) > upper.sel(group=below)).all())
-    ]
+def rank_with_frequency(found, text, delay, quantity):
+    """Return the rank correlation of a text's classes with their frequencies."""
+    values = relative(found, delay, quantity=quantity)["value"].sel(text=text)
+    values = values.dropna("group")
+    frequency = found["frequency"].sel(text=text, band=ALL_BANDS)
+    of_classes = frequency.sel(group=values["group"].values)
+    return float(stats.spearmanr(values, of_classes).statistic)
 
 
 def kept_better(data, texts):
-    """Return the classes that are kept better than the average word, and worse.
+    """Return the classes that are kept better than all words together, and worse.
 
     Parameters
     ----------
@@ -397,179 +302,16 @@ def kept_better(data, texts):
     return [*map(str, groups[is_above])], [*map(str, groups[is_below])]
 
 
-def sides_table(found, texts, delays=SHOWN, **options):
-    """Return which classes are kept better and worse than the average word, as text.
-
-    Parameters
-    ----------
-    found : xarray.Dataset
-    texts : sequence of str
-        Those in all of which they are.
-    delays : sequence of int
-    **options
-        Of :func:`relative`.
-    """
-    rows = {}
-    for delay in delays:
-        better, worse = kept_better(relative(found, delay, **options), texts)
-        rows[f"delay {delay}"] = {
-            "better than the average word in all": in_words(better),
-            "worse in all": in_words(worse),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+def largest_over_smallest(data, text):
+    """Return the largest class over the smallest, None of fewer than two."""
+    if text not in data["text"].values:
+        return None
+    values = data["value"].sel(text=text).dropna("group")
+    if values.sizes["group"] < 2:
+        return None
+    return float(values.max() / values.min())
 
 
 def in_words(groups):
     """Return classes as text, "none" for none."""
     return ", ".join(CALLED[name] for name in groups) or "none"
-
-
-def frequency_table(found, texts, delay=BANDS_AT, quantity=QUANTITY):
-    """Return how much classes differ, and how much among words of like frequency.
-
-    Parameters
-    ----------
-    found : xarray.Dataset
-    texts : sequence of str
-    delay : int
-    quantity : str
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a text: the rank correlation of the classes' values with their
-        frequencies, and the largest class over the smallest, among all words and among
-        those of each band, of how many classes.
-    """
-    rows = {}
-    for text in texts:
-        rank = _rank_with_frequency(found, text, delay, quantity)
-        row = {"rank correlation with frequency": f"{rank:.2f}"}
-        for band in (ALL_BANDS, *BANDS):
-            row[TITLES[band]] = _told_range(
-                relative(found, delay, band=band, quantity=quantity), text
-            )
-        rows[text] = row
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _rank_with_frequency(found, text, delay, quantity):
-    """Return the rank correlation of a text's classes with their frequencies."""
-    values = relative(found, delay, quantity=quantity)["value"].sel(text=text)
-    values = values.dropna("group")
-    frequency = found["frequency"].sel(text=text, band=ALL_BANDS)
-    of_classes = frequency.sel(group=values["group"].values)
-    return float(stats.spearmanr(values, of_classes).statistic)
-
-
-def _told_range(data, text):
-    if text not in data["text"].values:
-        return DASH
-    values = data["value"].sel(text=text).dropna("group")
-    if values.sizes["group"] < 2:
-        return DASH
-    ratio = float(values.max() / values.min())
-    return f"{ratio:.1f} ({values.sizes['group']} classes)"
-
-
-def languages_in(found, halves):
-    """Return the texts that are no halves, those that have been measured."""
-    texts = [] if found is None else found["text"].values.tolist()
-    return [text for text in texts if text not in halves]
-
-
-def numbers(found, halves, delay=BANDS_AT):
-    """Return the numbers of the page's prose, `DASH` where texts have not been run.
-
-    Parameters
-    ----------
-    found : xarray.Dataset or None
-        Of :func:`read`.
-    halves : two of str
-    delay : int
-
-    Returns
-    -------
-    dict of str to str
-    """
-    names = (
-        *("inputs", "delay", "better", "worse", "better-alike", "worse-alike"),
-        *("rank-languages", "rank-halves", "halves-largest", "halves-of"),
-        *("halves-told", "beyond", "rank-frequency"),
-    )
-    told = dict.fromkeys(names, DASH) | {"delay": str(delay)}
-    texts = languages_in(found, halves)
-    if texts:
-        data = relative(found, delay)
-        better, worse = kept_better(data, texts)
-        told |= {"better": in_words(better), "worse": in_words(worse)}
-        told["inputs"] = f"{int(_followed(found).max()):,}"
-        pairs = [*itertools.combinations(texts, 2)]
-        ranks = [rank_correlation(data, *pair) for pair in pairs]
-        if ranks:
-            told["rank-languages"] = _told_ranks(ranks)
-        alike = [kept_better(relative(found, delay, band=b), texts) for b in BANDS]
-        for side, name in enumerate(("better-alike", "worse-alike")):
-            in_bands = [set(sides[side]) for sides in alike]
-            here = [group for group in CALLED if any(group in one for one in in_bands)]
-            told[name] = in_words(here)
-        told["rank-frequency"] = _told_ranks(
-            [_rank_with_frequency(found, text, delay, QUANTITY) for text in texts]
-        )
-        chance = largest_of_halves(data, halves)
-        if chance is not None:
-            told |= _of_halves(data, halves, pairs, chance)
-    return {f"classes-{name}": text for name, text in told.items()}
-
-
-def _followed(found):
-    """Return how many inputs of each text are followed, (text,)."""
-    each = found["n_inputs"].sel(band=ALL_BANDS).drop_sel(group=ALL_WORDS)
-    return each.sum("group")
-
-
-def _told_ranks(ranks):
-    return f"{min(ranks):.2f} to {max(ranks):.2f}"
-
-
-def _of_halves(data, halves, pairs, chance):
-    found = apart(data, *halves)
-    largest = str(found["group"].values[int(found["factor"].argmax("group"))])
-    beyond = {group for pair in pairs for group in _beyond(apart(data, *pair), chance)}
-    return {
-        "rank-halves": f"{rank_correlation(data, *halves):.2f}",
-        "halves-largest": f"{chance:.2f}",
-        "halves-of": CALLED[largest],
-        "halves-told": f"{int(found['told_apart'].sum())} of {found.sizes['group']}",
-        "beyond": in_words([group for group in CALLED if group in beyond]),
-    }
-
-
-def _beyond(found, chance):
-    """Return the classes that are told apart, and by more than chance."""
-    is_beyond = (found["told_apart"] & (found["factor"] > chance)).values
-    return found["group"].values[is_beyond].tolist()
-
-
-def by_delay(found, delays=SHOWN):
-    """Return what is drawn of all words, :func:`relative` by delay; {} without a text.
-
-    Parameters
-    ----------
-    found : xarray.Dataset or None
-        Of :func:`read`.
-    delays : sequence of int
-        Those that were measured count.
-    """
-    known = [] if found is None else found["delay"].values.tolist()
-    return {
-        f"delay {delay}": relative(found, delay) for delay in delays if delay in known
-    }
-
-
-def by_band(found, delay=BANDS_AT):
-    """Return what is drawn of words of like frequency, :func:`relative` by band."""
-    if found is None:
-        return {}
-    panels = {TITLES[band]: relative(found, delay, band=band) for band in BANDS}
-    return {title: data for title, data in panels.items() if data.sizes["group"]}
