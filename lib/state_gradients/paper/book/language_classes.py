@@ -148,7 +148,7 @@ def by_band(found, delay=BANDS_AT):
     return {title: data for title, data in panels.items() if data.sizes["group"]}
 
 
-def plot_classes(panels, halves, *, axes=None):
+def plot_classes(panels, halves, *, of="memory", xscale="log", axes=None):
     """Draw a rung for each class: a mark for each text, and behind them two halves.
 
     Parameters
@@ -158,6 +158,10 @@ def plot_classes(panels, halves, *, axes=None):
     halves : sequence of str
         Texts that are drawn as a band, from the lower end of both intervals to the
         upper end of both.
+    of : str
+        What is drawn, in words.
+    xscale : str
+        Of the horizontal axis, as Matplotlib calls it.
     axes : sequence of matplotlib.axes.Axes, optional
         Drawn on; those of a new figure by default.
 
@@ -172,8 +176,8 @@ def plot_classes(panels, halves, *, axes=None):
     for ax, (title, data) in zip(axes, panels.items(), strict=True):
         named = ax is axes[0]
         _draw(style.axes_or_new(ax), data, halves, named=named)
-        x = "memory over that of all words" if ax is axes[-1] else ""
-        style.finish(ax, data, x=x, y="", xscale="log", legend="above")
+        x = f"{of} over that of all words" if ax is axes[-1] else ""
+        style.finish(ax, data, x=x, y="", xscale=xscale, legend="above")
         ax.set_title(title, loc="right" if named else "left")
     return axes
 
