@@ -228,7 +228,7 @@ def numbers(found, halves, delay=classes.BANDS_AT):
         told |= _of_languages(found, data, texts, delay)
         if pairs:
             ranks = [classes.rank_correlation(data, *pair) for pair in pairs]
-            told["rank-languages"] = _from_to(ranks)
+            told["rank-languages"] = _listed(f"{rank:.2f}" for rank in ranks)
         chance = classes.largest_of_halves(data, halves)
         if chance is not None:
             told |= _of_halves(data, halves, pairs, chance)
