@@ -174,16 +174,16 @@ def plot_classes(panels, halves, *, of="memory", xscale="log", axes=None):
         axes = style.stacked_axes(len(panels), height=1.1 + 0.29 * n_rungs)
     axes = list(np.atleast_1d(axes))
     for ax, (title, data) in zip(axes, panels.items(), strict=True):
-        named = ax is axes[0]
-        _draw(style.axes_or_new(ax), data, halves, named=named)
+        _draw(style.axes_or_new(ax), data, halves, named=ax is axes[0])
         x = f"{of} over that of all words" if ax is axes[-1] else ""
-        style.finish(ax, data, x=x, y="", xscale=xscale, legend="above")
-        ax.set_title(title, loc="right" if named else "left")
+        titled = data.assign_coords(experiment=title)
+        style.finish(ax, titled, x=x, y="", xscale=xscale, legend="above")
     return axes
 
 
 def _draw(ax, data, halves, *, named):
     rungs = np.arange(data.sizes["group"])
+    ax.use_sticky_edges = False  # a bar would end at the frame
     ax.axvline(1, color=style.MUTED, linewidth=0.8)
     here = [name for name in halves if name in data["text"].values]
     if here:
