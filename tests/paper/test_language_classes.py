@@ -160,24 +160,25 @@ def test_what_is_left_at_like_frequency_is_told_beside_all(found):
     assert table.loc["one"].tolist()[1:] == [
         *("6.0 (11 classes)", "1.2 (2 classes)", "1.0 (11 classes)", tables.DASH),
     ]
-    numbers = tables.numbers(found.sel(text=["one"]), HALVES)
+    numbers = tables.numbers(found.sel(text=["one"]), HALVES, "one")
     assert numbers["classes-range"] == "6.0 to 6.0"
     assert numbers["classes-range-alike"] == "1.0 to 1.2"
 
 
 def test_the_prose_has_its_numbers_and_dashes_where_nothing_was_run(found):
-    assert set(tables.numbers(None, HALVES).values()) == {tables.DASH, "5"}
+    assert set(tables.numbers(None, HALVES, "one").values()) == {tables.DASH, "5"}
     for text in TEXTS:
         put(found, text, "NOUN", 2.0, delay=5)
         put(found, text, "DET", 0.5, delay=5)
     put(found, "two", "DET", 1.4, delay=5)
     put(found, "two", "ADV", 1.15, delay=5)
     put(found, "half", "VERB", 1.5, delay=5)
+    put(found, "other half", "NUM", 0.25, delay=1)
     rms = {"quantity": page.ROOT_MEAN_SQUARE, "text": "two", "delay": 5}
     found["estimate"].loc[rms | {"band": BANDS[0], "group": "VERB"}] = 1.3
     found["unknown"].loc[{"text": "two", "group": "NOUN"}] = 0.5
     found["frequency"].loc[{"text": "two", "group": "DET"}] = 7.0
-    numbers = tables.numbers(found, HALVES)
+    numbers = tables.numbers(found, HALVES, "one")
     assert numbers["classes-better"] == "noun"
     assert numbers["classes-worse"] == "none"
     assert numbers["classes-determiner"] == "0.50 and 1.40"
@@ -189,6 +190,9 @@ def test_the_prose_has_its_numbers_and_dashes_where_nothing_was_run(found):
     assert numbers["classes-halves-told"] == "1 of 11"
     # further apart than the halves anywhere, and told apart: not the adverb
     assert numbers["classes-beyond"] == "determiner"
+    # of the whole beside its halves, at any delay
+    of_whole = [numbers[f"classes-whole-{name}"] for name in ("largest", "of", "at")]
+    assert of_whole == ["4.00", "number", "1"]
     data = page.relative(found, 5)
     rank = page.rank_correlation(data, "one", "two")
     assert numbers["classes-rank-languages"] == f"{rank:.2f}"

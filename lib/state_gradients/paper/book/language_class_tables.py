@@ -200,7 +200,7 @@ def _told_range(data, text):
     return f"{ratio:.1f} ({n_classes} classes)"
 
 
-def numbers(found, halves, delay=classes.BANDS_AT):
+def numbers(found, halves, whole, delay=classes.BANDS_AT):
     """Return the numbers of the page's prose, `DASH` where texts have not been run.
 
     Parameters
@@ -208,6 +208,8 @@ def numbers(found, halves, delay=classes.BANDS_AT):
     found : xarray.Dataset or None
         Of :func:`language_classes.read`.
     halves : two of str
+    whole : str
+        The text that they are halves of.
     delay : int
 
     Returns
@@ -219,6 +221,7 @@ def numbers(found, halves, delay=classes.BANDS_AT):
         *("halves-largest", "halves-of", "halves-told", "beyond"),
         *("rank-frequency", "range", "range-alike", "verb-noun", "noun-unknown"),
         *("determiner", "determiner-frequency"),
+        *("whole-largest", "whole-of", "whole-at"),
     )
     told = dict.fromkeys(names, DASH) | {"delay": str(delay)}
     texts = classes.languages_in(found, halves)
@@ -232,6 +235,8 @@ def numbers(found, halves, delay=classes.BANDS_AT):
         chance = classes.largest_of_halves(data, halves)
         if chance is not None:
             told |= _of_halves(data, halves, pairs, chance)
+            if whole in texts:
+                told |= _of_whole(found, halves, whole)
     return {f"classes-{name}": text for name, text in told.items()}
 
 
@@ -302,6 +307,22 @@ def _of_halves(data, halves, pairs, chance):
         "beyond": classes.in_words(
             [group for group in classes.CALLED if group in beyond]
         ),
+    }
+
+
+def _of_whole(found, halves, whole):
+    """Return where, at the delays shown, a text is furthest from one of its halves."""
+    each = [
+        (float(one), str(one["group"].values), delay)
+        for delay in classes.known(found, classes.SHOWN)
+        for half in halves
+        for one in classes.apart(classes.relative(found, delay), whole, half)["factor"]
+    ]
+    factor, group, delay = max(each)
+    return {
+        "whole-largest": f"{factor:.2f}",
+        "whole-of": classes.CALLED[group],
+        "whole-at": str(delay),
     }
 
 
