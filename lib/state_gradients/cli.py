@@ -468,6 +468,12 @@ def half_lives(name: Name):
 
 
 @_command
+def tagged_classes(name: Name):
+    """Ask how parts of speech are remembered, on a text whose tokens carry tags."""
+    _run_stage("tagged-classes", name)
+
+
+@_command
 def reproduce(names: list[str]):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings

@@ -37,6 +37,7 @@ from state_gradients.paper.language import (
     context,
     linear,
     swaps,
+    tagged_classes,
     tags,
 )
 from state_gradients.paper.synthetic import readings, study
@@ -123,6 +124,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "influence": 1e-4,  # as the coherence
     "layers": 1e-4,  # as the learning; of the intervals, widths
     "half_lives": 1e-6,  # float64 of float32 weights, kept in float32: 6e-8
+    "tagged_classes": 1e-4,  # as the classes
     "probes": 1e-5,  # float64, but for perplexities from float32 losses
     "linear": 1e-9,  # counts, and their intervals
     "properties": 1e-4,  # differences of float32 states: 1e-7 over steps of 1/16
@@ -536,6 +538,28 @@ def held_by_units(name):
     return {"half_lives": artifacts.load(name, "half_lives")}
 
 
+def of_tagged_classes(name):
+    """Nouns, verbs, signs, dealt by word and place, and the widths of the intervals."""
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+
+    def deal(corpus):
+        ids = corpora.load(corpus).splits["valid"]
+        names = ("NOUN", "VERB", "PUNCT")
+        places = [tagged_classes.parts_of_speech.CLASSES.index(n) for n in names]
+        return {"valid": np.array(places)[(ids + np.arange(len(ids)) % 2) % 3]}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "WITH_TAGS", ("mine",))
+        patch.setattr(tagged_classes.parts_of_speech, "read_classes", deal)
+        patch.setattr(tagged_classes, "FEWEST", 30)
+        patch.setattr(tagged_classes, "EDGES", (40_000, 80_000))
+        stages.RUN["tagged-classes"](experiment)
+    found = artifacts.load(name, "tagged_classes")
+    widths = {end: found[end] - found["estimate"] for end in ("lower", "upper")}
+    return {"tagged_classes": found.assign(widths)}
+
+
 def two_classes(tokens):
     """Tag every other type as a noun, the rest as verbs."""
     is_noun = np.arange(len(tokens)) % 2 == 0
@@ -581,6 +605,7 @@ CASES = {
     ("influence", "influence"): in_nats,
     ("layers", "layers"): of_layers,
     ("half-lives", "half-lives"): held_by_units,
+    ("tagged-classes", "studied"): of_tagged_classes,
 }
 
 

@@ -29,24 +29,27 @@ TREES = """( (META (CODE <heading>)
 def test_brown_is_a_line_a_sentence_and_words_may_hold_slashes():
     text = b"\n\n\tThe/at Jury/nn said/vbd ./.\n\n\tand/or/cc 1/2/cd\n"
     assert list(tagged.read_brown(text)) == [
-        ["The", "Jury", "said", "."],
-        ["and/or", "1/2"],
+        [("The", "at"), ("Jury", "nn"), ("said", "vbd"), (".", ".")],
+        [("and/or", "cc"), ("1/2", "cd")],
     ]
 
 
 def test_mac_morpho_is_a_line_a_word_and_a_sentence_ends_at_its_sign():
     text = "Não_ADV\r\nsei_V\r\n._.\r\nE_KC\n?_?\n_NPROP\nde_PREP|+\na_b_N\n\n"
     assert list(tagged.read_mac_morpho(text.encode("latin-1"))) == [
-        ["Não", "sei", "."],
-        ["E", "?"],
-        ["de", "a_b"],
+        [("Não", "ADV"), ("sei", "V"), (".", ".")],
+        [("E", "KC"), ("?", "?")],
+        [("de", "PREP|+"), ("a_b", "N")],
     ]
 
 
 def test_icepahc_is_a_line_a_tree_of_what_is_written():
     assert list(tagged.read_icepahc(TREES.encode())) == [
-        ["1.", "UM", "veturinn", "."],
-        ["Efra-Fossi", "-", "upp", "06", "--"],
+        [("1.", "NUM-N"), ("UM", "P"), ("veturinn", "N-A"), (".", ".")],
+        [
+            *(("Efra-Fossi", "NPR-N"), ("-", ","), ("upp", "N-N")),
+            *(("06", "NUM"), ("--", ",")),
+        ],
     ]
 
 

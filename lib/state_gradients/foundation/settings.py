@@ -144,7 +144,7 @@ class Gradients:
 Study = Literal[
     *("types", "classes", "properties", "linear", "positions", "coherence"),
     *("grammar", "tail", "boundaries", "context", "learning", "stretches"),
-    *("influence", "layers", "half-lives"),
+    *("influence", "layers", "half-lives", "tagged-classes"),
 ]
 
 
@@ -165,7 +165,8 @@ GROUPS = {
 # and a rest that must not be empty.
 LEAST_UNITS_TO_STUDY = 6
 FLIP_FLOP = "flip-flop"  # the corpus of numbers; `state_gradients.text.flipflop`
-TAGGED = "brown", "brown-half-0", "brown-half-1"  # whose words have kept their tags
+TAGGED = "brown", "brown-half-0", "brown-half-1"  # whose tags can be asked for
+WITH_TAGS = (*TAGGED, "mac-morpho", "icepahc")  # whose tokens carry tags
 READ_PREDICTIONS = "properties", "positions"  # studies of what word comes next
 
 
@@ -246,6 +247,16 @@ class Experiment:
                 "training.tags_back must be null on a corpus without tags, or with "
                 f"corpus.eos_at_stops, received {back} on {corpus.name}; tags are kept "
                 f"of {', '.join(TAGGED)}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tagged_classes_need_a_corpus_with_tags(self):
+        is_asked = "tagged-classes" in self.language.studies
+        if is_asked and self.corpus.name not in WITH_TAGS:
+            raise ValueError(
+                "language.studies may hold 'tagged-classes' on a corpus whose tokens "
+                f"carry tags, {', '.join(WITH_TAGS)}, received {self.corpus.name}."
             )
         return self
 

@@ -44,6 +44,7 @@ from state_gradients.paper.language import (
     positions,
     properties,
     stretches,
+    tagged_classes,
     tail,
     types,
 )
@@ -454,6 +455,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "influence": influence.study,
     "layers": layers.study,
     "half-lives": half_lives.study,
+    "tagged-classes": tagged_classes.study,
 }
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN |= {"explain": run_explain, "flipflop": run_flipflop}

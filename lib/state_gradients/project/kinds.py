@@ -15,6 +15,7 @@ influence, context                               (from weights)
 grammar, of the generated language               (from weights)
 tail, stretches, layers                          (from encoder)
 half-lives  ->  half_lives                       (from encoder)
+tagged-classes  ->  tagged_classes               (from encoder)
 boundaries                                       (from positions, encoder)
 learning                                         (from training, encoder)
 
@@ -69,6 +70,7 @@ STAGES = {
     "influence": Stage(recipe=1, groups=("corpus", "gradients")),
     "layers": Stage(recipe=1, groups=("corpus", "gradients")),
     "half-lives": Stage(recipe=1, groups=("corpus", "gradients")),
+    "tagged-classes": Stage(recipe=1, groups=("corpus", "gradients")),
 }
 BASELINE = "ptb-lstm-256"
 EMBEDDED = "grammar-lstm-64"  # what needs neither network nor licence: kept whole
@@ -443,6 +445,19 @@ KINDS = {
         upstream=("encoder",),
         schema={
             **dict.fromkeys(("decay", "half_life"), ("network", "state_kind", "unit")),
+            "n_tokens": (),
+        },
+    ),
+    "tagged_classes": Kind(  # parts of speech, token by token
+        stage="tagged-classes",
+        upstream=("encoder",),
+        schema={
+            **dict.fromkeys(
+                ("observed", "estimate", "lower", "upper"),
+                ("band", "group", "quantity", "delay"),
+            ),
+            **dict.fromkeys(("n_inputs", "n_types", "frequency"), ("band", "group")),
+            "unknown": ("group",),
             "n_tokens": (),
         },
     ),

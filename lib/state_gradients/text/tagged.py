@@ -32,7 +32,7 @@ LEAF = re.compile(r"\(([^\s()]+)\s+([^\s()]+)\)")
 NO_WORDS = ("CODE", "ID")
 TRACE = re.compile(r"0|\*.*")  # what a parser left where nothing is written
 DASH = re.compile(r"</?dash/?>")
-CUT_IN_PIECES = "$ $"  # maður$ $inn is written maðurinn
+CUT = "$"  # maður$ $inn is written maðurinn
 SENTENCE_ENDS = (".", "?", "!")
 
 # brown: its tags by class, without the marks that `class_of` takes off. `EX` is *there*
@@ -86,38 +86,45 @@ def digest(path, corpus):
 
 
 def read_brown(content):
-    """Yield the words of each sentence: a line of ``word/tag``, blank lines between."""
+    """Yield each sentence, a list of (word, tag): a line of ``word/tag``."""
     for line in content.decode("ascii").splitlines():
         if line.strip():
-            yield [token.rpartition("/")[0] for token in line.split()]
+            tokens = [token.rpartition("/") for token in line.split()]
+            yield [(word, tag) for word, _, tag in tokens]
 
 
 def read_mac_morpho(content):
-    """Yield the words of each sentence: ``word_tag`` a line, until it ends (. ? !)."""
-    words = []
+    """Yield each sentence, a list of (word, tag): one a line, until it ends (. ? !)."""
+    tokens = []
     for line in content.decode("latin-1").split("\n"):
-        word = line.strip().rpartition("_")[0]
+        word, _, tag = line.strip().rpartition("_")
         if word:
-            words.append(word)
+            tokens.append((word, tag))
         if word in SENTENCE_ENDS:
-            yield words
-            words = []
-    if words:
-        yield words
+            yield tokens
+            tokens = []
+    if tokens:
+        yield tokens
 
 
 def read_icepahc(content):
-    """Yield the words of each tree, as they are written; a tree is a main clause."""
+    """Yield each tree, a main clause: its words as they are written, with their tags.
+
+    A word that the corpus has cut in pieces has the tag of its first piece.
+    """
     for tree in re.split(r"\n\s*\n", content.decode("utf-8")):
-        leaves = [leaf for tag, leaf in LEAF.findall(tree) if tag not in NO_WORDS]
-        words = [
-            leaf.rpartition("-")[0] or leaf
-            for leaf in leaves
-            if not TRACE.fullmatch(leaf.partition("-")[0])
-        ]
-        joined = DASH.sub("-", " ".join(words).replace(CUT_IN_PIECES, ""))
-        if words:
-            yield joined.replace("$", "").split()
+        tokens = []
+        for tag, leaf in LEAF.findall(tree):
+            if tag in NO_WORDS or TRACE.fullmatch(leaf.partition("-")[0]):
+                continue
+            word = leaf.rpartition("-")[0] or leaf
+            if tokens and tokens[-1][0].endswith(CUT) and word.startswith(CUT):
+                before, tag = tokens.pop()
+                word = before.removesuffix(CUT) + word.removeprefix(CUT)
+            tokens.append((word, tag))
+        if tokens:
+            written = [(DASH.sub("-", w).replace(CUT, ""), tag) for w, tag in tokens]
+            yield [(word, tag) for word, tag in written if word]
 
 
 READERS = {  # of a corpus: its documents' names, and who reads one
@@ -145,13 +152,27 @@ def split(path, corpus, *, half=None):
     half : {0, 1}, optional
         Which half of each split's documents, at random; by default all of them.
     """
+    return {
+        split: [" ".join(normalised(word) for word, _ in line) for line in lines]
+        for split, lines in split_tokens(path, corpus, half=half).items()
+    }
+
+
+def split_tokens(path, corpus, *, half=None):
+    """Return the words as they are written, and their tags, in the lines of `split`.
+
+    Parameters
+    ----------
+    path, corpus, half
+        As for :func:`split`.
+
+    Returns
+    -------
+    dict of str to list of list of (str, str)
+    """
     _, read = READERS[corpus]
     return {
-        split: [
-            " ".join(map(normalised, words))
-            for document in members
-            for words in read(document)
-        ]
+        split: [line for document in members for line in read(document)]
         for split, members in _split_documents(path, corpus, half).items()
     }
 
@@ -196,9 +217,8 @@ def split_classes(path, *, half=None):
 
 def read_brown_classes(content):
     """Yield the classes of the words of each sentence, as :func:`read_brown` words."""
-    for line in content.decode("ascii").splitlines():
-        if line.strip():
-            yield [class_of(token.rpartition("/")[2]) for token in line.split()]
+    for line in read_brown(content):
+        yield [class_of(tag) for _, tag in line]
 
 
 def class_of(tag):
@@ -228,15 +248,28 @@ def class_of(tag):
     >>> [class_of(tag) for tag in ("np$-tl", "ppss+ber", "bez*", "*", "fw-nn", "--")]
     ['NOUN', 'PRON', 'VERB', 'ADV', 'X', '.']
     """
-    name = tag.upper()
-    if name.startswith(FOREIGN):
+    if tag.upper().startswith(FOREIGN):
         return "X"
-    first = MARKS.sub("", name.partition("+")[0])
-    forms = (first, first.removesuffix("*"), first.removesuffix("$"))
-    known = [CLASS_OF_TAG[form] for form in forms if form in CLASS_OF_TAG]
+    known = [CLASS_OF_TAG[form] for form in forms_of(tag) if form in CLASS_OF_TAG]
     if not known:
         raise ValueError(
             f"tagged: a tag must be one of Brown's, received {tag!r}; put it into "
             "`WORD_CLASSES`."
         )
     return known[0]
+
+
+def forms_of(tag):
+    """Return as what one of Brown's tags may stand in a table, the first counting.
+
+    Parameters
+    ----------
+    tag : str
+
+    Returns
+    -------
+    tuple of str
+        Its first part without marks; without the mark of a negation; of a genitive.
+    """
+    first = MARKS.sub("", tag.upper().partition("+")[0])
+    return first, first.removesuffix("*"), first.removesuffix("$")

@@ -340,3 +340,60 @@ def share_of_delays_outside_the_seeds():
             "That is the share above the mean of the seeds.": above_the_mean,
         },
     )
+
+
+ENOUGH = 200  # inputs of a class in a band
+
+
+def _at_like_frequency(first, second, n_first, n_second):
+    both = (n_first >= ENOUGH) & (n_second >= ENOUGH)
+    return np.exp(np.log(first / second)[both].mean())
+
+
+@target("D.4")
+def two_classes_at_like_frequency():
+    """Compare two classes band by band of frequency."""
+    rng = np.random.default_rng(0)
+    trials = [
+        (
+            *np.exp(rng.normal(size=(2, n_bands))),
+            *(np.roll(np.array(counts), shift) for shift in (0, 1)),
+        )
+        for n_bands, counts in ((4, (900, 300, 40, 200)), (5, (5, 700, 800, 250, 990)))
+    ]
+
+    def every_band(first, second, n_first, n_second):
+        return np.exp(np.log(first / second).mean())
+
+    def of_the_first(first, second, n_first, n_second):
+        return np.exp(np.log(first / second)[n_first >= ENOUGH].mean())
+
+    def arithmetic(first, second, n_first, n_second):
+        both = (n_first >= ENOUGH) & (n_second >= ENOUGH)
+        return (first / second)[both].mean()
+
+    def of_means(first, second, n_first, n_second):
+        both = (n_first >= ENOUGH) & (n_second >= ENOUGH)
+        return first[both].mean() / second[both].mean()
+
+    def not_banded(first, second, n_first, n_second):
+        return np.average(first, weights=n_first) / np.average(second, weights=n_second)
+
+    def upside_down(first, second, n_first, n_second):
+        return 1 / _at_like_frequency(first, second, n_first, n_second)
+
+    return Function(
+        _at_like_frequency,
+        trials,
+        kind="a function that returns a ratio",
+        hint="Which bands have 200 inputs of both? Of the ratios there, average ln.",
+        mistakes={
+            "Leave out the bands in which either class has fewer than 200 "
+            "inputs.": every_band,
+            "Both classes must have 200 inputs, not the first alone.": of_the_first,
+            "That is the arithmetic mean: of 2 and 1/2 it is above 1.": arithmetic,
+            "That is the ratio of means: take the ratio in each band first.": of_means,
+            "That mixes the bands, each class by its own frequencies.": not_banded,
+            "That is the second over the first.": upside_down,
+        },
+    )

@@ -13,5 +13,6 @@ for) and `boundaries` (what the end of a sentence does to it),
 text does, for comparisons),
 `influence` (what still matters for the words predicted, in nats),
 `layers` (what each layer of a stack remembers),
-`half_lives` (how long single units hold).
+`half_lives` (how long single units hold),
+`tagged_classes` (parts of speech by the tags of the text itself).
 """
