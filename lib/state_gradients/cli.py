@@ -399,6 +399,12 @@ def context(name: Name):
 
 
 @_command
+def forgetting(name: Name):
+    """Let an experiment read stretches twice: does it say them again?"""
+    _run_stage("forgetting", name)
+
+
+@_command
 def learning(name: Name):
     """Ask when memory appears in training, by encoders that it has kept."""
     _run_stage("learning", name)

@@ -144,7 +144,7 @@ class Gradients:
 Study = Literal[
     *("types", "classes", "properties", "linear", "positions", "coherence"),
     *("grammar", "tail", "boundaries", "context", "learning", "stretches"),
-    *("influence", "layers", "half-lives"),
+    *("influence", "layers", "half-lives", "forgetting"),
 ]
 
 

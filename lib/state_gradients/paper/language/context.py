@@ -216,15 +216,16 @@ def _told(extra, rng):
     )
 
 
-def effective(cost, *, limit=LIMIT):
+def effective(cost, *, limit=LIMIT, contexts=None):
     """Return the context beyond which a change costs less than a limit.
 
     Parameters
     ----------
     cost : ndarray of shape (context,)
-        Of `CONTEXTS`.
     limit : float
         In nats.
+    contexts : sequence of int, optional
+        `CONTEXTS` by default.
 
     Returns
     -------
@@ -232,12 +233,13 @@ def effective(cost, *, limit=LIMIT):
         Between two contexts the cost falls as a line in the logarithm of n. NaN where
         it is above the limit at the longest.
     """
+    contexts = CONTEXTS if contexts is None else contexts
     above = np.flatnonzero(np.asarray(cost) >= limit)
     if not len(above):
-        return float(CONTEXTS[0])
+        return float(contexts[0])
     last = above[-1]
-    if last == len(CONTEXTS) - 1:
+    if last == len(contexts) - 1:
         return np.nan
     share = (cost[last] - limit) / (cost[last] - cost[last + 1])
-    first, second = np.log(CONTEXTS[last : last + 2])
+    first, second = np.log(contexts[last : last + 2])
     return float(np.exp(first + share * (second - first)))
