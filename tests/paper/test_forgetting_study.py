@@ -57,12 +57,14 @@ def test_a_delay_line_says_again_what_is_as_long_as_itself(short):
         assert float(at.sel(setting="other")) == pytest.approx(1 / V, abs=0.03)
         others = found["accuracy"].sel(setting="copy").drop_sel(length=n)
         assert np.all(others < 0.25)  # chance, and words that stand there twice
+        assert float(at.sel(setting="shuffled")) < 1 / n + 0.2  # right place by chance
         gain = found["gain"].sel(length=n)
-        assert np.all(found["lower"].sel(length=n) > 0.9 * gain)
-        reach = found["reach"].sel(measure="accuracy")
+        assert np.all(found["lower"].sel(length=n) > 0.85 * gain)
+        reach = found["reach"].sel(measure="accuracy", against="other")
         assert n <= float(reach) or np.isnan(reach)
     # beyond: nothing
-    assert abs(float(found["gain"].sel(measure="accuracy", length=6))) < 0.04
+    of_hits = found["gain"].sel(measure="accuracy", against="other")
+    assert abs(float(of_hits.sel(length=6))) < 0.04
 
 
 def test_a_network_that_sees_one_word_gains_nothing(short):
@@ -81,31 +83,42 @@ def test_losses_and_hits_are_those_of_every_stretch_by_hand(short, options):
     found = forgetting.measure(model, ids, seed=3)
     rng = np.random.default_rng(3)
     for n in (2, 3, 4, 6):
-        starts, others = forgetting.stretches(len(ids), n, rng)
+        starts, others, orders = forgetting.stretches(len(ids), n, rng)
         assert int(found["n_stretches"].sel(length=n)) == len(starts) == 192 // n
-        for setting, first in (("copy", starts), ("other", others)):
+        firsts = {
+            "copy": [ids[s : s + n] for s in starts],
+            "shuffled": [ids[s : s + n][order] for s, order in zip(starts, orders)],
+            "other": [ids[r : r + n] for r in others],
+        }
+        for setting, first in firsts.items():
             losses, hits = [], []
-            for s, r in zip(starts, first, strict=True):
-                again = ids[s : s + n]
-                for k in range(1, n):  # a word at a time: the model's last prediction
-                    words = [*ids[r : r + n], *again[:k]]
-                    logits = keras.ops.convert_to_numpy(model(np.array(words)[None]))
-                    log_p = log_softmax(logits[0, -1].astype(float))
+            for k in range(1, n):  # a word at a time: the model's last predictions
+                words = [
+                    [*one, *ids[s : s + k]] for s, one in zip(starts, first, strict=True)
+                ]
+                logits = keras.ops.convert_to_numpy(model(np.array(words)))
+                for s, row in zip(starts, logits[:, -1].astype(float), strict=True):
+                    again, log_p = ids[s : s + n], log_softmax(row)
                     losses.append(-log_p[again[k]])
                     hits.append(log_p.argmax() == again[k])
             at = found.sel(setting=setting, length=n)
             assert float(at["accuracy"]) == pytest.approx(np.mean(hits))
             # float32 logits of order 10
             assert float(at["loss"]) == pytest.approx(np.mean(losses), abs=2e-5)
-        if n == 2:  # enough by hand; the others' stretches keep the draw in step
-            nats = found["gain"].sel(measure="nats", length=n)
-            loss = found["loss"].sel(length=n)
-            assert float(nats) == pytest.approx(float(loss[1] - loss[0]))
+        at = found.sel(length=n)
+        for against in ("other", "shuffled"):
+            gain = at["gain"].sel(against=against)
+            more = at.sel(setting="copy") - at.sel(setting=against)
+            assert float(gain.sel(measure="nats")) == pytest.approx(-float(more["loss"]))
+            of_hits = gain.sel(measure="accuracy")
+            assert float(of_hits) == pytest.approx(float(more["accuracy"]))
 
 
 def test_stretches_lie_all_over_the_text_and_the_others_elsewhere():
     for n_tokens, n in ((6_400, 200), (96, 3), (73_760, 10)):
-        starts, others = forgetting.stretches(n_tokens, n, np.random.default_rng(1))
+        rng = np.random.default_rng(1)
+        starts, others, orders = forgetting.stretches(n_tokens, n, rng)
+        np.testing.assert_array_equal(np.sort(orders), np.tile(range(n), (len(starts), 1)))
         assert starts[0] == 0 and starts[-1] == n_tokens - n
         assert np.diff(starts).min() >= n
         assert np.abs(others - starts).min() >= n
@@ -127,12 +140,12 @@ def test_intervals_hold_the_truth_as_often_as_they_say(short, monkeypatch):
     for _ in range(60):
         scores = {}
         for n, gain in zip(lengths, gains, strict=True):
-            noise = 0.05 * rng.normal(size=(2, 2, 96, n - 1))
+            noise = 0.05 * rng.normal(size=(3, 2, 96, n - 1))
             noise[0, 1] += gain  # hits of the copy
-            noise[1, 0] += gain  # losses of the other
+            noise[1:, 0] += gain  # losses of the others
             scores[n] = noise
         told = forgetting.summary(scores, rng)
-        at = told.sel(measure="accuracy")
+        at = told.sel(measure="accuracy", against="shuffled")
         held_gain += bool(at["lower"][1] <= 0.1 <= at["upper"][1])
         held_reach += bool(at["reach_lower"] <= truth <= at["reach_upper"])
     assert 52 <= held_gain <= 60  # 57 +- 3 standard deviations of 1.7
@@ -140,9 +153,9 @@ def test_intervals_hold_the_truth_as_often_as_they_say(short, monkeypatch):
 
 
 def test_a_gain_that_has_no_end_has_no_reach(short):
-    always = {n: np.ones((2, 2, 64, n - 1)) for n in (2, 3, 4)}
+    always = {n: np.ones((3, 2, 64, n - 1)) for n in (2, 3, 4)}
     for one in always.values():
-        one[0, 0] = one[1, 1] = 0  # no loss of the copy, no hit of the other
+        one[0, 0] = one[1:, 1] = 0  # no loss of the copy, no hit of the others
     told = forgetting.summary(always, np.random.default_rng(0))
     assert isinstance(told, xr.Dataset) and np.all(told["gain"] == 1)
     for name in ("reach", "reach_lower", "reach_upper"):

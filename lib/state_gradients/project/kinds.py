@@ -344,8 +344,10 @@ KINDS = {
         upstream=("weights",),
         schema={
             **dict.fromkeys(("accuracy", "loss"), ("setting", "length")),
-            **dict.fromkeys(("gain", "lower", "upper"), ("measure", "length")),
-            **dict.fromkeys(("reach", "reach_lower", "reach_upper"), ("measure",)),
+            **dict.fromkeys(("gain", "lower", "upper"), ("against", "measure", "length")),
+            **dict.fromkeys(
+                ("reach", "reach_lower", "reach_upper"), ("against", "measure")
+            ),
             "n_stretches": ("length",),
         },
     ),

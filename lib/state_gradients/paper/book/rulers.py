@@ -134,7 +134,7 @@ def _of_context(one):
 
 
 def _of_copying(one):
-    at = one.sel(measure="nats").astype(float)
+    at = one.sel(measure="nats", against="other").astype(float)
     return _curve(*(at[end] for end in ("gain", *ENDS)), "length")
 
 
@@ -232,7 +232,7 @@ def _ends_of(ruler, one, curve):
     if ruler == "context":
         at, name = one.sel(change="dropped"), "effective"
     elif ruler == "copying":
-        at, name = one.sel(measure="nats"), "reach"
+        at, name = one.sel(measure="nats", against="other"), "reach"
     else:
         words = curve["words"].values
         fallen = (falls_below(curve[end].values, words, LIMITS[ruler]) for end in curve)
@@ -334,7 +334,7 @@ def _most_right(name):
     """Return the largest gain in accuracy, and at which length, as text."""
     if not has_run(name, "forgetting"):
         return DASH
-    at = artifacts.load(name, "forgetting").sel(measure="accuracy")
+    at = artifacts.load(name, "forgetting").sel(measure="accuracy", against="other")
     best = at.isel(length=int(at["gain"].argmax()))
     gain, *interval = (100 * float(best[k]) for k in ("gain", *ENDS))
     low, high = interval
@@ -480,7 +480,11 @@ def said_again(name):
     -------
     DataArray of shape (setting, length)
     """
-    says = {"copy": "after itself", "other": "after another stretch"}
+    says = {
+        "copy": "after itself",
+        "shuffled": "after its words, shuffled",
+        "other": "after another stretch",
+    }
     share = artifacts.load(name, "forgetting")["accuracy"].astype(float)
     named = share.assign_coords(setting=[says[str(k)] for k in share["setting"].values])
     return (100 * named.drop_attrs()).rename("right").assign_attrs(experiment=name)

@@ -3,15 +3,18 @@ r"""The forgetting curve: does a network say again what it has just read?
 A stretch S of n words is read twice, and the second time the network predicts each word
 before it is shown the true one (Liu et al., 2024)::
 
-    copy     S_1 .. S_n, S_1 .. S_{k-1}   ->  S_k,     k = 2 .. n
-    other    R_1 .. R_n, S_1 .. S_{k-1}   ->  S_k,     R another stretch of the text
+    copy      S_1 .. S_n, S_1 .. S_{k-1}   ->  S_k,    k = 2 .. n
+    shuffled  the same, with the first S in a random order
+    other     R_1 .. R_n, S_1 .. S_{k-1}   ->  S_k,    R another stretch of the text
 
     gain(n) = accuracy(copy) - accuracy(other),   or   loss(other) - loss(copy) in nats
 
-From the zero state, with the same S in both. The first word of a copy does not count,
-for nothing before it says that a copy begins: a network that sees one word alone has a
-gain of exactly 0. A word and its copy are n words apart at every k, so that the gain is
-what is still known after n words, and asked for by a repetition. Where it ends:
+and the gain over shuffled, which is due to the order of what was read: the rest is due
+to which words they were, or to their subject. From the zero state, with the same S in
+all. The first word of a copy does not count, for nothing before it says that a copy
+begins: a network that sees one word alone has a gain of exactly 0. A word and its copy
+are n words apart at every k, so that the gain is what is still known after n words, and
+asked for by a repetition. Where it ends:
 
     reach = the n beyond which it is below one word in a hundred; or below ln 1.01 nats,
             where having read S before lowers the perplexity by less than 1 %
@@ -29,8 +32,9 @@ from state_gradients.foundation.labels import about
 from state_gradients.foundation.loading import load_keras
 from state_gradients.paper.language import context
 
-SETTINGS = "copy", "other"
-LENGTHS = 2, 3, 5, 10, 20, 30, 50, 75, 100, 150, 200
+SETTINGS = "copy", "shuffled", "other"  # of what is read first
+AGAINST = "other", "shuffled"  # what a copy is held against
+LENGTHS = 2, 3, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 400
 WORDS = 16_384  # of all stretches of a length together
 BLOCKS = 32  # of the text; of each length at least as many stretches
 LIMITS = {"accuracy": 0.01, "nats": context.LIMIT}  # by measure of the gain
@@ -44,7 +48,7 @@ MEANING = {
     "gain": (
         "what having read it before is good for",
         "of its measure",
-        "accuracy(copy) - accuracy(other); loss(other) - loss(copy)",
+        "accuracy(copy) - accuracy(against); loss(against) - loss(copy)",
     ),
     "lower": ("lower end of its interval", "of its measure", "gain - t SE"),
     "upper": ("upper end of its interval", "of its measure", "gain + t SE"),
@@ -112,15 +116,15 @@ def measure(model, ids, *, seed):
     rng = np.random.default_rng(seed)
     read = _reader(model)
     drawn = [stretches(len(ids), n, rng) for n in lengths]
-    bar = tqdm(total=sum(2 * len(starts) for starts, _ in drawn), unit="stretch")
+    bar = tqdm(total=sum(len(starts) for starts, *_ in drawn), unit="stretch")
     scores = {}
-    for n, (starts, others) in zip(lengths, drawn, strict=True):
+    for n, of_length in zip(lengths, drawn, strict=True):
         parts = []
-        for at in range(0, len(starts), max(AT_ONCE // n, 1)):
+        for at in range(0, len(of_length[0]), max(AT_ONCE // n, 1)):
             some = slice(at, at + max(AT_ONCE // n, 1))
-            inputs, targets = texts(ids, starts[some], others[some], n)
+            inputs, targets = texts(ids, *(one[some] for one in of_length))
             parts.append([read(words, targets) for words in inputs])
-            bar.update(2 * len(targets))
+            bar.update(len(targets))
         scores[n] = np.concatenate(parts, axis=2)  # (setting, score, stretch, word)
     bar.close()
     result = summary(scores, np.random.default_rng(seed))
@@ -132,7 +136,7 @@ def measure(model, ids, *, seed):
 
 
 def stretches(n_tokens, n, rng):
-    """Return where stretches begin that lie all over a text, and another for each.
+    """Return stretches that lie all over a text, and for each another and an order.
 
     Parameters
     ----------
@@ -143,9 +147,11 @@ def stretches(n_tokens, n, rng):
     Returns
     -------
     starts : ndarray of int, shape (stretch,)
-        Increasing; no two stretches overlap.
+        Where they begin, increasing; no two overlap.
     others : ndarray of int, shape (stretch,)
         Drawn from all stretches that do not overlap the first.
+    orders : ndarray of int, shape (stretch, n)
+        Of the words, at random.
     """
     n_stretches = min(WORDS, n_tokens) // n
     last = n_tokens - n
@@ -153,26 +159,29 @@ def stretches(n_tokens, n, rng):
     n_before = np.maximum(starts - n + 1, 0)
     n_after = np.maximum(last - (starts + n) + 1, 0)
     drawn = rng.integers(n_before + n_after)
-    return starts, np.where(drawn < n_before, drawn, starts + n + drawn - n_before)
+    others = np.where(drawn < n_before, drawn, starts + n + drawn - n_before)
+    orders = rng.permuted(np.tile(np.arange(n), (n_stretches, 1)), axis=1)
+    return starts, others, orders
 
 
-def texts(ids, starts, others, n):
+def texts(ids, starts, others, orders):
     """Return what is read in each of `SETTINGS`, and the words to be predicted.
 
     Parameters
     ----------
     ids : ndarray of int, shape (time,)
-    starts, others : ndarray of int, shape (stretch,)
-    n : int
+    starts, others, orders : ndarray of int
+        Of :func:`stretches`.
 
     Returns
     -------
-    inputs : tuple of two ndarrays of int, shape (stretch, 2 n - 1)
-        After its last n - 1 words each `targets` follows.
+    inputs : tuple of ndarrays of int, shape (stretch, 2 n - 1)
+        The last n - 1 words of each are followed by those of `targets`.
     targets : ndarray of int, shape (stretch, n - 1)
     """
+    n = orders.shape[1]
     again, other = (ids[at[:, None] + np.arange(n)] for at in (starts, others))
-    first = again, other
+    first = again, np.take_along_axis(again, orders, axis=1), other
     return tuple(np.hstack([one, again[:, :-1]]) for one in first), again[:, 1:]
 
 
@@ -221,39 +230,58 @@ def summary(scores, rng):
     """
     lengths, measures = [*scores], [*LIMITS]
     means = np.array([one.mean(axis=(2, 3)) for one in scores.values()])
-    blocks = []
-    for one in scores.values():
-        of_stretch = one.mean(axis=3)  # (setting, score, stretch)
-        (copy_loss, copy_hit), (other_loss, other_hit) = of_stretch
-        extra = np.stack([copy_hit - other_hit, other_loss - copy_loss])
-        parts = np.array_split(extra, BLOCKS, axis=1)
-        blocks.append([part.mean(axis=1) for part in parts])
-    blocks = np.array(blocks).transpose(2, 0, 1)  # (measure, length, block)
-    (copy_loss, copy_hit), (other_loss, other_hit) = means.transpose(1, 2, 0)
-    gain = np.stack([copy_hit - other_hit, other_loss - copy_loss])
-    error = blocks.std(axis=2, ddof=1) / np.sqrt(BLOCKS)
+    loss, accuracy = means.transpose(2, 1, 0)  # (setting, length)
+    gain = _gains(means.transpose(1, 2, 0))  # (against, measure, length)
+    blocks = np.stack(  # ... and block, of sizes that differ by one
+        [
+            np.stack([part.mean(axis=-1) for part in parts], axis=-1)
+            for parts in (
+                np.array_split(_gains(one.mean(axis=3)), BLOCKS, axis=-1)
+                for one in scores.values()
+            )
+        ],
+        axis=2,
+    )
+    error = blocks.std(axis=-1, ddof=1) / np.sqrt(BLOCKS)
     half = stats.t.ppf((1 + LEVEL) / 2, BLOCKS - 1) * error
     drawn = rng.integers(BLOCKS, size=(N_RESAMPLES, BLOCKS))
     reach = [
-        _reach(*pair, drawn, lengths)
-        for pair in zip(gain, blocks, LIMITS.values(), strict=True)
+        [
+            _reach(gain[a, m], blocks[a, m], limit, drawn, lengths)
+            for m, limit in enumerate(LIMITS.values())
+        ]
+        for a in range(len(AGAINST))
     ]
-    values, lower, upper = np.transpose(reach)
-    of_gain = ("measure", "length")
+    values, lower, upper = np.moveaxis(reach, -1, 0)
+    of_end = "against", "measure"
+    of_gain = *of_end, "length"
     return xr.Dataset(
         {
-            "accuracy": (("setting", "length"), [copy_hit, other_hit]),
-            "loss": (("setting", "length"), [copy_loss, other_loss]),
+            "accuracy": (("setting", "length"), accuracy),
+            "loss": (("setting", "length"), loss),
             "gain": (of_gain, gain),
             "lower": (of_gain, gain - half),
             "upper": (of_gain, gain + half),
-            "reach": ("measure", values),
-            "reach_lower": ("measure", lower),
-            "reach_upper": ("measure", upper),
+            "reach": (of_end, values),
+            "reach_lower": (of_end, lower),
+            "reach_upper": (of_end, upper),
             "n_stretches": ("length", [one.shape[2] for one in scores.values()]),
         },
-        {"setting": [*SETTINGS], "length": lengths, "measure": measures},
+        {
+            "setting": [*SETTINGS],
+            "against": [*AGAINST],
+            "length": lengths,
+            "measure": measures,
+        },
     )
+
+
+def _gains(scores):
+    """Return gains (against, measure, ..) from losses and hits (setting, score, ..)."""
+    loss, hit = np.moveaxis(scores, 1, 0)
+    copy, against = SETTINGS.index("copy"), [SETTINGS.index(x) for x in AGAINST]
+    pairs = [(hit[copy] - hit[k], loss[k] - loss[copy]) for k in against]
+    return np.array(pairs)
 
 
 def _reach(gain, blocks, limit, drawn, lengths):
