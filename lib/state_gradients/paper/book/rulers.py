@@ -1,19 +1,20 @@
-"""Four rulers for one memory: what their page draws, tables and says.
+"""Five rulers for one memory: what their page draws, tables and says.
 
 Each ruler is a curve over words back, of one network, and a limit where it ends::
 
     memory      sigma_1(tau) / sigma_1(0) of what the softmax reads       0.1
     influence   lambda_1(tau) / 2, nats that the most telling step of     ln 1.01
                 one standard deviation changes
+    replacing   KL(p || p') after another word tau back, in nats          ln 1.01
     context     loss without what stands more than n words back, minus    ln 1.01
                 that with it
     copying     loss of a stretch of n words after another stretch,       ln 1.01
                 minus that after itself
 
-The first two are of one word tau back (artifact ``influence``), the third is of all
-words beyond the last n together (``context``), the fourth of a stretch that is read
-again (``forgetting``). Between the points where it is known a curve is taken for a
-straight line, of the last two in the logarithm of the words.
+The first three are of one word tau back (artifact ``influence``), the fourth is of all
+words beyond the last n together (``context``), the fifth of a stretch that is read
+again (``forgetting``). Where a curve ends between two points it is taken for a straight
+line: the first three in the curve's logarithm, the others in that of the words.
 """
 
 import itertools
@@ -45,12 +46,14 @@ UNTRAINED = "untrained"
 RULERS = {  # by name: the axis of its curve
     "memory": "memory, share left",
     "influence": "influence (nats)",
+    "replacing": "one word replaced (nats)",
     "context": "cost of cutting (nats)",
     "copying": "gain of a copy (nats)",
 }
 KINDS = "influence", "context", "forgetting"  # artifacts that the rulers read
 TENTH = 0.1  # of the memory at delay 0
 LIMITS = {"memory": TENTH} | dict.fromkeys([*RULERS][1:], LIMIT)
+FAR = 0.5  # a tau of which the page says how often chance makes it
 N_DRAWS, LEVEL, NORMAL = 2000, 0.95, 1.96
 ENDS = "lower", "upper"
 
@@ -128,6 +131,11 @@ def _of_influence(one):
     return _curve(*(at[end] / 2 for end in ("observed", *ENDS)), "delay")
 
 
+def _of_replacing(one):
+    at = one.sel(scale=1.0).astype(float)
+    return _curve(*(at[f"kl{end}"] for end in ("", "_lower", "_upper")), "step_delay")
+
+
 def _of_context(one):
     at = one.sel(change="dropped").astype(float)
     return _curve(*(at[end] for end in ("cost", *ENDS)), "context")
@@ -147,10 +155,15 @@ def _curve(value, lower, upper, along):
 _READ = {
     "memory": _of_memory,
     "influence": _of_influence,
+    "replacing": _of_replacing,
     "context": _of_context,
     "copying": _of_copying,
 }
-KIND_OF = dict(zip(RULERS, ("influence", *KINDS), strict=True))
+KIND_OF = {
+    **dict.fromkeys(("memory", "influence", "replacing"), "influence"),
+    "context": "context",
+    "copying": "forgetting",
+}
 
 
 def plot_curves(found, *, axes=None):
@@ -167,7 +180,7 @@ def plot_curves(found, *, axes=None):
     -------
     sequence of matplotlib.axes.Axes
     """
-    axes = style.stacked_axes(len(found), height=2.6) if axes is None else axes
+    axes = style.stacked_axes(len(found), height=2.3) if axes is None else axes
     for ax, (ruler, one) in zip(np.atleast_1d(axes), found.items(), strict=True):
         is_last = ruler == [*found][-1]
         band = None if ruler == "memory" else one
@@ -176,7 +189,7 @@ def plot_curves(found, *, axes=None):
         draw_lines(ax, lines, "words", "plot_curves", band=band, named=named)
         ax.axhline(LIMITS[ruler], color="0.4", linewidth=0.8, dashes=(4, 2))
         scales = {"xscale": "log", "yscale": "log"}
-        ax.set_ylim(LIMITS[ruler] / 20, 2 * float(lines.max()))
+        ax.set_ylim(LIMITS[ruler] / 20, 2 * max(float(lines.max()), LIMITS[ruler]))
         x = "words back, or length (tokens)" if is_last else ""
         style.finish(ax, xr.Dataset(), x=x, y=RULERS[ruler], legend="above", **scales)
     return axes
@@ -185,14 +198,17 @@ def plot_curves(found, *, axes=None):
 def drawn(found):
     """Return :func:`curves` as they are drawn: from one word back on, and above 0.
 
-    Below a twentieth of its limit, where the axis ends, a line ends too.
+    Below a twentieth of its limit, where the axis ends, a line ends too, and one that
+    rises first begins where it comes above.
     """
     shown = {}
     for ruler, one in found.items():
         one = one.sel(words=one["words"] > 0)
         floor = LIMITS[ruler] / 20
-        below = (one["value"] <= floor).cumsum("words") > 0
-        shown[ruler] = one.where(~below & one["value"].notnull()).clip(min=floor)
+        above = one["value"] > floor
+        has_begun = above.cumsum("words") > 0
+        has_ended = (has_begun & ~above).cumsum("words") > 0
+        shown[ruler] = one.where(has_begun & ~has_ended).clip(min=floor)
     return shown
 
 
@@ -242,7 +258,7 @@ def _ends_of(ruler, one, curve):
 
 
 def falls_below(curve, words, limit):
-    """Return where a curve is last above a limit, along straight lines.
+    """Return where a curve is last above a limit.
 
     Parameters
     ----------
@@ -253,6 +269,8 @@ def falls_below(curve, words, limit):
     -------
     float
         0 where it never is, infinite where it is at the last; NaN of a curve of NaN.
+        Between two words along a straight line of its logarithm, or of itself where
+        that does not exist.
     """
     if np.isnan(curve).all():
         return np.nan
@@ -262,7 +280,10 @@ def falls_below(curve, words, limit):
     last = above[-1]
     if last == len(curve) - 1:
         return np.inf
-    share = (curve[last] - limit) / (curve[last] - curve[last + 1])
+    high, low = curve[last], curve[last + 1]
+    if low > 0:
+        high, low, limit = np.log([high, low, limit])
+    share = (high - limit) / (high - low)
     return float(words[last] + share * (words[last + 1] - words[last]))
 
 
@@ -284,6 +305,7 @@ def perplexities(networks):
 TITLES = {
     "memory": "memory: a tenth is left",
     "influence": "influence: 0.01 nats",
+    "replacing": "one word replaced: 0.01 nats",
     "context": "effective context",
     "copying": "copying: 0.01 nats",
 }
@@ -335,7 +357,7 @@ def _most_right(name):
     if not has_run(name, "forgetting"):
         return DASH
     at = artifacts.load(name, "forgetting").sel(measure="accuracy", against="other")
-    best = at.isel(length=int(at["gain"].argmax()))
+    best = at.isel(length=int(at["gain"].argmax("length")))
     gain, *interval = (100 * float(best[k]) for k in ("gain", *ENDS))
     low, high = interval
     n = int(best["length"])
@@ -432,6 +454,23 @@ def _tau(a, b):
     return kendalltau(rankdata(a), rankdata(b)).statistic
 
 
+def chance_beyond(n, tau, *, seed=0):
+    """Return how often two random orders of n networks agree, or oppose, so far.
+
+    Parameters
+    ----------
+    n : int
+    tau : float
+        Kendall's, in either direction.
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    orders = rng.permuted(np.tile(np.arange(n), (10 * N_DRAWS, 1)), axis=1)
+    first, second = np.array([*itertools.combinations(range(n), 2)]).T
+    of_order = np.sign(orders[:, second] - orders[:, first]).mean(axis=1)
+    return float((np.abs(of_order) >= tau).mean())
+
+
 def agreement_table(found):
     """Return :func:`agreement` as text."""
     rows = {}
@@ -488,3 +527,77 @@ def said_again(name):
     share = artifacts.load(name, "forgetting")["accuracy"].astype(float)
     named = share.assign_coords(setting=[says[str(k)] for k in share["setting"].values])
     return (100 * named.drop_attrs()).rename("right").assign_attrs(experiment=name)
+
+
+def numbers(networks, found, agreed):
+    """Return the numbers of the page's prose, texts by name; a dash of what is missing.
+
+    Parameters
+    ----------
+    networks : dict of str to str
+    found : Dataset
+        Of :func:`ends`.
+    agreed : pandas.DataFrame
+        Of :func:`agreement`.
+    """
+    first = next(iter(networks))
+    trained = [label for label in networks if label != UNTRAINED]
+    of_all = found["value"].sel(experiment=trained).notnull().all("ruler")
+    texts = {
+        "limit": f"{LIMIT:.2f}",
+        "tenth": f"{TENTH:g}",
+        "n-networks": str(int(of_all.sum())),
+        "n-pairs": str(len(agreed)),
+    }
+    chance = chance_beyond(max(int(of_all.sum()), 2), FAR)
+    texts |= {"far-tau": f"{FAR:g}", "far-chance": f"{100 * chance:.0f}"}
+    for ruler in RULERS:
+        at = found.sel(experiment=first, ruler=ruler)
+        ends_of = (float(at[k]) for k in ("value", *ENDS, "longest"))
+        texts[f"{ruler}-end"] = told_end(*ends_of)
+        texts[f"{ruler}-longest"] = str(int(at["longest"]))
+    for row in agreed.itertuples():
+        has_tau = np.isfinite(row.tau)
+        texts[f"tau-{row.first}-{row.second}"] = (
+            f"{row.tau:.2f} [{row.lower:.2f}, {row.upper:.2f}]" if has_tau else DASH
+        )
+    return texts | _of_copies(networks[first])
+
+
+def _of_copies(name):
+    """Return the numbers of one network's forgetting curve, texts by name."""
+    keys = "short", "short-gain", "best-gain", "best-at", "nats-most", "nats-at"
+    more = "order-most", "order-end", "order-share", "right-most", "right-long", "long"
+    if not has_run(name, "forgetting"):
+        return dict.fromkeys((*keys, *more), DASH)
+    one = artifacts.load(name, "forgetting")
+    hits, nats = (
+        one[["gain", *ENDS]].sel(measure=measure, against="other")
+        for measure in ("accuracy", "nats")
+    )
+    best, most = (int(each["gain"].argmax("length")) for each in (hits, nats))
+    order = one.sel(measure="nats", against="shuffled")
+    ends_of = (float(order[f"reach{e}"]) for e in ("", "_lower", "_upper"))
+    longest = int(one["length"][-1])
+    of_order = float(order["gain"][most]) / float(nats["gain"][most])
+    right = one["accuracy"].sel(setting="copy")
+    return {
+        "short": str(int(one["length"][0])),
+        "short-gain": _with_ends(hits.isel(length=0), 100, "{:.1f}"),
+        "best-gain": _with_ends(hits.isel(length=best), 100, "{:.1f}"),
+        "best-at": str(int(one["length"][best])),
+        "nats-most": _with_ends(nats.isel(length=most), 1, "{:.2f}"),
+        "nats-at": str(int(one["length"][most])),
+        "order-most": _with_ends(order.isel(length=most), 1, "{:.2f}"),
+        "order-end": told_end(*np.nan_to_num([*ends_of], nan=np.inf), longest),
+        "order-share": f"{of_order:.0%}".replace("%", " %"),
+        "right-most": f"{float(right.max()):.0%}".replace("%", " %"),
+        "right-long": _with_ends(hits.isel(length=-1), 100, "{:.1f}"),
+        "long": str(longest),
+    }
+
+
+def _with_ends(at, factor, form):
+    """Return a gain with its interval, as text."""
+    value, low, high = (form.format(factor * float(at[k])) for k in ("gain", *ENDS))
+    return f"{value} [{low}, {high}]"
