@@ -400,7 +400,7 @@ def context(name: Name):
 
 @_command
 def forgetting(name: Name):
-    """Let an experiment read stretches twice: does it say them again?"""
+    """Ask whether an experiment says stretches again that it has just read."""
     _run_stage("forgetting", name)
 
 

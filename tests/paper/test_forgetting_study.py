@@ -87,14 +87,17 @@ def test_losses_and_hits_are_those_of_every_stretch_by_hand(short, options):
         assert int(found["n_stretches"].sel(length=n)) == len(starts) == 192 // n
         firsts = {
             "copy": [ids[s : s + n] for s in starts],
-            "shuffled": [ids[s : s + n][order] for s, order in zip(starts, orders)],
+            "shuffled": [
+                ids[s : s + n][order] for s, order in zip(starts, orders, strict=True)
+            ],
             "other": [ids[r : r + n] for r in others],
         }
         for setting, first in firsts.items():
             losses, hits = [], []
             for k in range(1, n):  # a word at a time: the model's last predictions
                 words = [
-                    [*one, *ids[s : s + k]] for s, one in zip(starts, first, strict=True)
+                    [*one, *ids[s : s + k]]
+                    for s, one in zip(starts, first, strict=True)
                 ]
                 logits = keras.ops.convert_to_numpy(model(np.array(words)))
                 for s, row in zip(starts, logits[:, -1].astype(float), strict=True):
@@ -109,7 +112,9 @@ def test_losses_and_hits_are_those_of_every_stretch_by_hand(short, options):
         for against in ("other", "shuffled"):
             gain = at["gain"].sel(against=against)
             more = at.sel(setting="copy") - at.sel(setting=against)
-            assert float(gain.sel(measure="nats")) == pytest.approx(-float(more["loss"]))
+            assert float(gain.sel(measure="nats")) == pytest.approx(
+                -float(more["loss"])
+            )
             of_hits = gain.sel(measure="accuracy")
             assert float(of_hits) == pytest.approx(float(more["accuracy"]))
 
@@ -118,7 +123,9 @@ def test_stretches_lie_all_over_the_text_and_the_others_elsewhere():
     for n_tokens, n in ((6_400, 200), (96, 3), (73_760, 10)):
         rng = np.random.default_rng(1)
         starts, others, orders = forgetting.stretches(n_tokens, n, rng)
-        np.testing.assert_array_equal(np.sort(orders), np.tile(range(n), (len(starts), 1)))
+        np.testing.assert_array_equal(
+            np.sort(orders), np.tile(range(n), (len(starts), 1))
+        )
         assert starts[0] == 0 and starts[-1] == n_tokens - n
         assert np.diff(starts).min() >= n
         assert np.abs(others - starts).min() >= n
@@ -166,5 +173,5 @@ def test_of_a_short_text_only_short_stretches_are_read(monkeypatch):
     monkeypatch.setattr(forgetting, "N_RESAMPLES", 20)
     found = forgetting.measure(network(), IDS[:330], seed=1)
     assert found["length"].values.tolist() == [2, 3, 5, 10]
-    with pytest.raises(ValueError, match="96 tokens at least, .* 32 stretches of 3, "):
+    with pytest.raises(ValueError, match=r"96 tokens at least, .* 32 stretches of 3, "):
         forgetting.measure(network(), IDS[:95], seed=1)

@@ -101,7 +101,9 @@ def five(monkeypatch):
         {"experiment": names, "ruler": [*page.RULERS]},
     )
     low = dict(zip(names, [90.0, 100, 110, 120, 130, 10_000], strict=True))
-    monkeypatch.setattr(page, "perplexities", lambda networks: {k: low.get(k, 5.0) for k in networks})
+    monkeypatch.setattr(
+        page, "perplexities", lambda networks: {k: low.get(k, 5.0) for k in networks}
+    )
     return dict.fromkeys(names, "nowhere"), found
 
 
@@ -112,7 +114,9 @@ def test_orders_agree_as_their_pairs_say(five):
     same = table.loc[("perplexity", "influence")]
     assert same["n"] == 5
     # far apart beside their intervals
-    np.testing.assert_allclose(same[["tau", "lower", "upper", "least", "most"]].astype(float), 1)
+    np.testing.assert_allclose(
+        same[["tau", "lower", "upper", "least", "most"]].astype(float), 1
+    )
     of_context = table.loc[("perplexity", "context"), "tau"]
     assert of_context == pytest.approx(1)  # infinite is the longest
     turned = table.loc[("memory", "influence")]
@@ -137,7 +141,11 @@ def test_tables_say_which_is_longest(five):
     order = page.order_table(networks, found)
     assert order["perplexity"].tolist() == [*"abcde", page.UNTRAINED]
     assert order[page.TITLES["memory"]].tolist() == [*"edcba", page.UNTRAINED]
-    assert order[page.TITLES["copying"]].tolist() == [*"abcd", page.UNTRAINED, page.DASH]
+    assert order[page.TITLES["copying"]].tolist() == [
+        *"abcd",
+        page.UNTRAINED,
+        page.DASH,
+    ]
     table = page.ends_table(networks, found)
     assert table.loc["a", page.TITLES["context"]].startswith("more than 300 [")
     assert table.loc["e", page.TITLES["copying"]] == page.DASH

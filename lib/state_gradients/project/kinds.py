@@ -344,7 +344,9 @@ KINDS = {
         upstream=("weights",),
         schema={
             **dict.fromkeys(("accuracy", "loss"), ("setting", "length")),
-            **dict.fromkeys(("gain", "lower", "upper"), ("against", "measure", "length")),
+            **dict.fromkeys(
+                ("gain", "lower", "upper"), ("against", "measure", "length")
+            ),
             **dict.fromkeys(
                 ("reach", "reach_lower", "reach_upper"), ("against", "measure")
             ),

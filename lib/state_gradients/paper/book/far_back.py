@@ -94,7 +94,7 @@ def contexts_table(networks):
     Parameters
     ----------
     networks : dict of str to str
-        Experiments by what a table calls them; of those that have no ``context`` a dash.
+        By what a table calls them; of those that have no ``context`` a dash.
 
     Returns
     -------

@@ -222,9 +222,9 @@ def ends(networks):
     Returns
     -------
     xarray.Dataset
-        ``value``, ``lower``, ``upper`` (experiment, ruler), in words: infinite where the
-        curve is above its limit at its longest, NaN where it has not been run, of the
-        memory without interval; ``longest`` (ruler), what it was measured up to.
+        ``value``, ``lower``, ``upper`` (experiment, ruler), in words: infinite where
+        the curve is above its limit at its longest, NaN where it has not been run, of
+        the memory without interval; ``longest`` (ruler), what it was measured up to.
     """
     of_each = np.full((len(networks), len(RULERS), 3), np.nan)
     longest = dict.fromkeys(RULERS, 0)

@@ -20,10 +20,9 @@ def where_the_influence_ends(ends, *, second="context"):
         "then go down to the axis, which is logarithmic.",
         rtol=0.15,
         mistakes={
-            "That is where its memory has fallen to a tenth, in the first panel.": float(
-                one.sel(ruler="memory")
-            ),
-            "That is where cutting costs as much, in the third panel.": float(
+            "That is where its memory has fallen to a tenth, in the first "
+            "panel.": float(one.sel(ruler="memory")),
+            "That is where cutting costs as much, in the fourth panel.": float(
                 one.sel(ruler=second)
             ),
         },
@@ -67,8 +66,8 @@ def agreement_of_two_orders():
         _tau,
         trials,
         kind="a function that returns a number between -1 and 1",
-        hint="Of n networks there are n (n - 1) / 2 pairs. Of each pair both rulers say "
-        "which is longer.",
+        hint="Of n networks there are n (n - 1) / 2 pairs. Of each pair both rulers "
+        "say which is longer.",
         mistakes={
             "That is the share of pairs in the same order: take off those in the "
             "other.": share_in_one_order,

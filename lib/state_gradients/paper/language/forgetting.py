@@ -1,4 +1,4 @@
-r"""The forgetting curve: does a network say again what it has just read?
+r"""The forgetting curve: whether a network says again what it has just read.
 
 A stretch S of n words is read twice, and the second time the network predicts each word
 before it is shown the true one (Liu et al., 2024)::
