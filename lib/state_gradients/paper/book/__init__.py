@@ -9,7 +9,7 @@ for the prose, tables, twins, what has not been run), then what single pages sho
 `claims_tables`, `records` and `figures`. Under figures stand `sources` (the line that
 says what made one, and its table), whose links `source_links` lays, and behind them
 their `twins`. Scripts that pages load: `scripts` (which page loads which), `vega` (the
-libraries that draw) and `explorer` (the networks of the page "Type a sentence"). `publishing` says where the
-book is read and how to answer it, `printing` makes one PDF of it. Who teaches with it
-has `course` and `slides`.
+libraries that draw) and `explorer` (the networks of the page "Type a sentence").
+`publishing` says where the book is read and how to answer it, `printing` makes one PDF
+of it. Who teaches with it has `course` and `slides`.
 """
