@@ -1,4 +1,4 @@
-"""What the page of five rulers draws and says, on networks of which that is known."""
+"""What the page of six rulers draws and says, on networks of which that is known."""
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ from drawings import legend_names
 
 from state_gradients.figures import set_theme
 from state_gradients.paper.book import far_back
+from state_gradients.paper.book import ruler_tables as tables
 from state_gradients.paper.book import rulers as page
 from state_gradients.project import artifacts
 
@@ -58,6 +59,9 @@ def test_ends_are_those_of_the_artifacts():
     before = kl.sel(step_delay=kl["step_delay"] <= end)
     behind = kl.sel(step_delay=kl["step_delay"] > end)
     assert before[-1] >= page.LIMIT and (behind < page.LIMIT).all()
+    at = forgetting.sel(measure="nats", against="shuffled")
+    expected = np.nan_to_num(float(at["reach"]), nan=np.inf)
+    assert float(one["value"].sel(ruler="order")) == expected
     longest = [int(x) for x in found["longest"]]
     assert longest[:2] == [50, 50] and longest[2] == int(kl["step_delay"][-1])
 
@@ -72,22 +76,26 @@ def test_what_is_drawn_begins_a_word_back_and_ends_at_the_axis():
         value = one["value"].isel(experiment=0).values
         known = np.isfinite(value)
         assert np.all(np.diff(np.flatnonzero(known)) == 1)  # once ended, for good
-        assert known.any()
+        assert known.any() or ruler == "order"
         assert np.all(value[known] > page.LIMITS[ruler] / 20)
         kept = found[ruler].sel(words=one["words"])["value"].isel(experiment=0)
         np.testing.assert_array_equal(value[known], kept.values[known])
+    # a network has its place, and so its colour, in every panel
+    both = page.curves({"LSTM": GRAMMAR, "other": "ptb-lru-256"})
+    labels = [one["experiment"].values.tolist() for one in both.values()]
+    assert labels == [["LSTM", "other"]] * 6
     set_theme()
     axes = page.plot_curves(shown)
-    assert len(axes) == 5 and legend_names(axes[0]) == ["LSTM"]
+    assert len(axes) == 6 and legend_names(axes[0]) == ["LSTM"]
     assert axes[0].get_ylabel() == page.RULERS["memory"]
-    assert [ax.get_xlabel() != "" for ax in axes] == [False] * 4 + [True]
+    assert [ax.get_xlabel() != "" for ax in axes] == [False] * 5 + [True]
 
 
 @pytest.fixture
 def five(monkeypatch):
     """Five networks and a twin, in one order by all rulers but the memory."""
     names = [*"abcde", page.UNTRAINED]
-    value = np.tile(np.array([50.0, 40, 30, 20, 10, 0])[:, None], (1, 5))
+    value = np.tile(np.array([50.0, 40, 30, 20, 10, 0])[:, None], (1, 6))
     value[:5, 0] = value[:5, 0][::-1]
     value[4, 4], value[0, 3] = np.nan, np.inf
     lower, upper = 0.99 * value, 1.01 * value
@@ -97,20 +105,20 @@ def five(monkeypatch):
     parts = {"value": value, "lower": lower, "upper": upper}
     found = xr.Dataset(
         {k: (dims, x) for k, x in parts.items()}
-        | {"longest": ("ruler", [50, 50, 40, 300, 400])},
+        | {"longest": ("ruler", [50, 50, 40, 300, 400, 400])},
         {"experiment": names, "ruler": [*page.RULERS]},
     )
     low = dict(zip(names, [90.0, 100, 110, 120, 130, 10_000], strict=True))
     monkeypatch.setattr(
-        page, "perplexities", lambda networks: {k: low.get(k, 5.0) for k in networks}
+        tables, "perplexities", lambda networks: {k: low.get(k, 5.0) for k in networks}
     )
     return dict.fromkeys(names, "nowhere"), found
 
 
 def test_orders_agree_as_their_pairs_say(five):
     networks, found = five
-    table = page.agreement(networks, found).set_index(["first", "second"])
-    assert len(table) == 15
+    table = tables.agreement(networks, found).set_index(["first", "second"])
+    assert len(table) == 21
     same = table.loc[("perplexity", "influence")]
     assert same["n"] == 5
     # far apart beside their intervals
@@ -127,42 +135,44 @@ def test_orders_agree_as_their_pairs_say(five):
     # one pair of ten turned round, and what is left when one of the two is left out
     other = found.copy(deep=True)
     other["value"].loc[{"ruler": "influence", "experiment": ["a", "b"]}] = [40.0, 50.0]
-    one = page.agreement(networks, other).set_index(["first", "second"])
+    one = tables.agreement(networks, other).set_index(["first", "second"])
     row = one.loc[("perplexity", "influence")]
     assert row["tau"] == pytest.approx(1 - 2 / 10)
     assert row["least"] == pytest.approx(1 - 2 / 6)
     assert row["most"] == pytest.approx(1)
-    told = page.agreement_table(page.agreement(networks, other))
+    told = tables.agreement_table(tables.agreement(networks, other))
     assert told.loc["perplexity, influence", "without any one"] == "0.67 to 1.00"
 
 
 def test_tables_say_which_is_longest(five):
     networks, found = five
-    order = page.order_table(networks, found)
+    order = tables.order_table(networks, found)
     assert order["perplexity"].tolist() == [*"abcde", page.UNTRAINED]
-    assert order[page.TITLES["memory"]].tolist() == [*"edcba", page.UNTRAINED]
-    assert order[page.TITLES["copying"]].tolist() == [
+    assert order[tables.TITLES["memory"]].tolist() == [*"edcba", page.UNTRAINED]
+    assert order[tables.TITLES["copying"]].tolist() == [
         *"abcd",
         page.UNTRAINED,
-        page.DASH,
+        tables.DASH,
     ]
-    table = page.ends_table(networks, found)
-    assert table.loc["a", page.TITLES["context"]].startswith("more than 300 [")
-    assert table.loc["e", page.TITLES["copying"]] == page.DASH
-    assert table.loc["b", page.TITLES["influence"]] == "40 [40, 40]"
-    assert table.loc["b", page.TITLES["memory"]] == "20"
-    assert page.told_end(4.26, 4.0, np.inf, 400) == "4.3 [4.0, more than 400]"
+    table = tables.ends_table(networks, found)
+    assert table.loc["a", tables.TITLES["context"]].startswith("more than 300 [")
+    assert table.loc["e", tables.TITLES["copying"]] == tables.DASH
+    assert table.loc["b", tables.TITLES["influence"]] == "40 [40, 40]"
+    assert table.loc["b", tables.TITLES["memory"]] == "20"
+    assert tables.told_end(4.26, 4.0, np.inf, 400) == "4.3 [4.0, more than 400]"
 
 
 def test_prose_takes_its_numbers_from_the_artifacts(five):
     networks, found = five
-    agreed = page.agreement(networks, found)
-    without = page.numbers(networks, found, agreed)
-    assert without["best-gain"] == without["long"] == page.DASH
+    agreed = tables.agreement(networks, found)
+    without = tables.numbers(networks, found, agreed)
+    assert without["best-gain"] == without["long"] == tables.DASH
     assert without["n-networks"] == "4"  # have all rulers
     of_grammar = page.ends(NETWORKS)
-    said = page.numbers(NETWORKS, of_grammar, page.agreement(NETWORKS, of_grammar))
-    assert said["tau-context-copying"] == page.DASH  # of one network there is no order
+    said = tables.numbers(NETWORKS, of_grammar, tables.agreement(NETWORKS, of_grammar))
+    assert (
+        said["tau-context-copying"] == tables.DASH
+    )  # of one network there is no order
     assert without.keys() == said.keys()
     gain = artifacts.load(GRAMMAR, "forgetting")["gain"].sel(against="other")
     nats = gain.sel(measure="nats")
@@ -175,8 +185,8 @@ def test_prose_takes_its_numbers_from_the_artifacts(five):
 
 def test_chance_is_that_of_orders_drawn_at_random():
     # of 3! = 6 orders of three, tau is 1, 1/3, 1/3, -1/3, -1/3, -1
-    assert page.chance_beyond(3, 0.5) == pytest.approx(2 / 6, abs=0.02)
-    assert page.chance_beyond(9, 0.5) == pytest.approx(0.075, abs=0.01)
+    assert tables.chance_beyond(3, 0.5) == pytest.approx(2 / 6, abs=0.02)
+    assert tables.chance_beyond(9, 0.5) == pytest.approx(0.075, abs=0.01)
 
 
 def test_right_words_are_shown_in_per_cent():

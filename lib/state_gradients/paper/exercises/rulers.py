@@ -1,4 +1,4 @@
-"""Targets of the exercises on four rulers for one memory."""
+"""Targets of the exercises on six rulers for one memory."""
 
 import itertools
 
