@@ -23,6 +23,7 @@ from state_gradients.paper.book.rulers import (
 from state_gradients.project import artifacts
 
 FAR = 0.5  # a tau of which the page says how often chance makes it
+LINEAR = "LRU"  # a network of which the page speaks
 N_DRAWS, LEVEL, NORMAL = 2000, 0.95, 1.96
 TITLES = {
     "memory": "memory: a tenth is left",
@@ -245,13 +246,18 @@ def numbers(networks, found, agreed):
         "n-networks": str(int(of_all.sum())),
         "n-pairs": str(len(agreed)),
     }
-    chance = chance_beyond(max(int(of_all.sum()), 2), FAR)
-    texts |= {"far-tau": f"{FAR:g}", "far-chance": f"{100 * chance:.0f}"}
+    least, most = int(of_all.sum()), int(agreed["n"].max())
+    texts |= {"n-most": str(most), "far-tau": f"{FAR:g}"}
+    for key, n in (("far-chance", least), ("far-chance-most", most)):
+        share = chance_beyond(n, FAR) if n > 1 else 1.0
+        texts[key] = f"{100 * share:.0f}"
     for ruler in RULERS:
-        at = found.sel(experiment=first, ruler=ruler)
-        ends_of = (float(at[k]) for k in ("value", *ENDS, "longest"))
-        texts[f"{ruler}-end"] = told_end(*ends_of)
-        texts[f"{ruler}-longest"] = str(int(at["longest"]))
+        for key, label in ((ruler, first), (f"lru-{ruler}", LINEAR)):
+            texts[f"{key}-end"] = DASH
+            if label in networks:
+                at = found.sel(experiment=label, ruler=ruler)
+                ends_of = (float(at[k]) for k in ("value", *ENDS, "longest"))
+                texts[f"{key}-end"] = told_end(*ends_of)
     for row in agreed.itertuples():
         has_tau = np.isfinite(row.tau)
         texts[f"tau-{row.first}-{row.second}"] = (

@@ -27,7 +27,7 @@ import xarray as xr
 
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
-from state_gradients.foundation.settings import load_experiment
+from state_gradients.foundation.settings import experiment_names, load_experiment
 from state_gradients.paper.book.cells import label_of
 from state_gradients.paper.book.pages import has_run
 from state_gradients.paper.language.context import LIMIT
@@ -69,12 +69,17 @@ def members(experiment):
     -------
     dict of str to str
         The experiment, those of `NETWORKS` that read the same corpus, and its
-        untrained twin.
+        untrained twin, if one is defined.
     """
     corpus = load_experiment(experiment).corpus
-    others = {k: x for k, x in NETWORKS.items() if load_experiment(x).corpus == corpus}
-    own = {label_of(experiment): experiment}
-    return own | others | {UNTRAINED: f"{experiment}-untrained"}
+    others = {
+        label: name
+        for label, name in NETWORKS.items()
+        if name != experiment and load_experiment(name).corpus == corpus
+    }
+    twin = f"{experiment}-untrained"
+    last = {UNTRAINED: twin} if twin in experiment_names() else {}
+    return {label_of(experiment): experiment} | others | last
 
 
 def not_run(networks):
