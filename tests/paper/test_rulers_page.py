@@ -179,6 +179,12 @@ def test_prose_takes_its_numbers_from_the_artifacts(five):
     assert said["nats-most"].startswith(f"{float(nats.max()):.2f} [")
     at = int(nats.argmax("length"))
     assert said["nats-at"] == str(int(nats["length"][at]))
+    long = nats.sel(length=slice(50, None))
+    totals = [
+        float(g) * (int(n) - 1) for g, n in zip(long, long["length"], strict=True)
+    ]
+    assert said["total-least"] == f"{min(totals):.1f}"
+    assert said["total-most"] == f"{max(totals):.1f}"
     first = 100 * float(gain.sel(measure="accuracy")[0])
     assert said["short-gain"].startswith(f"{first:.1f} [")
 

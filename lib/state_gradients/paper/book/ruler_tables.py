@@ -23,6 +23,7 @@ from state_gradients.paper.book.rulers import (
 from state_gradients.project import artifacts
 
 FAR = 0.5  # a tau of which the page says how often chance makes it
+TOTAL_FROM = 50  # words, from which on the page speaks of a stretch's total gain
 LINEAR = "LRU"  # a network of which the page speaks
 N_DRAWS, LEVEL, NORMAL = 2000, 0.95, 1.96
 TITLES = {
@@ -270,6 +271,7 @@ def _of_copies(name):
     """Return the numbers of one network's forgetting curve, texts by name."""
     keys = "short", "short-gain", "best-gain", "best-at", "nats-most", "nats-at"
     more = "order-most", "order-share", "right-most", "right-long", "long"
+    more += "total-from", "total-least", "total-most"
     if not has_run(name, "forgetting"):
         return dict.fromkeys((*keys, *more), DASH)
     one = artifacts.load(name, "forgetting")
@@ -281,7 +283,17 @@ def _of_copies(name):
     order = one.sel(measure="nats", against=AGAINST["order"])
     of_order = float(order["gain"][most]) / float(nats["gain"][most])
     right = one["accuracy"].sel(setting="copy")
+    total = nats["gain"] * (nats["length"] - 1)  # of a stretch: its first word is free
+    total = total.sel(length=total["length"] >= TOTAL_FROM)
+    least, most_of_all = (
+        (f"{float(total.min()):.1f}", f"{float(total.max()):.1f}")
+        if total.size
+        else (DASH, DASH)
+    )
     return {
+        "total-from": str(TOTAL_FROM),
+        "total-least": least,
+        "total-most": most_of_all,
         "short": str(int(one["length"][0])),
         "short-gain": _with_ends(hits.isel(length=0), 100, "{:.1f}"),
         "best-gain": _with_ends(hits.isel(length=best), 100, "{:.1f}"),
