@@ -1,4 +1,4 @@
-"""What the page of six rulers draws and says, on networks of which that is known."""
+"""What the page of rulers draws and says, on networks of which that is known."""
 
 import numpy as np
 import pandas as pd
@@ -59,6 +59,8 @@ def test_ends_are_those_of_the_artifacts():
     before = kl.sel(step_delay=kl["step_delay"] <= end)
     behind = kl.sel(step_delay=kl["step_delay"] > end)
     assert before[-1] >= page.LIMIT and (behind < page.LIMIT).all()
+    wrong = context.sel(change="replaced")["effective"]
+    assert float(one["value"].sel(ruler="wrong")) == float(wrong)
     at = forgetting.sel(measure="nats", against="shuffled")
     expected = np.nan_to_num(float(at["reach"]), nan=np.inf)
     assert float(one["value"].sel(ruler="order")) == expected
@@ -83,21 +85,21 @@ def test_what_is_drawn_begins_a_word_back_and_ends_at_the_axis():
     # a network has its place, and so its colour, in every panel
     both = page.curves({"LSTM": GRAMMAR, "other": "ptb-lru-256"})
     labels = [one["experiment"].values.tolist() for one in both.values()]
-    assert labels == [["LSTM", "other"]] * 6
+    assert labels == [["LSTM", "other"]] * 7
     set_theme()
     axes = page.plot_curves(shown)
-    assert len(axes) == 6 and legend_names(axes[0]) == ["LSTM"]
+    assert len(axes) == 7 and legend_names(axes[0]) == ["LSTM"]
     assert axes[0].get_ylabel() == page.RULERS["memory"]
-    assert [ax.get_xlabel() != "" for ax in axes] == [False] * 5 + [True]
+    assert [ax.get_xlabel() != "" for ax in axes] == [False] * 6 + [True]
 
 
 @pytest.fixture
 def five(monkeypatch):
     """Five networks and a twin, in one order by all rulers but the memory."""
     names = [*"abcde", page.UNTRAINED]
-    value = np.tile(np.array([50.0, 40, 30, 20, 10, 0])[:, None], (1, 6))
+    value = np.tile(np.array([50.0, 40, 30, 20, 10, 0])[:, None], (1, 7))
     value[:5, 0] = value[:5, 0][::-1]
-    value[4, 4], value[0, 3] = np.nan, np.inf
+    value[4, 5], value[0, 3] = np.nan, np.inf  # of copying, of context
     lower, upper = 0.99 * value, 1.01 * value
     lower[:, 0] = upper[:, 0] = np.nan
     lower[:, 2], upper[:, 2] = value[:, 2] / 4, value[:, 2] * 4  # hardly known
@@ -105,7 +107,7 @@ def five(monkeypatch):
     parts = {"value": value, "lower": lower, "upper": upper}
     found = xr.Dataset(
         {k: (dims, x) for k, x in parts.items()}
-        | {"longest": ("ruler", [50, 50, 40, 300, 400, 400])},
+        | {"longest": ("ruler", [50, 50, 40, 300, 300, 400, 400])},
         {"experiment": names, "ruler": [*page.RULERS]},
     )
     low = dict(zip(names, [90.0, 100, 110, 120, 130, 10_000], strict=True))
@@ -118,7 +120,7 @@ def five(monkeypatch):
 def test_orders_agree_as_their_pairs_say(five):
     networks, found = five
     table = tables.agreement(networks, found).set_index(["first", "second"])
-    assert len(table) == 21
+    assert len(table) == 28
     same = table.loc[("perplexity", "influence")]
     assert same["n"] == 5
     # far apart beside their intervals

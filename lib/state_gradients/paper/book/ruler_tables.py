@@ -1,4 +1,4 @@
-"""In how far rulers of memory agree: tables and numbers of the page of six rulers.
+"""In how far rulers of memory agree: tables and numbers of the page of rulers.
 
 Two rulers put networks in one order as far as they agree on pairs of them, Kendall's
 tau-b: the share of pairs in the same order minus that in the other. How sure that is
@@ -30,7 +30,8 @@ TITLES = {
     "memory": "memory: a tenth is left",
     "influence": "influence: 0.01 nats",
     "replacing": "one word replaced: 0.01 nats",
-    "context": "effective context",
+    "context": "context, cut",
+    "wrong": "context, wrong words",
     "copying": "copying: 0.01 nats",
     "order": "its order: 0.01 nats",
 }

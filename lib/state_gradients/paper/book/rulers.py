@@ -1,4 +1,4 @@
-"""Six rulers for one memory: their curves, where these end, and how they are drawn.
+"""Rulers for one memory: their curves, where these end, and how they are drawn.
 
 Each ruler is a curve over words back, of one network, and a limit where it ends::
 
@@ -8,12 +8,13 @@ Each ruler is a curve over words back, of one network, and a limit where it ends
     replacing   KL(p || p') after another word tau back, in nats          ln 1.01
     context     loss without what stands more than n words back, minus    ln 1.01
                 that with it
+    wrong       the same with words drawn at random in its place          ln 1.01
     copying     loss of a stretch of n words after another stretch,       ln 1.01
                 minus that after itself
     order       the same after its own words, shuffled, minus that        ln 1.01
                 after itself
 
-The first three are of one word tau back (artifact ``influence``), the fourth is of all
+The first three are of one word tau back (artifact ``influence``), the next two of all
 words beyond the last n together (``context``), the last two of a stretch that is read
 again (``forgetting``). Where a curve ends between two points it is taken for a straight
 line: the first three in the curve's logarithm, the others in that of the words.
@@ -49,6 +50,7 @@ RULERS = {  # by name: the axis of its curve
     "influence": "influence (nats)",
     "replacing": "one word replaced (nats)",
     "context": "cost of cutting (nats)",
+    "wrong": "cost of wrong words (nats)",
     "copying": "gain of a copy (nats)",
     "order": "gain of its order (nats)",
 }
@@ -144,8 +146,8 @@ def _of_replacing(one):
     return _curve(*(at[f"kl{end}"] for end in ("", "_lower", "_upper")), "step_delay")
 
 
-def _of_context(one):
-    at = one.sel(change="dropped").astype(float)
+def _of_context(one, ruler="context"):
+    at = one.sel(change=CHANGE[ruler]).astype(float)
     return _curve(*(at[end] for end in ("cost", *ENDS)), "context")
 
 
@@ -165,14 +167,16 @@ _READ = {
     "influence": _of_influence,
     "replacing": _of_replacing,
     "context": _of_context,
+    "wrong": partial(_of_context, ruler="wrong"),
     "copying": _of_copying,
     "order": partial(_of_copying, ruler="order"),
 }
 KIND_OF = {
     **dict.fromkeys(("memory", "influence", "replacing"), "influence"),
-    "context": "context",
+    **dict.fromkeys(("context", "wrong"), "context"),
     **dict.fromkeys(("copying", "order"), "forgetting"),
 }
+CHANGE = {"context": "dropped", "wrong": "replaced"}  # of what stands far back
 AGAINST = {"copying": "other", "order": "shuffled"}  # what a copy is held against
 
 
@@ -190,7 +194,7 @@ def plot_curves(found, *, axes=None):
     -------
     sequence of matplotlib.axes.Axes
     """
-    axes = style.stacked_axes(len(found), height=2.1) if axes is None else axes
+    axes = style.stacked_axes(len(found), height=2.0) if axes is None else axes
     for ax, (ruler, one) in zip(np.atleast_1d(axes), found.items(), strict=True):
         is_last = ruler == [*found][-1]
         band = None if ruler == "memory" else one
@@ -255,8 +259,8 @@ def ends(networks):
 
 def _ends_of(ruler, one, curve):
     """Return where a curve ends, with its interval."""
-    if ruler == "context":
-        at, name = one.sel(change="dropped"), "effective"
+    if ruler in CHANGE:
+        at, name = one.sel(change=CHANGE[ruler]), "effective"
     elif ruler in AGAINST:
         at, name = one.sel(measure="nats", against=AGAINST[ruler]), "reach"
     else:

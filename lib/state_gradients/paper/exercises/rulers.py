@@ -1,4 +1,4 @@
-"""Targets of the exercises on six rulers for one memory."""
+"""Targets of the exercises on rulers for one memory."""
 
 import itertools
 
