@@ -317,7 +317,6 @@ def plot_said_again(one, *, ax=None):
     ax = style.axes_or_new(ax)
     draw_lines(ax, one, "length", "plot_said_again", every=1)
     ax.set_xscale("log")
-    ax.set_ylim(bottom=0)
     return style.finish(ax, one, x="length n (tokens)", y="words guessed right (%)")
 
 
