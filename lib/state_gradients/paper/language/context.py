@@ -17,7 +17,6 @@ last 300 words as they are, so that in these only the order, or the words, diffe
 import numpy as np
 import xarray as xr
 from scipy import stats
-from tqdm.auto import tqdm
 
 from state_gradients.foundation.labels import about
 from state_gradients.foundation.loading import load_keras
@@ -93,6 +92,8 @@ def measure(model, ids, *, places, seed):
     ValueError
         If the text has fewer than `LEAST` words with `LONGEST` before them.
     """
+    from tqdm.auto import tqdm  # in a notebook it warns, and pages read this module
+
     from state_gradients.models import evaluation
 
     n_possible = len(ids) - LONGEST
