@@ -22,6 +22,12 @@ from state_gradients.paper.book.rulers import (
 )
 from state_gradients.project import artifacts
 
+NAMES = {  # of rulers, in a pair
+    "replacing": "one word replaced",
+    "context": "context cut",
+    "wrong": "wrong words",
+    "order": "its order",
+}
 FAR = 0.5  # a tau of which the page says how often chance makes it
 TOTAL_FROM = 50  # words, from which on the page speaks of a stretch's total gain
 LINEAR = "LRU"  # a network of which the page speaks
@@ -67,7 +73,9 @@ def ends_table(networks, found):
         row = {"perplexity": told(perplexity, "{:,.0f}")}
         for ruler, title in TITLES.items():
             at = one.sel(ruler=ruler)
-            row[title] = told_end(*(float(at[k]) for k in ("value", *ENDS, "longest")))
+            row[title] = told_end(
+                *(float(at[k]) for k in ("value", *ENDS, "shortest", "longest"))
+            )
         row["words guessed right more, at most"] = _most_right(networks[label])
         rows[label] = row
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -78,12 +86,14 @@ def told(value, form):
     return DASH if np.isnan(value) else form.format(value)
 
 
-def told_end(value, lower, upper, longest):
+def told_end(value, lower, upper, shortest, longest):
     """Return where a ruler ends with its interval, as text."""
 
     def one(words):
         if np.isinf(words):
-            return f"more than {longest:.0f}"
+            return f"> {longest:.0f}"
+        if words <= shortest:
+            return f"\N{LESS-THAN OR EQUAL TO} {shortest:.0f}"
         return f"{words:.0f}" if words >= 10 else f"{words:.1f}"
 
     if np.isnan(value):
@@ -218,7 +228,8 @@ def agreement_table(found):
     for row in found.itertuples():
         has_tau = np.isfinite(row.tau)
         of_all = f"{row.tau:.2f} [{row.lower:.2f}, {row.upper:.2f}]"
-        rows[f"{row.first}, {row.second}"] = {
+        pair = (NAMES.get(one, one) for one in (row.first, row.second))
+        rows[" / ".join(pair)] = {
             "networks": row.n,
             "tau": of_all if has_tau else DASH,
             "without any one": f"{row.least:.2f} to {row.most:.2f}"
@@ -258,7 +269,9 @@ def numbers(networks, found, agreed):
             texts[f"{key}-end"] = DASH
             if label in networks:
                 at = found.sel(experiment=label, ruler=ruler)
-                ends_of = (float(at[k]) for k in ("value", *ENDS, "longest"))
+                ends_of = (
+                    float(at[k]) for k in ("value", *ENDS, "shortest", "longest")
+                )
                 texts[f"{key}-end"] = told_end(*ends_of)
     for row in agreed.itertuples():
         has_tau = np.isfinite(row.tau)

@@ -238,10 +238,11 @@ def ends(networks):
     xarray.Dataset
         ``value``, ``lower``, ``upper`` (experiment, ruler), in words: infinite where
         the curve is above its limit at its longest, NaN where it has not been run, of
-        the memory without interval; ``longest`` (ruler), what it was measured up to.
+        the memory without interval; ``shortest`` and ``longest`` (ruler), from where
+        and up to where it was measured.
     """
     of_each = np.full((len(networks), len(RULERS), 3), np.nan)
-    longest = dict.fromkeys(RULERS, 0)
+    longest, shortest = dict.fromkeys(RULERS, 0), dict.fromkeys(RULERS, 0)
     for row, name in enumerate(networks.values()):
         for column, ruler in enumerate(RULERS):
             kind = KIND_OF[ruler]
@@ -250,9 +251,11 @@ def ends(networks):
             one = artifacts.load(name, kind)
             curve = _READ[ruler](one)
             longest[ruler] = max(longest[ruler], int(curve["words"].max()))
+            shortest[ruler] = int(curve["words"].min())
             of_each[row, column] = _ends_of(ruler, one, curve)
     dims = "experiment", "ruler"
     parts = {k: (dims, of_each[..., n]) for n, k in enumerate(("value", *ENDS))}
+    parts["shortest"] = "ruler", [*shortest.values()]
     parts["longest"] = "ruler", [*longest.values()]
     return xr.Dataset(parts, {"experiment": [*networks], "ruler": [*RULERS]})
 
