@@ -73,7 +73,7 @@ COMMANDS = {
     *("corpus", "train", "extract", "analyse", "explain", "types", "classes"),
     *("properties", "linear", "positions", "coherence", "grammar", "tail"),
     *("boundaries", "context", "learning", "flipflop", "stretches", "rates"),
-    *("influence", "layers", "half-lives", "tagged-classes"),
+    *("influence", "layers", "half-lives", "tagged-classes", "forgetting"),
     "reproduce",
     *("status", "ledger", "claims", "inspect", "sentence", "compare", "render"),
 }

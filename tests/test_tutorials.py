@@ -181,11 +181,11 @@ def test_the_whole_book_is_made_for_an_experiment_of_ones_own(walk):
             continue
         assert "This page was run on `tiny`" in text
         shown[name] = str([cell.get("outputs") for cell in page.cells])
-    assert len(own) == 15
+    assert len(own) == 16
     assert of_words == [
         *("04-3-3-word-classes", "04-3-4-word-types", "05-1-concept"),
         *("05-2-properties", "09-linear-classification", "cells", "coherence"),
-        *("forgetting", "influence", "tail"),
+        *("forgetting", "influence", "rulers", "tail"),
     ]
     assert "tiny-untrained" in shown["04-1-whitening"]  # and no other network
     assert "ptb-lstm-256" not in shown["04-1-whitening"]

@@ -432,6 +432,12 @@ def context(name: Name):
 
 
 @_command
+def forgetting(name: Name):
+    """Ask whether an experiment says stretches again that it has just read."""
+    _run_stage("forgetting", name)
+
+
+@_command
 def learning(name: Name):
     """Ask when memory appears in training, by encoders that it has kept."""
     _run_stage("learning", name)

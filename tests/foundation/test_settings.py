@@ -273,7 +273,7 @@ def test_the_baseline_in_full_is_what_the_defaults_say(root):
         studies=(
             *("types", "classes", "properties", "linear", "positions"),
             *("coherence", "tail", "boundaries", "context", "stretches"),
-            *("layers", "influence", "half-lives"),
+            *("layers", "influence", "half-lives", "forgetting"),
         )
     )
     assert baseline == settings.Experiment(
@@ -292,7 +292,9 @@ def test_twins_differ_from_the_baseline_in_one_group(root):
     twin = settings.load_experiment("ptb-lstm-256-untrained", root=root)
     untrained = dataclasses.replace(baseline.training, max_epochs=0)
     # which results are made, not how
-    asked = settings.Language(studies=("linear", "tail", "influence"))
+    asked = settings.Language(
+        studies=("linear", "tail", "influence", "context", "forgetting")
+    )
     same = dataclasses.replace(baseline, gradients=settings.Gradients(), language=asked)
     assert twin == dataclasses.replace(same, name=twin.name, training=untrained)
 

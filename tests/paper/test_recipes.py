@@ -35,6 +35,7 @@ from state_gradients.paper.language import (
     boundaries,
     classes,
     context,
+    forgetting,
     linear,
     swaps,
     tagged_classes,
@@ -73,6 +74,7 @@ experiments:
               language: {{studies: [coherence]}}}}
   tail: {{gradients: {{max_delay: 2}}, language: {{studies: [tail]}}}}
   context: {{language: {{studies: [context]}}}}
+  forgetting: {{language: {{studies: [forgetting]}}}}
   stretches: {{gradients: {{max_delay: 2, blocks: 64}},
               language: {{studies: [stretches]}}}}
   influence: {{gradients: {{max_delay: 2}}, language: {{studies: [influence]}}}}
@@ -120,6 +122,7 @@ TOLERANCES = {  # beside the norm; another processor or backend differs in last 
     "tail": 1e-4,  # as the coherence; no more than the tolerance is cut
     "boundaries": 1e-5,  # means of float32 norms
     "context": 1e-3,  # differences of float32 losses, a thousandth of them
+    "forgetting": 1e-3,  # as the context
     "stretches": 1e-4,  # float32 chains; of what stretches do, a tenth of the curves
     "influence": 1e-4,  # as the coherence
     "layers": 1e-4,  # as the learning; of the intervals, widths
@@ -456,6 +459,22 @@ def changed(name):
     return {"context": artifacts.load(name, "context")}
 
 
+def said_again(name):
+    """What a network that knows its words is helped by having read them before.
+
+    The reach hangs on which of the redrawn gains lie above the limit, and some of these
+    gains are 0 but for round-off.
+    """
+    experiment = settings.load_experiment(name)
+    write_encoder(experiment)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forgetting, "BLOCKS", 8)
+        patch.setattr(forgetting, "AT_ONCE", 50)
+        stages.RUN["forgetting"](experiment)
+    found = artifacts.load(name, "forgetting")
+    return {"forgetting": found.drop_vars(["reach", "reach_lower", "reach_upper"])}
+
+
 def across(name):
     """Memories before and behind the ends of lines."""
     replaced(name)
@@ -598,6 +617,7 @@ CASES = {
     ("tail", "tail"): far_back,
     ("boundaries", "positions"): across,
     ("context", "context"): changed,
+    ("forgetting", "forgetting"): said_again,
     ("train", "flip-flop"): without_words,
     ("flipflop", "flip-flop"): held_of_pulses,
     ("learning", "learning"): learnt,

@@ -144,7 +144,7 @@ class Gradients:
 Study = Literal[
     *("types", "classes", "properties", "linear", "positions", "coherence"),
     *("grammar", "tail", "boundaries", "context", "learning", "stretches"),
-    *("influence", "layers", "half-lives", "tagged-classes"),
+    *("influence", "layers", "half-lives", "tagged-classes", "forgetting"),
 ]
 
 

@@ -11,7 +11,7 @@ types, positions, linear                         (from encoder, weights)
 classes     ->  class_gradients, classes         (from encoder)
 properties                                       (from class_gradients, weights)
 coherence                                        (from encoder, spectra)
-influence, context                               (from weights)
+influence, context, forgetting                   (from weights)
 grammar, of the generated language               (from weights)
 tail, stretches, layers                          (from encoder)
 half-lives  ->  half_lives                       (from encoder)
@@ -64,6 +64,7 @@ STAGES = {
     "tail": Stage(recipe=1, groups=("corpus", "gradients")),
     "boundaries": Stage(recipe=1, groups=("corpus", "gradients")),
     "context": Stage(recipe=1, groups=("corpus", "gradients")),
+    "forgetting": Stage(recipe=1, groups=("corpus", "gradients")),
     "learning": Stage(recipe=1, groups=("corpus", "gradients")),
     "flipflop": Stage(recipe=1, groups=("corpus", "gradients")),
     "stretches": Stage(recipe=1, groups=("corpus", "gradients")),
@@ -340,6 +341,20 @@ KINDS = {
             "loss": (),
         },
     ),
+    "forgetting": Kind(  # is a stretch said again when it is read again
+        stage="forgetting",
+        upstream=("weights",),
+        schema={
+            **dict.fromkeys(("accuracy", "loss"), ("setting", "length")),
+            **dict.fromkeys(
+                ("gain", "lower", "upper"), ("against", "measure", "length")
+            ),
+            **dict.fromkeys(
+                ("reach", "reach_lower", "reach_upper"), ("against", "measure")
+            ),
+            "n_stretches": ("length",),
+        },
+    ),
     "learning": Kind(  # memory while it is learnt, epoch by epoch
         stage="learning",
         upstream=("training", "encoder"),
@@ -463,7 +478,9 @@ KINDS = {
     ),
 }
 # studies that read the predictions
-NEED_WEIGHTS = {"properties", "positions", "grammar", "context", "influence"}
+NEED_WEIGHTS = {
+    *("properties", "positions", "grammar", "context", "forgetting", "influence"),
+}
 TOO_LARGE = {"class_gradients"}  # for git
 
 

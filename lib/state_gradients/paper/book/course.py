@@ -48,6 +48,7 @@ DEPTH = {
     "08-lowest-perplexity": 2,
     "09-linear-classification": 2,
     "influence": 3,
+    "rulers": 2,
     "grammar": 1,
     "languages": 2,
     "cells": 2,

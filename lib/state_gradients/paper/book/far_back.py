@@ -10,6 +10,7 @@ import pandas as pd
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
 from state_gradients.paper.book.pages import DASH, has_run
+from state_gradients.paper.language.context import CHANGES
 from state_gradients.project import artifacts
 
 ENDS = ("lower", "upper")
@@ -85,6 +86,29 @@ def told_effective(data, change):
 
     ends = ", ".join(told(one[f"effective_{end}"]) for end in ENDS)
     return f"{told(one['effective'])} [{ends}]"
+
+
+def contexts_table(networks):
+    """Return the effective contexts of several networks, as text.
+
+    Parameters
+    ----------
+    networks : dict of str to str
+        By what a table calls them; of those that have no ``context`` a dash.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
+    rows = {}
+    for label, name in networks.items():
+        data = read(name, "context")
+        loss = DASH if data is None else f"{float(data['loss']):.2f}"
+        rows[label] = {"loss (nats)": loss} | {
+            change: DASH if data is None else told_effective(data, change)
+            for change in CHANGES
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def verdict(data, change):

@@ -5,7 +5,8 @@ Read `checking` (what a check says of an answer), the targets of the pages' exer
 and three languages, `properties` for 5.1 to 9, `engine` for coherence, forgetting, one
 sentence, speed and the tail, `planted` for networks whose memory is known, `numbers`
 for a network without words, learning and tasks, `layers` for stacks, `cells` for modern
-cells, `replication` for the ledger, the claims, the grammar and models of one's own),
+cells, `rulers` for measures of one memory, `replication` for the ledger, the
+claims, the grammar and models of one's own),
 `fields` (answers that are read off in the built book), `composing` (page and solutions,
 laid together and taken apart), then `instructor` (the book with solutions) and
 `handout` (notebooks with blanks, to give away).
@@ -26,6 +27,7 @@ from state_gradients.paper.exercises import (
     planted,
     properties,
     replication,
+    rulers,
     sections,
 )
 from state_gradients.paper.exercises.checking import TARGETS, check, refused
@@ -42,5 +44,6 @@ __all__ = [
     "properties",
     "refused",
     "replication",
+    "rulers",
     "sections",
 ]

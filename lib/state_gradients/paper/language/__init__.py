@@ -8,7 +8,8 @@ Read `subject` (what a study reads) and `tags` (parts of speech), then the studi
 `positions` (are errors seen in the gradients, with `surprisal` and `replacements`),
 `coherence` (do responses shorten, or cease to agree),
 `tail` (what is left after 500 words) with `context` (what it is good
-for) and `boundaries` (what the end of a sentence does to it),
+for), `forgetting` (is it said again when it is read again) and
+`boundaries` (what the end of a sentence does to it),
 `learning` (when memory appears in training), `stretches` (what each stretch of the
 text does, for comparisons),
 `influence` (what still matters for the words predicted, in nats),

@@ -17,7 +17,6 @@ last 300 words as they are, so that in these only the order, or the words, diffe
 import numpy as np
 import xarray as xr
 from scipy import stats
-from tqdm.auto import tqdm
 
 from state_gradients.foundation.labels import about
 from state_gradients.foundation.loading import load_keras
@@ -93,6 +92,8 @@ def measure(model, ids, *, places, seed):
     ValueError
         If the text has fewer than `LEAST` words with `LONGEST` before them.
     """
+    from tqdm.auto import tqdm  # in a notebook it warns, and pages read this module
+
     from state_gradients.models import evaluation
 
     n_possible = len(ids) - LONGEST
@@ -216,15 +217,16 @@ def _told(extra, rng):
     )
 
 
-def effective(cost, *, limit=LIMIT):
+def effective(cost, *, limit=LIMIT, contexts=None):
     """Return the context beyond which a change costs less than a limit.
 
     Parameters
     ----------
     cost : ndarray of shape (context,)
-        Of `CONTEXTS`.
     limit : float
         In nats.
+    contexts : sequence of int, optional
+        `CONTEXTS` by default.
 
     Returns
     -------
@@ -232,12 +234,13 @@ def effective(cost, *, limit=LIMIT):
         Between two contexts the cost falls as a line in the logarithm of n. NaN where
         it is above the limit at the longest.
     """
+    contexts = CONTEXTS if contexts is None else contexts
     above = np.flatnonzero(np.asarray(cost) >= limit)
     if not len(above):
-        return float(CONTEXTS[0])
+        return float(contexts[0])
     last = above[-1]
-    if last == len(CONTEXTS) - 1:
+    if last == len(contexts) - 1:
         return np.nan
     share = (cost[last] - limit) / (cost[last] - cost[last + 1])
-    first, second = np.log(CONTEXTS[last : last + 2])
+    first, second = np.log(contexts[last : last + 2])
     return float(np.exp(first + share * (second - first)))
