@@ -8,6 +8,7 @@ from drawings import assert_drawn, band_ends, legend_names
 from state_gradients.analysis import decays
 from state_gradients.paper.book import tail as page
 from state_gradients.paper.book import tails
+from state_gradients.paper.book.pages import DASH
 from state_gradients.paper.language.tail import MARKS, QUANTITIES
 
 pytestmark = pytest.mark.usefixtures("closed_figures")
@@ -138,7 +139,7 @@ def test_other_networks_are_held_against_themselves(data):
     slow = data.assign({end: 5 * data[end] for end in ("estimate", "lower", "upper")})
     found = {"one": data, "five times": slow}
     left = tails.left(found)
-    assert left.sizes == {"experiment": 2, "mark": len(MARKS)}
+    assert left.sizes == {"experiment": 2, "delay": len(MARKS)}
     own = data["estimate"].sel(quantity="rms_memory") / data["estimate"].sel(
         quantity="rms_memory", mark=0
     )
@@ -150,17 +151,17 @@ def test_other_networks_are_held_against_themselves(data):
     ax = tails.plot_left(left)
     assert legend_names(ax) == ["one", "five times"]
     for name in found:
-        assert_drawn(ax, name, left["mark"], left["left"].sel(experiment=name))
+        assert_drawn(ax, name, left["delay"], left["left"].sel(experiment=name))
 
 
 def test_what_may_be_noise_is_not_drawn_and_a_short_text_ends_early(data):
     """The memory of the fixture holds 0 in its interval from 350 on."""
     memory = tails.left({"one": data}, "memory")["left"]
-    assert memory["mark"][-1] == 325
+    assert memory["delay"][-1] == 325
     short = data.sel(mark=slice(100), delay=slice(100))
     left = tails.left({"one": data, "short": short})["left"]
-    of_short = left.sel(experiment="short").dropna("mark")
-    assert of_short["mark"][-1] == 100
+    of_short = left.sel(experiment="short").dropna("delay")
+    assert of_short["delay"][-1] == 100
     shown = tails.table({"one": data, "short": short})
     assert shown.loc["short", "left at 500"] == "too short a text"
     assert shown["may be noise from"].to_list() == ["350", "not before the end"]
@@ -175,3 +176,4 @@ def test_networks_are_named_in_the_order_of_what_they_keep(data):
     faster["estimate"] = faster["estimate"] * np.exp(-0.01 * faster["mark"])
     told = tails.order({"faster": faster, "slower": data}, 50)
     assert [part.rsplit(" ", 1)[0] for part in told.split(", ")] == ["slower", "faster"]
+    assert tails.order({"short": data.sel(mark=slice(20))}, 50) == DASH

@@ -10,7 +10,7 @@ import xarray as xr
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
 from state_gradients.paper.book import tail
-from state_gradients.paper.book.pages import has_run
+from state_gradients.paper.book.pages import DASH, has_run
 from state_gradients.project import artifacts
 
 SHOWN = 20, 50, 100, 200, 500  # delays of the table
@@ -43,7 +43,7 @@ def left(found, quantity="rms_memory"):
 
     Returns
     -------
-    xarray.Dataset of shape (experiment, mark)
+    xarray.Dataset of shape (experiment, delay)
         ``left``, without the bias of noise, with ``lower`` and ``upper``; NaN where
         the text of a network is too short, and from the mark on from which its interval
         holds 0 for good: the rest may be noise.
@@ -57,7 +57,8 @@ def left(found, quantity="rms_memory"):
         of_each.append(share if noise is None else share.sel(mark=slice(noise - 1)))
     names = pd.Index(found, name="experiment")
     both = xr.concat(of_each, names, join="outer", combine_attrs="drop")
-    return both.rename(estimate="left").where(both["estimate"] > 0)
+    both = both.rename(estimate="left", mark="delay")
+    return both.where(both["left"] > 0)
 
 
 def plot_left(data, *, ax=None):
@@ -74,10 +75,9 @@ def plot_left(data, *, ax=None):
     matplotlib.axes.Axes
     """
     ax = style.axes_or_new(ax, height=3.6)
-    shown = data.rename(mark="delay")
-    floor = float(shown["left"].min()) / 3
-    band = shown[[*ENDS]].clip(min=floor)  # an interval may reach down to 0
-    draw_lines(ax, shown["left"], "delay", "plot_left", band=band, every=3)
+    floor = float(data["left"].min()) / 3
+    band = data[[*ENDS]].clip(min=floor)  # an interval may reach down to 0
+    draw_lines(ax, data["left"], "delay", "plot_left", band=band, every=3)
     x, y = "delay (tokens)", "root mean square over that at delay 0"
     return style.finish(ax, data, x=x, y=y, yscale="log", legend="above")
 
@@ -111,13 +111,18 @@ def table(found, quantity="memory"):
 def order(found, delay):
     """Return the networks by what is left of their root mean square, as a text.
 
+    A dash where all texts are too short.
+
     Parameters
     ----------
     found : dict of str to Dataset
     delay : int
         One of the artifacts' marks.
     """
-    at = left(found)["left"].sel(mark=delay).dropna("experiment")
+    shares = left(found)["left"]
+    if delay not in shares["delay"]:
+        return DASH
+    at = shares.sel(delay=delay).dropna("experiment")
     most_first = at.sortby(at, ascending=False)
     names = most_first["experiment"].values
     return ", ".join(
