@@ -30,7 +30,7 @@ NAMES = {  # of rulers, in a pair
 }
 FAR = 0.5  # a tau of which the page says how often chance makes it
 TOTAL_FROM = 50  # words, from which on the page speaks of a stretch's total gain
-LINEAR = "LRU"  # a network of which the page speaks
+SPOKEN_OF = "LRU", "S6"  # networks that the page names, beside its first
 N_DRAWS, LEVEL, NORMAL = 2000, 0.95, 1.96
 TITLES = {
     "memory": "memory: a tenth is left",
@@ -265,7 +265,8 @@ def numbers(networks, found, agreed):
         share = chance_beyond(n, FAR) if n > 1 else 1.0
         texts[key] = f"{100 * share:.0f}"
     for ruler in RULERS:
-        for key, label in ((ruler, first), (f"lru-{ruler}", LINEAR)):
+        keys = {ruler: first} | {f"{x.lower()}-{ruler}": x for x in SPOKEN_OF}
+        for key, label in keys.items():
             texts[f"{key}-end"] = DASH
             if label in networks:
                 at = found.sel(experiment=label, ruler=ruler)
