@@ -158,7 +158,12 @@ def test_what_is_left_at_like_frequency_is_told_beside_all(found):
     table = tables.frequency_table(found, ["one"])
     assert table.loc["one"].tolist()[0] == "-1.00"
     assert table.loc["one"].tolist()[1:] == [
-        *("6.0 (11 classes)", "1.2 (2 classes)", "1.0 (11 classes)", tables.DASH),
+        *(
+            "6.00 (11 classes)",
+            "1.25 (2 classes), of 3.00",
+            "1.00 (11 classes), of 6.00",
+            tables.DASH,
+        ),
     ]
     numbers = tables.numbers(found.sel(text=["one"]), HALVES, "one")
     assert numbers["classes-range"] == "6.0 to 6.0"
