@@ -167,7 +167,6 @@ def test_what_is_left_at_like_frequency_is_told_beside_all(found):
     ]
     numbers = tables.numbers(found.sel(text=["one"]), HALVES, "one")
     assert numbers["classes-range"] == "6.0 to 6.0"
-    assert numbers["classes-range-alike"] == "1.0 to 1.2"
 
 
 def test_the_prose_has_its_numbers_and_dashes_where_nothing_was_run(found):

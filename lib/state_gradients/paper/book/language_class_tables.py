@@ -226,7 +226,7 @@ def numbers(found, halves, whole, delay=classes.BANDS_AT):
     names = (
         *("inputs", "better", "worse", "rank-languages", "rank-halves"),
         *("halves-largest", "halves-of", "halves-told", "beyond"),
-        *("rank-frequency", "range", "range-alike", "verb-noun", "noun-unknown"),
+        *("rank-frequency", "range", "verb-noun", "noun-unknown"),
         *("determiner", "determiner-frequency"),
         *("whole-largest", "whole-of", "whole-at"),
     )
@@ -256,9 +256,6 @@ def _of_languages(found, data, texts, delay):
         classes.largest_over_smallest(classes.relative(found, delay, **rms), text)
         for text in texts
     ]
-    of_bands = [
-        classes.largest_over_smallest(one, text) for one in alike for text in texts
-    ]
     of_all = found.sel(text=texts, band=ALL_BANDS)
     verb, noun = (alike[0]["value"].sel(text=texts, group=g) for g in ("VERB", "NOUN"))
     determiner = data["value"].sel(text=texts, group="DET").values
@@ -274,7 +271,6 @@ def _of_languages(found, data, texts, delay):
             ]
         ),
         "range": _from_to(ranges, 1),
-        "range-alike": _from_to([one for one in of_bands if one is not None], 1),
         "verb-noun": _listed(f"{value:.2f}" for value in (verb / noun).values),
         "noun-unknown": _listed(
             f"{100 * value:.0f} %" for value in of_all["unknown"].sel(group="NOUN")
