@@ -158,11 +158,15 @@ def test_what_is_left_at_like_frequency_is_told_beside_all(found):
     table = tables.frequency_table(found, ["one"])
     assert table.loc["one"].tolist()[0] == "-1.00"
     assert table.loc["one"].tolist()[1:] == [
-        *("6.0 (11 classes)", "1.2 (2 classes)", "1.0 (11 classes)", tables.DASH),
+        *(
+            "6.00 (11 classes)",
+            "1.25 (2 classes), of 3.00",
+            "1.00 (11 classes), of 6.00",
+            tables.DASH,
+        ),
     ]
     numbers = tables.numbers(found.sel(text=["one"]), HALVES, "one")
     assert numbers["classes-range"] == "6.0 to 6.0"
-    assert numbers["classes-range-alike"] == "1.0 to 1.2"
 
 
 def test_the_prose_has_its_numbers_and_dashes_where_nothing_was_run(found):
@@ -171,7 +175,8 @@ def test_the_prose_has_its_numbers_and_dashes_where_nothing_was_run(found):
         put(found, text, "NOUN", 2.0, delay=5)
         put(found, text, "DET", 0.5, delay=5)
     put(found, "two", "DET", 1.4, delay=5)
-    put(found, "two", "ADV", 1.15, delay=5)
+    put(found, "two", "ADV", 1.3, delay=5)
+    put(found, "two", "CONJ", 2.0, delay=5, width=1)
     put(found, "half", "VERB", 1.5, delay=5)
     put(found, "other half", "NUM", 0.25, delay=1)
     rms = {"quantity": page.ROOT_MEAN_SQUARE, "text": "two", "delay": 5}
@@ -188,7 +193,8 @@ def test_the_prose_has_its_numbers_and_dashes_where_nothing_was_run(found):
     assert numbers["classes-halves-largest"] == "1.50"
     assert numbers["classes-halves-of"] == "verb"
     assert numbers["classes-halves-told"] == "1 of 11"
-    # further apart than the halves anywhere, and told apart: not the adverb
+    # told apart, and further than the halves: the adverb is only the one, the
+    # conjunction only the other
     assert numbers["classes-beyond"] == "determiner"
     # of the whole beside its halves, at any delay
     of_whole = [numbers[f"classes-whole-{name}"] for name in ("largest", "of", "at")]

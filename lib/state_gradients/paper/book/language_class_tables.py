@@ -178,26 +178,33 @@ def frequency_table(
     pandas.DataFrame
         A row a text: the rank correlation of the classes' values with their
         frequencies, and the largest class over the smallest, among all words and among
-        those of each band, of how many classes.
+        those of each band, of how many classes. Behind "of", that of the same classes
+        among all words.
     """
     rows = {}
     for text in texts:
         rank = classes.rank_with_frequency(found, text, delay, quantity)
         row = {"rank correlation with frequency": f"{rank:.2f}"}
-        for band in (ALL_BANDS, *BANDS):
-            row[classes.TITLES[band]] = _told_range(
-                classes.relative(found, delay, band=band, quantity=quantity), text
-            )
+        everywhere = classes.relative(found, delay, quantity=quantity)
+        row[classes.TITLES[ALL_BANDS]] = _told_range(everywhere, text)
+        for band in BANDS:
+            data = classes.relative(found, delay, band=band, quantity=quantity)
+            row[classes.TITLES[band]] = _told_range(data, text, everywhere)
         rows[text] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _told_range(data, text):
+def _told_range(data, text, everywhere=None):
+    """Return the range of classes, and that of the same ones among all words."""
     ratio = classes.largest_over_smallest(data, text)
     if ratio is None:
         return DASH
-    n_classes = int(data["value"].sel(text=text).notnull().sum())
-    return f"{ratio:.1f} ({n_classes} classes)"
+    known = data["value"].sel(text=text).dropna("group")["group"].values
+    told = f"{ratio:.2f} ({len(known)} classes)"
+    if everywhere is None:
+        return told
+    same = classes.largest_over_smallest(everywhere.sel(group=known), text)
+    return f"{told}, of {same:.2f}"
 
 
 def numbers(found, halves, whole, delay=classes.BANDS_AT):
@@ -219,7 +226,7 @@ def numbers(found, halves, whole, delay=classes.BANDS_AT):
     names = (
         *("inputs", "better", "worse", "rank-languages", "rank-halves"),
         *("halves-largest", "halves-of", "halves-told", "beyond"),
-        *("rank-frequency", "range", "range-alike", "verb-noun", "noun-unknown"),
+        *("rank-frequency", "range", "verb-noun", "noun-unknown"),
         *("determiner", "determiner-frequency"),
         *("whole-largest", "whole-of", "whole-at"),
     )
@@ -249,9 +256,6 @@ def _of_languages(found, data, texts, delay):
         classes.largest_over_smallest(classes.relative(found, delay, **rms), text)
         for text in texts
     ]
-    of_bands = [
-        classes.largest_over_smallest(one, text) for one in alike for text in texts
-    ]
     of_all = found.sel(text=texts, band=ALL_BANDS)
     verb, noun = (alike[0]["value"].sel(text=texts, group=g) for g in ("VERB", "NOUN"))
     determiner = data["value"].sel(text=texts, group="DET").values
@@ -267,7 +271,6 @@ def _of_languages(found, data, texts, delay):
             ]
         ),
         "range": _from_to(ranges, 1),
-        "range-alike": _from_to([one for one in of_bands if one is not None], 1),
         "verb-noun": _listed(f"{value:.2f}" for value in (verb / noun).values),
         "noun-unknown": _listed(
             f"{100 * value:.0f} %" for value in of_all["unknown"].sel(group="NOUN")
