@@ -71,7 +71,7 @@ def by_experiment(found, quantity):
     return both.where(both > 0)
 
 
-def plot_by_experiment(data, label, *, log=True, ax=None):
+def plot_by_experiment(data, label, *, log=True, bottom=None, ax=None):
     """Draw :func:`by_experiment` against the delay.
 
     Parameters
@@ -81,6 +81,8 @@ def plot_by_experiment(data, label, *, log=True, ax=None):
         Of the vertical axis.
     log : bool
         Whether that is logarithmic.
+    bottom : float, optional
+        Where it ends, and lines that go on below; by default all are drawn whole.
     ax : matplotlib.axes.Axes, optional
         Drawn on; those of a new figure by default.
     """
@@ -90,8 +92,10 @@ def plot_by_experiment(data, label, *, log=True, ax=None):
     draw_lines(ax, data["observed"], "delay", "plot_by_experiment", band=band)
     if log:
         ax.set_yscale("log")
+    ax.set_ylim(bottom=bottom)
     style.whole_numbers(ax.xaxis)
-    return style.finish(ax, data, x="delay (tokens)", y=label)
+    legend = "best" if bottom is None else "above"  # lines leave the frame below
+    return style.finish(ax, data, x="delay (tokens)", y=label, legend=legend)
 
 
 def answers(one):
@@ -192,7 +196,8 @@ _OF = "observed", "lower", "upper"
 def _told(value, lower, upper):
     if np.isnan(value):
         return "\N{EN DASH}"
-    return f"{value:.2g} [{max(lower, 0):.2g}, {upper:.2g}]"
+    lower, upper = (max(end, 0) + 0.0 for end in (lower, upper))  # and no -0
+    return f"{value:.2g} [{lower:.2g}, {upper:.2g}]"
 
 
 def properties_table(name, one):
