@@ -8,7 +8,6 @@ from drawings import assert_drawn, band_ends, legend_names
 from state_gradients.analysis import decays
 from state_gradients.paper.book import tail as page
 from state_gradients.paper.book import tails
-from state_gradients.paper.book.pages import DASH
 from state_gradients.paper.language.tail import MARKS, QUANTITIES
 
 pytestmark = pytest.mark.usefixtures("closed_figures")
@@ -156,7 +155,7 @@ def test_other_networks_are_held_against_themselves(data):
 
 def test_what_may_be_noise_is_not_drawn_and_a_short_text_ends_early(data):
     """The memory of the fixture holds 0 in its interval from 350 on."""
-    memory = tails.left({"one": data}, "memory")["left"]
+    memory = tails.left({"one": data, "same": data}, "memory")["left"]
     assert memory["delay"][-1] == 325
     short = data.sel(mark=slice(100), delay=slice(100))
     left = tails.left({"one": data, "short": short})["left"]
@@ -174,6 +173,16 @@ def test_what_may_be_noise_is_not_drawn_and_a_short_text_ends_early(data):
 def test_networks_are_named_in_the_order_of_what_they_keep(data):
     faster = data.copy(deep=True)
     faster["estimate"] = faster["estimate"] * np.exp(-0.01 * faster["mark"])
-    told = tails.order({"faster": faster, "slower": data}, 50)
-    assert [part.rsplit(" ", 1)[0] for part in told.split(", ")] == ["slower", "faster"]
-    assert tails.order({"short": data.sel(mark=slice(20))}, 50) == DASH
+    found = {"faster": faster, "slower": data}
+    near, far, absent = tails.told(found, found | {"absent": "x-1"}).split("\n\n")
+    assert near.index("slower") < near.index("faster")
+    assert far.startswith("Root mean square 200 words after: slower ")
+    assert absent == "Not run yet: `state-gradients tail x-1`."
+    short = {name: one.sel(mark=slice(20)) for name, one in found.items()}
+    assert tails.told(short, short) == ""
+
+
+def test_a_single_network_has_nothing_to_be_held_against(data):
+    assert tails.left({"one": data}) is None
+    assert tails.plot_left(None) is None
+    assert tails.told({"one": data}, {"one": "a", "two": "b"}).startswith("Not run yet")

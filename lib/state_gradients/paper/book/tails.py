@@ -10,7 +10,7 @@ import xarray as xr
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
 from state_gradients.paper.book import tail
-from state_gradients.paper.book.pages import DASH, has_run
+from state_gradients.paper.book.pages import has_run
 from state_gradients.project import artifacts
 
 SHOWN = 20, 50, 100, 200, 500  # delays of the table
@@ -43,11 +43,14 @@ def left(found, quantity="rms_memory"):
 
     Returns
     -------
-    xarray.Dataset of shape (experiment, delay)
+    xarray.Dataset of shape (experiment, delay) or None
         ``left``, without the bias of noise, with ``lower`` and ``upper``; NaN where
         the text of a network is too short, and from the mark on from which its interval
-        holds 0 for good: the rest may be noise.
+        holds 0 for good: the rest may be noise. Of a single network None: there is
+        nothing to hold it against.
     """
+    if len(found) < 2:
+        return None
     of_each = []
     for one in found.values():
         at = one[["estimate", *ENDS]].sel(quantity=quantity, drop=True)
@@ -66,14 +69,17 @@ def plot_left(data, *, ax=None):
 
     Parameters
     ----------
-    data : Dataset
+    data : Dataset or None
+        Of None nothing is drawn.
     ax : matplotlib.axes.Axes, optional
         Drawn on; those of a new figure by default.
 
     Returns
     -------
-    matplotlib.axes.Axes
+    matplotlib.axes.Axes or None
     """
+    if data is None:
+        return None
     ax = style.axes_or_new(ax, height=3.6)
     floor = float(data["left"].min()) / 3
     band = data[[*ENDS]].clip(min=floor)  # an interval may reach down to 0
@@ -108,23 +114,26 @@ def table(found, quantity="memory"):
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def order(found, delay):
-    """Return the networks by what is left of their root mean square, as a text.
-
-    A dash where all texts are too short.
+def told(found, members, delays=(50, 200)):
+    """Return, as text, the networks by what is left in them, and what is not run.
 
     Parameters
     ----------
-    found : dict of str to Dataset
-    delay : int
-        One of the artifacts' marks.
+    found, members : dict
+        The networks that have a tail, and all, by label.
+    delays : tuple of int
+        Of the artifacts' marks; those that all texts are too short for are left out.
     """
-    shares = left(found)["left"]
-    if delay not in shares["delay"]:
-        return DASH
-    at = shares.sel(delay=delay).dropna("experiment")
-    most_first = at.sortby(at, ascending=False)
-    names = most_first["experiment"].values
-    return ", ".join(
-        f"{n} {float(x):.2g}" for n, x in zip(names, most_first, strict=True)
-    )
+    lines, shares = [], left(found)
+    for delay in delays if shares is not None else ():
+        if delay in shares["delay"]:
+            at = shares["left"].sel(delay=delay).dropna("experiment")
+            at = at.sortby(at, ascending=False)
+            named = zip(at["experiment"].values, at.values, strict=True)
+            values = ", ".join(f"{name} {value:.2g}" for name, value in named)
+            lines.append(f"Root mean square {delay} words after: {values}.")
+    absent = [members[label] for label in members if label not in found]
+    if absent:
+        commands = ", ".join(f"`state-gradients tail {name}`" for name in absent)
+        lines.append(f"Not run yet: {commands}.")
+    return "\n\n".join(lines)
