@@ -30,7 +30,7 @@ NAMES = {  # of rulers, in a pair
 }
 FAR = 0.5  # a tau of which the page says how often chance makes it
 TOTAL_FROM = 50  # words, from which on the page speaks of a stretch's total gain
-SPOKEN_OF = "LRU", "S6"  # networks that the page names, beside its first
+SPOKEN_OF = "LRU", "S6", "RNN"  # networks that the page names, beside its first
 N_DRAWS, LEVEL, NORMAL = 2000, 0.95, 1.96
 TITLES = {
     "memory": "memory: a tenth is left",
