@@ -29,6 +29,7 @@ SHARES = {
     "share_of_kept": "influence of the one kept best",
 }
 ENDS = "", "_lower", "_upper"
+TINY = np.finfo(np.float32).tiny  # below, the artifact's numbers have few digits or none
 
 
 def that_ran(members):
@@ -58,8 +59,7 @@ def by_experiment(found, quantity):
     Returns
     -------
     xarray.Dataset of shape (experiment, delay)
-        ``observed``, ``lower`` and ``upper``; of the influence, which is above 0, the
-        lower end too, or NaN.
+        ``observed``, ``lower`` and ``upper``; NaN where float32 has no more than 0.
     """
     ends = ["observed", "lower", "upper"]
     of_each = [
@@ -68,7 +68,7 @@ def by_experiment(found, quantity):
     ]
     names = pd.Index(found, name="experiment")
     both = xr.concat(of_each, names, join="inner", combine_attrs="drop")
-    return both.where(both > 0)
+    return both.where(both > TINY)
 
 
 def plot_by_experiment(data, label, *, log=True, bottom=None, ax=None):
