@@ -29,7 +29,7 @@ SHARES = {
     "share_of_kept": "influence of the one kept best",
 }
 ENDS = "", "_lower", "_upper"
-TINY = np.finfo(np.float32).tiny  # below, the artifact's numbers have few digits or none
+TINY = np.finfo(np.float32).tiny  # below, what is kept has few digits or none
 
 
 def that_ran(members):
