@@ -350,7 +350,7 @@ def _at_like_frequency(first, second, n_first, n_second):
     return np.exp(np.log(first / second)[both].mean())
 
 
-@target("D.4")
+@target("D.3")
 def two_classes_at_like_frequency():
     """Compare two classes band by band of frequency."""
     rng = np.random.default_rng(0)
