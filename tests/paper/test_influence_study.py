@@ -12,6 +12,7 @@ from state_gradients.analysis.whitening import fit_whitening
 from state_gradients.foundation import backends, settings
 from state_gradients.models import language_model
 from state_gradients.paper.book import influence as page
+from state_gradients.paper.book import pages
 from state_gradients.paper.language import influence
 from state_gradients.project import artifacts
 
@@ -186,7 +187,7 @@ def test_experiments_stand_side_by_side_where_both_have_run(one):
     assert [*table.index] == ["a", "b"]
     ax = page.plot_by_experiment(curves, "nats")
     assert ax.get_yscale() == "log"
-    assert page.that_ran({"x": "wikitext-103-lstm-512"}) == {}
+    assert pages.that_ran({"x": "wikitext-103-lstm-512"}, "influence") == {}
 
 
 def test_prose_takes_its_numbers_from_the_artifact(one):

@@ -32,21 +32,6 @@ ENDS = "", "_lower", "_upper"
 TINY = np.finfo(np.float32).tiny  # below, what is kept has few digits or none
 
 
-def that_ran(members):
-    """Return the influence of each experiment that has it, a dict by label.
-
-    Parameters
-    ----------
-    members : dict of str to str
-        Experiments by what a figure calls them.
-    """
-    return {
-        label: artifacts.load(name, "influence")
-        for label, name in members.items()
-        if has_run(name, "influence")
-    }
-
-
 def by_experiment(found, quantity):
     """Return one quantity of several experiments with its interval.
 

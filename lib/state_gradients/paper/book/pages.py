@@ -59,6 +59,22 @@ def has_run(name, kind="spectra", *, root=None):
     return artifacts.path(name, kind, root=root).is_file()
 
 
+def that_ran(members, kind):
+    """Return the artifacts of one kind that are there, a dict by label.
+
+    Parameters
+    ----------
+    members : dict of str to str
+        Experiments by what a figure calls them.
+    kind : str
+    """
+    return {
+        label: artifacts.load(name, kind)
+        for label, name in members.items()
+        if has_run(name, kind)
+    }
+
+
 def runs_of(name):
     """Return an experiment and, where they are defined, its seeds 1 and 3, a tuple."""
     known = settings.experiment_names()

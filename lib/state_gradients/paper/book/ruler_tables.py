@@ -34,12 +34,12 @@ SPOKEN_OF = "LRU", "S6", "RNN"  # networks that the page names, beside its first
 N_DRAWS, LEVEL, NORMAL = 2000, 0.95, 1.96
 TITLES = {
     "memory": "memory: a tenth is left",
-    "influence": "influence: 0.01 nats",
-    "replacing": "one word replaced: 0.01 nats",
+    "influence": f"influence: {LIMIT:.2f} nats",
+    "replacing": f"one word replaced: {LIMIT:.2f} nats",
     "context": "context, cut",
     "wrong": "context, wrong words",
-    "copying": "copying: 0.01 nats",
-    "order": "its order: 0.01 nats",
+    "copying": f"copying: {LIMIT:.2f} nats",
+    "order": f"its order: {LIMIT:.2f} nats",
 }
 
 

@@ -10,26 +10,9 @@ import xarray as xr
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
 from state_gradients.paper.book import tail
-from state_gradients.paper.book.pages import has_run
-from state_gradients.project import artifacts
 
 SHOWN = 20, 50, 100, 200, 500  # delays of the table
 ENDS = "lower", "upper"
-
-
-def that_ran(members):
-    """Return the tail of each experiment that has it, a dict by label.
-
-    Parameters
-    ----------
-    members : dict of str to str
-        Experiments by what a figure calls them.
-    """
-    return {
-        label: artifacts.load(name, "tail")
-        for label, name in members.items()
-        if has_run(name, "tail")
-    }
 
 
 def left(found, quantity="rms_memory"):
