@@ -480,16 +480,21 @@ def tagged_classes(name: Name):
 
 
 @_command
-def reproduce(names: list[str]):
+def reproduce(
+    names: list[str],
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Studies at a time, each with its own memory.")
+    ] = 2,
+):
     """Run what is missing or stale of experiments' stages, and nothing else."""
     from state_gradients.foundation import settings
-    from state_gradients.paper import stages
+    from state_gradients.paper import reproduction
 
     # a wrong name is refused before the first one's hours of work
     experiments = {name: settings.load_experiment(name) for name in names}
     for name, experiment in experiments.items():
         with _stoppable("reproduce", experiment):
-            ran = stages.reproduce(name, report=_say)
+            ran = reproduction.reproduce(name, jobs=jobs, report=_say)
         _say(f"{name}: {', '.join(ran) if ran else 'everything is fresh'}")
 
 

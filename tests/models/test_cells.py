@@ -359,7 +359,7 @@ experiments: {{small: {{}}}}
 def test_an_experiment_is_reproduced_from_its_text_to_its_spectra(
     name, rng, tmp_path, monkeypatch
 ):
-    from state_gradients.paper import stages
+    from state_gradients.paper import reproduction
     from state_gradients.paper.language import subject
     from state_gradients.project import artifacts
 
@@ -367,8 +367,8 @@ def test_an_experiment_is_reproduced_from_its_text_to_its_spectra(
     (tmp_path / "params.yaml").write_text(PARAMS.format(cell=name))
     words = [" ".join(f"w{k}" for k in line) for line in rng.integers(0, 7, (40, 10))]
     (tmp_path / "text.txt").write_text("\n".join(words) + "\n")
-    assert stages.reproduce("small") == ["train", "extract", "analyse"]
-    assert stages.reproduce("small") == []
+    assert reproduction.reproduce("small") == ["train", "extract", "analyse"]
+    assert reproduction.reproduce("small") == []
     spectra, encoder = (
         artifacts.load("small", kind) for kind in ("spectra", "encoder")
     )

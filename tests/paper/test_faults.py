@@ -12,7 +12,7 @@ import typer
 from state_gradients import cli
 from state_gradients.foundation import settings
 from state_gradients.models import checkpoints, training
-from state_gradients.paper import stages
+from state_gradients.paper import reproduction, stages
 from state_gradients.paper.synthetic import study
 from state_gradients.project import artifacts, locks
 from state_gradients.text import corpora, vectors
@@ -132,7 +132,7 @@ SHORT = {
 }
 
 
-@pytest.mark.parametrize("run", [stages.reproduce, "train"])
+@pytest.mark.parametrize("run", [reproduction.reproduce, "train"])
 @pytest.mark.parametrize("name", SHORT)
 def test_a_text_too_short_to_extract_is_refused_before_training(
     project, no_training, name, run
@@ -184,7 +184,7 @@ def held(project):
 def test_a_second_run_of_an_experiment_says_so_at_once(held, no_training, stage):
     with pytest.raises(RuntimeError, match=f"mine: one stage .* process {held.pid} ru"):
         if stage == "reproduce":
-            stages.reproduce("mine")
+            reproduction.reproduce("mine")
         else:
             stages.RUN[stage](settings.load_experiment("mine"))
     with locks.alone(settings.load_experiment("frozen")):  # another may run beside it
@@ -206,7 +206,7 @@ def test_a_lock_is_freed_when_the_stage_fails(project, monkeypatch):
 
 
 @pytest.mark.parametrize("folder", ["_work", "data/artifacts"])
-@pytest.mark.parametrize("run", [stages.reproduce, "train"])
+@pytest.mark.parametrize("run", [reproduction.reproduce, "train"])
 def test_a_project_that_cannot_be_written_is_refused_before_training(
     project, no_training, folder, run
 ):
@@ -222,11 +222,11 @@ def test_a_project_that_cannot_be_written_is_refused_before_training(
 
 
 def test_a_fresh_experiment_needs_no_project_to_write_in(project, monkeypatch):
-    stages.reproduce("mine")
+    reproduction.reproduce("mine")
     monkeypatch.setattr(
         locks, "alone", lambda *a, **o: pytest.fail("it wants to write")
     )
-    assert stages.reproduce("mine") == []
+    assert reproduction.reproduce("mine") == []
 
 
 # ------------------------------------------------------------------ stopped by a signal
@@ -351,7 +351,7 @@ def test_a_stage_that_is_stopped_leaves_nothing_half_written(project, name, comm
 
 
 def test_a_full_disk_leaves_the_artifacts_that_there_were(project, full_disk):
-    stages.reproduce("mine")
+    reproduction.reproduce("mine")
     before = {file: (project / file).read_bytes() for file in _files(project)}
     experiment = settings.load_experiment("mine")
     for stage in ("train", "extract", "analyse"):

@@ -12,7 +12,7 @@ from state_gradients import cli
 from state_gradients.analysis import spectra, summary, uncertainty, whitening
 from state_gradients.engine import means as engine
 from state_gradients.foundation import settings
-from state_gradients.paper import stages
+from state_gradients.paper import reproduction, stages
 from state_gradients.paper.language import subject
 from state_gradients.paper.synthetic import readings, study
 from state_gradients.project import artifacts
@@ -113,13 +113,13 @@ def test_a_changed_setting_reruns_only_what_depends_on_it(project):
         "intervals": "stale",
         "spectra": "stale",
     }
-    assert stages.reproduce("mine") == ["extract", "analyse"]
+    assert reproduction.reproduce("mine") == ["extract", "analyse"]
     before = artifacts.load("mine", "encoder")
     text = (project / "train.txt").read_text()
     (project / "train.txt").write_text(text.replace("w1 ", "w0 "))
     assert set(states("mine").values()) == {"stale"}
     # the checkpoint of the other text is not resumed
-    assert stages.reproduce("mine") == ["train", "extract", "analyse"]
+    assert reproduction.reproduce("mine") == ["train", "extract", "analyse"]
     after = artifacts.load("mine", "encoder")
     assert not np.array_equal(after["embedding"], before["embedding"])
 
@@ -193,7 +193,7 @@ def test_the_synthetic_corpus_is_averaged_by_its_new_tokens_and_probed(
     monkeypatch.setattr(readings, "explain", fewer)
     name = "synthetic-small"
     experiment = settings.load_experiment(name)
-    assert stages.reproduce(name) == ["train", "extract", "analyse", "explain"]
+    assert reproduction.reproduce(name) == ["train", "extract", "analyse", "explain"]
     made = ("training", "encoder", "weights", "gradients", "spectra", "probes")
     made += ("readings",)
     assert states(name) == dict.fromkeys(made, "fresh")

@@ -7,7 +7,7 @@ import xarray as xr
 
 from state_gradients.figures import set_theme
 from state_gradients.foundation import settings
-from state_gradients.paper import stages
+from state_gradients.paper import reproduction, stages
 from state_gradients.paper.book import tasks
 from state_gradients.paper.exercises import TARGETS
 from state_gradients.project import artifacts
@@ -256,7 +256,7 @@ def project(tmp_path, monkeypatch):
 
 
 def test_a_taggers_stages_are_those_of_any_network_and_tell_its_accuracy(project):
-    assert stages.reproduce("tagger") == ["train", "extract", "analyse"]
+    assert reproduction.reproduce("tagger") == ["train", "extract", "analyse"]
     training = artifacts.load("tagger", "training")
     # the class of the word before is known as soon as its word has been read
     assert training["valid_accuracy"] > 0.95 and training["test_accuracy"] > 0.95

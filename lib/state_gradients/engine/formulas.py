@@ -28,7 +28,7 @@ from scipy.special import expit
 from state_gradients.foundation import backends
 
 SHARED = (
-    *("matmul", "split", "stack", "einsum", "concatenate", "reshape", "repeat", "tile"),
+    *("matmul", "stack", "einsum", "concatenate", "reshape", "repeat", "tile"),
     *("exp", "expm1"),
 )
 
@@ -44,6 +44,12 @@ def _merged_on_backend(kernels, slopes):
     return by_gate[0] + by_gate[1] + by_gate[2]
 
 
+def _split(x, n, axis):
+    """Return n equal parts along the last axis: a step costs little more than these."""
+    size = x.shape[axis] // n
+    return [x[..., k * size : (k + 1) * size] for k in range(n)]
+
+
 def _softplus(x):
     return np.logaddexp(0, x)
 
@@ -54,6 +60,7 @@ NUMPY = SimpleNamespace(
     sigmoid=expit,
     merged=_merged,
     softplus=_softplus,
+    split=_split,
 )
 BACKEND = SimpleNamespace(
     **{n: getattr(ops, n) for n in SHARED},
@@ -61,6 +68,7 @@ BACKEND = SimpleNamespace(
     sigmoid=ops.sigmoid,
     merged=_merged_on_backend,
     softplus=ops.softplus,
+    split=ops.split,
 )
 
 

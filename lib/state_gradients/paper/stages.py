@@ -1,4 +1,4 @@
-"""The stages that make an experiment's artifacts, and `reproduce`.
+"""The stages that make an experiment's artifacts.
 
     train    text -> training curves, encoder (and full weights where they are needed)
     extract  encoder, text -> mean state gradients, their intervals, controls
@@ -24,7 +24,6 @@ import numpy as np
 import xarray as xr
 
 from state_gradients.analysis import summary, uncertainty
-from state_gradients.foundation import settings
 from state_gradients.foundation.labels import described
 from state_gradients.foundation.loading import load_keras
 from state_gradients.paper import lost_words
@@ -423,9 +422,9 @@ def _study(make):
     """Return the stage that makes a study of words, from the study's function."""
 
     @_alone
-    def run(experiment, *, root=None):
+    def run(experiment, *, root=None, progress=True):
         started = time.monotonic()
-        subject = Subject(experiment=experiment, root=root)
+        subject = Subject(experiment=experiment, root=root, progress=progress)
         for kind, data in make(subject).items():
             artifacts.save(
                 data,
@@ -462,35 +461,3 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN |= {"explain": run_explain, "flipflop": run_flipflop}
 RUN |= {name: _study(make) for name, make in STUDIES.items()}
-
-
-def reproduce(name, *, root=None, report=lambda line: None):
-    """Run what is missing or stale of an experiment's stages.
-
-    Parameters
-    ----------
-    name : str
-    report : callable
-        Receives a line of text before each stage.
-
-    Returns
-    -------
-    list of str
-        The stages that ran; empty if everything was fresh.
-
-    Raises
-    ------
-    RuntimeError
-        If another process runs a stage of the experiment.
-    """
-    experiment, ran = settings.load_experiment(name, root=root), []
-    if not artifacts.outdated(name, root=root):  # a project to read may be read-only
-        return ran
-    with locks.alone(experiment, root=root):
-        for stage, run in RUN.items():
-            why = artifacts.outdated(name, root=root).get(stage)
-            if why:
-                report(f"{name}: {stage}, because {why}")
-                run(experiment, root=root)
-                ran.append(stage)
-    return ran

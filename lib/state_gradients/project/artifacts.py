@@ -127,7 +127,8 @@ def load(experiment, kind, *, root=None):
     source = path(experiment, kind, root=root)
     name = getattr(experiment, "name", experiment)
     if not source.is_file():
-        settings.load_experiment(name, root=root)  # an unknown name says so itself
+        if name == experiment:
+            settings.load_experiment(name, root=root)  # an unknown name says so itself
         raise MissingArtifactError(
             f"{source} must exist, but has not been made; run `state-gradients "
             f"reproduce {name}` (or `state-gradients {KINDS[kind].stage} {name}`)."

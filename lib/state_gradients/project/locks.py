@@ -37,11 +37,11 @@ def alone(experiment, *, root=None):
     OSError
         If the folder of its artifacts or of its checkpoints cannot be written.
     """
-    work = Path(root or settings.project_root()) / "_work"
-    path = work / f"{experiment.name}.lock"
+    path = _path(experiment, root)
     if path in _HELD:
         yield
         return
+    work = path.parent
     for folder in (work, artifacts.path(experiment, "spectra", root=root).parent):
         require_writable(folder, experiment.name)
     work.mkdir(parents=True, exist_ok=True)
@@ -52,6 +52,28 @@ def alone(experiment, *, root=None):
             yield
         finally:
             _HELD.discard(path)
+
+
+@contextlib.contextmanager
+def lent(experiment, *, root=None):
+    """Run stages under the lock of the process that started this one, which waits.
+
+    Parameters
+    ----------
+    experiment : state_gradients.foundation.settings.Experiment
+    root : path-like, optional
+    """
+    path = _path(experiment, root)
+    _HELD.add(path)
+    try:
+        yield
+    finally:
+        _HELD.discard(path)
+
+
+def _path(experiment, root):
+    work = Path(root or settings.project_root()) / "_work"
+    return work / f"{experiment.name}.lock"
 
 
 def _lock(file, name):

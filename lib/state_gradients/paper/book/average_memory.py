@@ -55,14 +55,19 @@ def curves_of(names, state):
 
 
 def _runs(names, state):
-    """Return the curves of the runs there are, (run, delay)."""
+    """Return the curves of the runs there are, (run, delay).
+
+    One that is followed less far than the first is left out: of a mean that is of fewer
+    runs from some delay on, the step there would look like something learnt.
+    """
     found = [
         whitened(name)[CURVES].sel(state_kind=state, delay=PAPER)
         for name in as_runs(names)
         if has_run(name)
     ]
-    bare = [curves.reset_coords(drop=True) for curves in found]
-    return xr.concat(bare, "run", combine_attrs="override")
+    alike = [one for one in found if one.sizes["delay"] >= found[0].sizes["delay"]]
+    bare = [curves.reset_coords(drop=True) for curves in alike]
+    return xr.concat(bare, "run", combine_attrs="override", join="inner")
 
 
 def _that_ran(members):
@@ -136,9 +141,9 @@ def in_numbers(members, delays=(0, 20, 49)):
     rows = {}
     for label, (names, state) in members.items():
         all_runs = as_runs(names)
-        n_runs = sum(map(has_run, all_runs))
+        found = _runs(names, state) if any(map(has_run, all_runs)) else None
+        n_runs = found.sizes["run"] if found else 0
         row = {("runs", ""): f"{n_runs} of {len(all_runs)}"}
-        found = _runs(names, state) if n_runs else None
         for quantity, delay in itertools.product(("memory", "selectivity"), delays):
             at = found and found[quantity].sel(delay=delay)
             row[quantity, f"delay {delay}"] = DASH if at is None else _with_range(at)

@@ -28,7 +28,11 @@ from tqdm import tqdm
 from traitlets.config import Config
 
 from state_gradients.foundation import settings
-from state_gradients.foundation.atomic import replacing_all, require_writable
+from state_gradients.foundation.atomic import (
+    replacing,
+    replacing_all,
+    require_writable,
+)
 from state_gradients.paper.book import sources
 from state_gradients.paper.exercises import composing
 from state_gradients.project import kinds
@@ -313,7 +317,7 @@ def render(names=None, *, experiment=None, jobs=2, root=None):
         require_writable(root / "book" / "sections", "render")
         _run_all(waiting, jobs)
     for target in targets:
-        sources.write_tables(target, root)
+        write_tables(target, root)
     return targets
 
 
@@ -330,3 +334,36 @@ def _run_all(waiting, jobs):
             f"render: {len(stopped)} of {len(waiting)} pages stopped:\n"
             + "\n".join(sorted(stopped))
         )
+
+
+def write_tables(page, root):
+    """Write the tables of an executed page's figures, those that have changed.
+
+    This stands here, and not beside what makes them, for a page that imported
+    ``nbformat`` would take a second more.
+
+    Parameters
+    ----------
+    page : path-like
+        An executed notebook.
+    root : path-like
+        The project's root.
+
+    Returns
+    -------
+    list of pathlib.Path
+    """
+    paths = []
+    for cell in nbformat.read(page, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            if name := output.get("metadata", {}).get("text/csv", {}).get("name"):
+                paths.append(root / sources.TABLES / f"{name}.csv")
+                _write(paths[-1], "".join(output["data"]["text/csv"]))
+    return paths
+
+
+def _write(path, text):
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")

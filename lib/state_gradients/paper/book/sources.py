@@ -8,12 +8,10 @@ the table as CSV. `rendering` writes the tables beside the executed pages, and
 
 import re
 
-import nbformat
 import pandas as pd
 import xarray as xr
 
 from state_gradients.foundation import settings
-from state_gradients.foundation.atomic import replacing
 from state_gradients.paper.book.pages import as_runs, has_run
 from state_gradients.project import artifacts
 
@@ -277,33 +275,3 @@ def _listed(texts):
     """Return texts as one: "a, b and c"."""
     *first, last = dict.fromkeys(texts)
     return f"{', '.join(first)} and {last}" if first else last
-
-
-def write_tables(page, root):
-    """Write the tables of an executed page's figures, those that have changed.
-
-    Parameters
-    ----------
-    page : path-like
-        An executed notebook.
-    root : path-like
-        The project's root.
-
-    Returns
-    -------
-    list of pathlib.Path
-    """
-    paths = []
-    for cell in nbformat.read(page, as_version=4).cells:
-        for output in cell.get("outputs", []):
-            if name := output.get("metadata", {}).get("text/csv", {}).get("name"):
-                paths.append(root / TABLES / f"{name}.csv")
-                _write(paths[-1], "".join(output["data"]["text/csv"]))
-    return paths
-
-
-def _write(path, text):
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")

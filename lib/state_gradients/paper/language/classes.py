@@ -350,7 +350,7 @@ def _sums(subject, atoms, members):
         window=wanted.window,
     )
     sums, counts = None, np.zeros((len(members), wanted.max_delay + 1), int)
-    bar = tqdm(total=members.shape[1], unit="atom")
+    bar = tqdm(total=members.shape[1], unit="atom", disable=not subject.progress)
     while batch := list(itertools.islice(each, BATCH)):
         numbers = [int(mean["group"].item()) for mean in batch]
         n = np.array([mean["n_samples"].values[0] for mean in batch])

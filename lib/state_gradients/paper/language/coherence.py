@@ -129,7 +129,7 @@ def _of_text(subject, ids, best, whitening, n_blocks):
         blocks=n_blocks,
         state=tuple(best["state_kind"].values.tolist()),
         window=subject.experiment.gradients.window,
-        progress=True,
+        progress=subject.progress,
     )
     found["response"].attrs["units"] = _SIZE
     split = agreement.factor_intervals(found, seed=subject.experiment.training.seed)

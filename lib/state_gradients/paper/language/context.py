@@ -67,11 +67,17 @@ def study(subject):
     """
     load_keras()
     seed = subject.experiment.training.seed
-    found = measure(subject.predictor, subject.ids, places=PLACES, seed=seed)
+    found = measure(
+        subject.predictor,
+        subject.ids,
+        places=PLACES,
+        seed=seed,
+        progress=subject.progress,
+    )
     return {"context": found}
 
 
-def measure(model, ids, *, places, seed):
+def measure(model, ids, *, places, seed, progress=True):
     """Return what each change of each context costs.
 
     Parameters
@@ -111,7 +117,7 @@ def measure(model, ids, *, places, seed):
     losses_after = _reader(model)
     losses = {change: [] for change in CHANGES}
     n_runs = sum(len(CONTEXTS) * -(-len(one) // BATCH) for one in targets.values())
-    bar = tqdm(total=n_runs, unit="run")
+    bar = tqdm(total=n_runs, unit="run", disable=not progress)
     for change, at in targets.items():
         for n in CONTEXTS:
             parts = []

@@ -82,10 +82,13 @@ def study(subject):
     """
     load_keras()
     seed = subject.experiment.training.seed
-    return {"forgetting": measure(subject.predictor, subject.ids, seed=seed)}
+    found = measure(
+        subject.predictor, subject.ids, seed=seed, progress=subject.progress
+    )
+    return {"forgetting": found}
 
 
-def measure(model, ids, *, seed):
+def measure(model, ids, *, seed, progress=True):
     """Return how well stretches of each length are said again.
 
     Parameters
@@ -116,7 +119,8 @@ def measure(model, ids, *, seed):
     rng = np.random.default_rng(seed)
     read = _reader(model)
     drawn = [stretches(len(ids), n, rng) for n in lengths]
-    bar = tqdm(total=sum(len(starts) for starts, *_ in drawn), unit="stretch")
+    n_drawn = sum(len(starts) for starts, *_ in drawn)
+    bar = tqdm(total=n_drawn, unit="stretch", disable=not progress)
     scores = {}
     for n, of_length in zip(lengths, drawn, strict=True):
         parts = []

@@ -167,7 +167,7 @@ def _means(subject, ids, *, words=WORDS, **options):
         layer=n_layers,
         state=last.names[last.output],
         influence=words,
-        progress=True,
+        progress=subject.progress,
         **options,
     )
 

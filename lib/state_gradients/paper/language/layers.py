@@ -283,7 +283,7 @@ def _measured(subject, layer, below, delays, n_blocks):
         window=wanted.window,
         blocks=n_blocks,
         second_moment=below.wrt == 0,
-        progress=True,
+        progress=subject.progress,
     )
     blocks = blocks.isel(group=0, drop=True).sel(delay=delays)
 

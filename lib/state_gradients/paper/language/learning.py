@@ -183,7 +183,7 @@ def _measured(subject, model, ids):
         state=wanted.states or read_network(model).cells[0].names,
         window=wanted.window,
         second_moment=True,
-        progress=True,
+        progress=subject.progress,
     )
     table = ops.convert_to_numpy(model.get_layer("embedding").embeddings)
     of_epoch = summary.spectra_of(

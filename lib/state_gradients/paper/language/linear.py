@@ -376,11 +376,12 @@ def study(subject):
             tasks(subject.tags),
             tasks(commonest(subject.tags)),
             seed=seed,
+            progress=subject.progress,
         )
     }
 
 
-def measure(embedding, log_frequency, rows, of_commonest, *, seed):
+def measure(embedding, log_frequency, rows, of_commonest, *, seed, progress=True):
     """Judge every row with both splits; see `judge` for the arguments.
 
     Parameters
@@ -396,7 +397,7 @@ def measure(embedding, log_frequency, rows, of_commonest, *, seed):
     """
     found, fitted = {}, {}
     cells = [*itertools.product(rows, SPLITS)]
-    for row, split in tqdm(cells, unit="row"):
+    for row, split in tqdm(cells, unit="row", disable=not progress):
         found[row, split], fitted[row, split] = judge(
             embedding, log_frequency, rows[row], split, seed=seed
         )

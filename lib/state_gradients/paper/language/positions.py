@@ -206,7 +206,7 @@ def _memories(subject, whitening, whole, seed):
         factor=whitening.D,
         sample=rng.permutation(whole)[:N_SAMPLED],
         state=read_network(subject.predictor).cells[0].names,
-        progress=True,
+        progress=subject.progress,
     )
     past = sizes["norm"].isel(delay=slice(1, None)).sum("delay", skipna=False).values
     kept = sizes.isel(delay=[*(d for d in DELAYS if d < longest), longest])

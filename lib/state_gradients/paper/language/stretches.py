@@ -48,7 +48,7 @@ def study(subject):
         state=wanted.states or read_network(subject.model).cells[0].names,
         window=wanted.window,
         blocks=count_stretches(wanted, len(subject.ids)),
-        progress=True,
+        progress=subject.progress,
     )
     found = comparison.stretch_curves(blocks, subject.encoder["embedding"])
     found = found.assign(text_hash=text_hash(subject.ids, subject.text.vocabulary))

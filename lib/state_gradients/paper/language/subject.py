@@ -100,6 +100,7 @@ class Subject:
 
     experiment: settings.Experiment
     root: Path | None = None
+    progress: bool = True  # bars, while it is studied
 
     def load(self, kind):
         """Return an artifact of the experiment, an xarray.Dataset."""

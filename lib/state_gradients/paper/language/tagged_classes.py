@@ -273,7 +273,7 @@ def average(subject, cells, longest, n_blocks):
         window=subject.experiment.gradients.window,
         blocks=n_blocks,
         second_moment=True,
-        progress=True,
+        progress=subject.progress,
     )
     return means.drop_vars("group", errors="ignore").rename(group="cell")
 

@@ -85,7 +85,7 @@ def study(subject):
         second_moment=True,
         blocks=min(BLOCKS, uncertainty.blocks_that_fit(n_tokens, longest)),
         tolerance=TOLERANCE,
-        progress=True,
+        progress=subject.progress,
     )
 
     def curves(gradient, moment):

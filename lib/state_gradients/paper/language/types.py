@@ -237,7 +237,9 @@ def _of_all(subject, whitened, tags):
     shape = (len(types), max_delay + 1)
     memory, total = np.empty((2, *shape)), np.empty((2, *shape))
     rms_memory = np.empty(shape)
-    for mean in tqdm(means, total=len(types), unit="type"):
+    for mean in tqdm(
+        means, total=len(types), unit="type", disable=not subject.progress
+    ):
         mean = mean.isel(group=0)
         row = np.searchsorted(types, int(mean["group"]))
         axes = ("delay", "state", "embedding")
@@ -318,7 +320,11 @@ def _of_sample(subject, whitened, tags):
         drawn = rng.choice(there, min(len(there), N_OCCURRENCES), replace=False)
         positions.append(np.sort(drawn))
     sets = occurrence_gradients(
-        subject.model, ids, positions, max_delay=max_delay, progress=True
+        subject.model,
+        ids,
+        positions,
+        max_delay=max_delay,
+        progress=subject.progress,
     )
 
     def curves(of_type):

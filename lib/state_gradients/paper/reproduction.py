@@ -1,0 +1,144 @@
+"""`reproduce`: what is missing or stale of an experiment's stages, and nothing else.
+
+The network comes first, then its mean gradients and their spectra, each from the one
+before. The studies of words are made from these alone, most of them: with ``jobs=2``
+two of them run at a time, in processes of their own. One that is made from another's
+artifact stands in the same chain, and waits for it.
+"""
+
+import itertools
+import signal
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children, get_context
+
+from threadpoolctl import threadpool_limits
+
+from state_gradients.foundation import settings
+from state_gradients.paper import stages
+from state_gradients.project import artifacts, kinds, locks
+
+
+def reproduce(name, *, root=None, jobs=1, report=lambda line: None):
+    """Run what is missing or stale of an experiment's stages.
+
+    Parameters
+    ----------
+    name : str
+    root : path-like, optional
+    jobs : int
+        How many studies of words run at a time. Each has a copy of the text and of the
+        network: a gigabyte or two for a published corpus.
+    report : callable
+        Receives a line of text before each stage, or of studies that run at a time
+        after each.
+
+    Returns
+    -------
+    list of str
+        The stages that ran, in their order; empty if everything was fresh.
+
+    Raises
+    ------
+    ValueError
+        If `jobs` is below 1.
+    RuntimeError
+        If another process runs a stage of the experiment, or one that ran a study was
+        ended from outside.
+    """
+    if jobs < 1:
+        raise ValueError(f"reproduce: `jobs` must be 1 or more, received {jobs}.")
+    experiment = settings.load_experiment(name, root=root)
+    if not artifacts.outdated(name, root=root):  # a project to read may be read-only
+        return []
+    with locks.alone(experiment, root=root):
+        first = [stage for stage in stages.RUN if stage not in stages.STUDIES]
+        ran = _in_order(name, first, root, report)
+        undone = artifacts.outdated(name, root=root)
+        of_words = [chain for chain in chains() if undone.keys() & set(chain)]
+        if min(jobs, len(of_words)) > 1:
+            ran += _side_by_side(name, of_words, jobs, root, report)
+        else:
+            ran += _in_order(name, stages.STUDIES, root, report)
+    return sorted(ran, key=[*stages.RUN].index)
+
+
+def chains():
+    """Return all studies in lists: one made from another's artifact comes after it."""
+    found = []
+    for study in stages.STUDIES:
+        made = [kind for kind in kinds.KINDS.values() if kind.stage == study]
+        made_from = {kinds.KINDS[up].stage for kind in made for up in kind.upstream}
+        before = [chain for chain in found if made_from.intersection(chain)]
+        for other in before[1:]:
+            before[0].extend(other)
+            found.remove(other)
+        if before:
+            before[0].append(study)
+        else:
+            found.append([study])
+    return found
+
+
+def _in_order(name, wanted, root, report=lambda line: None, **options):
+    """Run those of the stages `wanted` that must run, one after another."""
+    experiment, ran = settings.load_experiment(name, root=root), []
+    undone = artifacts.outdated(name, root=root)
+    for stage in wanted:
+        if stage in undone:
+            report(f"{name}: {stage}, because {undone[stage]}")
+            stages.RUN[stage](experiment, root=root, **options)
+            ran.append(stage)
+            undone = artifacts.outdated(name, root=root)
+    return ran
+
+
+def _side_by_side(name, of_words, jobs, root, report):
+    """Run chains of studies, `jobs` at a time; those that take longest stand first."""
+    from state_gradients.engine.jobs import n_cores
+
+    jobs = min(jobs, len(of_words))
+    studies = ", ".join(itertools.chain(*of_words))
+    report(f"{name}: {studies}, {jobs} at a time")
+    options = {
+        "mp_context": get_context("spawn"),  # what TensorFlow holds cannot be forked
+        "initializer": _set_up,
+        "initargs": [max(n_cores() // jobs, 1)],
+    }
+    ran, others = [], set(active_children())
+    with ProcessPoolExecutor(jobs, **options) as pool:
+        runs = [pool.submit(_run_chain, name, chain, root) for chain in of_words]
+        try:
+            for run in as_completed(runs):
+                ran += run.result()
+                report(f"{name}: {', '.join(run.result())} made")
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                f"{name}: a study must run to its end, but its process was ended from "
+                "outside, as happens when memory is short; run `state-gradients "
+                f"reproduce {name} --jobs 1`."
+            ) from error
+        except BaseException:  # a signal, too: none goes on alone
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(active_children()) - others:
+                process.terminate()
+            raise
+    return ran
+
+
+def _set_up(n_threads):
+    """Prepare a process for studies: its share of the cores, and its end."""
+    threadpool_limits(n_threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: this process's parent
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(number, frame):
+    """End by an error where the study is, so that what it was writing is taken back."""
+    raise SystemExit(128 + number)
+
+
+def _run_chain(name, chain, root):
+    """Run a chain of studies in a process of its own; see `_in_order`."""
+    with locks.lent(settings.load_experiment(name, root=root), root=root):
+        return _in_order(name, chain, root, progress=False)
