@@ -152,25 +152,52 @@ def test_the_files_of_the_walk_are_what_its_page_says(walk):
     assert reached == last
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not (ROOT / "book" / "sections" / "ledger.ipynb").is_file(),
-    reason="the pages are not executed: make book",
-)
-def test_the_whole_book_is_made_for_an_experiment_of_ones_own(walk):
-    """As `make book EXPERIMENT=tiny`; pages without the parameter are not run again."""
-    folder = walk[0]
-    make = ["make", "-n", "-o", ".venv/installed", "book", "EXPERIMENT=tiny"]
+def build_of(name, folder):
+    """Return the command with which `make book EXPERIMENT=name` builds the book."""
+    make = ["make", "-n", "-o", ".venv/installed", "book", f"EXPERIMENT={name}"]
     commands = "\n".join(run(make, folder)).replace("\\\n", "")
-    assert re.search(r"state-gradients render\s+--experiment tiny", commands)
+    assert re.search(rf"state-gradients render\s+--experiment {name}", commands)
     a_build = r"^(?:\w+=\w+ )?(\S+/jupyter-book build \. -W -n .*)$"
     (build,) = re.findall(a_build, commands, re.M)
+    return ["bash", "-c", build]
 
+
+def own_pages(folder):
+    """Return the names of the pages that take an experiment."""
     sources = {path.stem: path for path in (folder / "notebooks").glob("*.md")}
     names = {
         n: rendering.parameter_names(rendering.read_page(p)) for n, p in sources.items()
     }
-    own = sorted(name for name, found in names.items() if "experiment" in found)
+    return sorted(name for name, found in names.items() if "experiment" in found)
+
+
+with_pages = pytest.mark.skipif(
+    not (ROOT / "book" / "sections" / "ledger.ipynb").is_file(),
+    reason="the pages are not executed: make book",
+)
+
+
+@pytest.mark.slow
+@with_pages
+def test_the_whole_book_is_made_of_the_generated_language(tmp_path):
+    """As `make book EXPERIMENT=grammar-lstm-64`, which asks for studies of words."""
+    folder, name = copy_project(tmp_path), "grammar-lstm-64"
+    build = build_of(name, folder)
+    run([".venv/bin/state-gradients", "render", "--experiment", name], folder)
+    for page in own_pages(folder):
+        page = nbformat.read(folder / "book" / "sections" / f"{page}.ipynb", 4)
+        text = "\n".join(cell.source for cell in page.cells)
+        assert f"`{name}`" in text
+    run(build, folder)
+
+
+@pytest.mark.slow
+@with_pages
+def test_the_whole_book_is_made_for_an_experiment_of_ones_own(walk):
+    """As `make book EXPERIMENT=tiny`; pages without the parameter are not run again."""
+    folder = walk[0]
+    build = build_of("tiny", folder)
+    own = own_pages(folder)
     run([".venv/bin/state-gradients", "render", "--experiment", "tiny"], folder)
     shown, of_words = {}, []
     for name in own:
@@ -191,7 +218,7 @@ def test_the_whole_book_is_made_for_an_experiment_of_ones_own(walk):
     assert "ptb-lstm-256" not in shown["04-1-whitening"]
     assert "(not run)" not in shown["04-3-2-average-memory"]  # the twin's rate
     assert shown["04-3-2-average-memory"].count("are not judged here") >= 2
-    run(["bash", "-c", build], folder)
+    run(build, folder)
 
 
 @pytest.mark.slow

@@ -41,6 +41,22 @@ def test_an_absent_a_truncated_and_a_changed_file_are_told_apart(made, tmp_path)
         provenance.read(path)
 
 
+def test_a_file_that_is_read_again_is_the_one_that_stands_there(made, tmp_path):
+    path = tmp_path / "memory.nc"
+    provenance.write(made, path)
+    first = provenance.read(path)
+    first["memory"][:] = 0  # a caller's own
+    first.attrs.clear()
+    again = provenance.read(path)
+    xr.testing.assert_equal(again, made)
+    assert again.attrs["content"] == provenance.content_hash(made)
+    provenance.write(made + 1, path)
+    xr.testing.assert_equal(provenance.read(path), made + 1)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        provenance.read(path)
+
+
 def test_the_machine_is_told_with_its_accelerators(made, tmp_path, monkeypatch):
     from state_gradients.foundation import backends
 

@@ -109,7 +109,7 @@ def _drawn(p, columns, n_words, number):
     pairs = zip(cumulated, at, strict=True)
     words = np.stack([np.searchsorted(*pair, side="right") for pair in pairs])
     words = np.minimum(words, len(columns) - 1)
-    mean = (p @ columns).astype(columns.dtype)
+    mean = p.astype(columns.dtype) @ columns
     return (columns[words] - mean[:, None]) / np.sqrt(columns.dtype.type(n_words))
 
 

@@ -9,6 +9,17 @@ import numpy as np
 import scipy.linalg
 
 FLUSH = 64  # inputs whose float32 sum is safe: relative error below 64 * 2^-24 = 4e-6
+FEW = 32  # rows: of so few, a general product takes half the time of syrk
+
+
+def gram(x):
+    """Return X X^T of each input, from x (.., row, column).
+
+    NumPy leaves the product of an array with itself to BLAS's syrk, which pays for many
+    rows only; a copy keeps it from that.
+    """
+    other = x.copy() if x.shape[-2] <= FEW else x
+    return x @ other.swapaxes(-1, -2)
 
 
 class Sums:
@@ -68,11 +79,11 @@ class Sums:
         """
         self._add(0, kind, members, delays, tangents)
         if self.has_second_moment:
-            self._add(1, kind, members, delays, tangents @ tangents.swapaxes(1, 2))
+            self._add(1, kind, members, delays, gram(tangents))
 
     def add_influence(self, members, delays, moved):
         """Add Y Y^T of Y = X R^T (source, embedding, row), as :meth:`add` does X."""
-        self._add(-1, 0, members, delays, moved @ moved.swapaxes(1, 2))
+        self._add(-1, 0, members, delays, gram(moved))
 
     def _add(self, number, kind, members, delays, part):
         if members is None:
@@ -108,7 +119,7 @@ class Sums:
                 tangents = one @ bases[:n_tokens]
                 parts = [tangents]
                 if len(self.shapes) > 1:
-                    parts.append(tangents @ tangents.swapaxes(1, 2))
+                    parts.append(gram(tangents))
                 for group in (0,) if members is None else members[k]:
                     for total, part in zip(self.running[group], parts, strict=True):
                         total[kind, age : age + n_tokens] += part
@@ -123,7 +134,7 @@ class Sums:
         n_sources, size, rank = coefficients.shape
         stacked = coefficients.swapaxes(1, 2).reshape(-1, size)  # (source x rank, E)
         rows = bases.reshape(len(bases) * rank, -1)
-        grams = bases @ bases.swapaxes(1, 2) if len(self.shapes) > 1 else None
+        grams = gram(bases) if len(self.shapes) > 1 else None
         first, last = age - n_sources + 1, age + len(bases) - 1
         gemm = scipy.linalg.get_blas_funcs("gemm", dtype=self.dtype)
         for delay in range(max(first, 0), min(last, self.shapes[0][1] - 1) + 1):

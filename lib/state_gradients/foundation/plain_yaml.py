@@ -6,6 +6,8 @@ is refused, with its line; no object is ever built.
 """
 
 import contextlib
+import copy
+import functools
 
 import yaml
 
@@ -39,8 +41,12 @@ def read_yaml(path):
         values, or names a thing twice or by what is no text.
     """
     text = _text(path)
-    if text is None:
-        return None
+    return None if text is None else copy.deepcopy(_parsed(path, text))
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(path, text):
+    """Return the value of a text; each experiment asks for that of all."""
     with _as_yaml(path):
         loader = yaml.SafeLoader(text)  # it builds plain values only
         node = loader.get_single_node()

@@ -18,6 +18,8 @@ from state_gradients.foundation import settings
 from state_gradients.paper import stages
 from state_gradients.project import artifacts, kinds, locks
 
+LONGEST = "types", "classes", "learning", "influence", "coherence"  # they begin first
+
 
 def reproduce(name, *, root=None, jobs=1, report=lambda line: None):
     """Run what is missing or stale of an experiment's stages.
@@ -56,6 +58,7 @@ def reproduce(name, *, root=None, jobs=1, report=lambda line: None):
         ran = _in_order(name, first, root, report)
         undone = artifacts.outdated(name, root=root)
         of_words = [chain for chain in chains() if undone.keys() & set(chain)]
+        of_words.sort(key=lambda chain: (*LONGEST, chain[0]).index(chain[0]))
         if min(jobs, len(of_words)) > 1:
             ran += _side_by_side(name, of_words, jobs, root, report)
         else:
