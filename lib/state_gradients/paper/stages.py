@@ -18,6 +18,7 @@ imported inside, so that this module can be listed and documented without it.
 """
 
 import functools
+import os
 import time
 
 import numpy as np
@@ -54,6 +55,7 @@ from state_gradients.text import corpora, synthetic, tasks
 
 AXES = ("state_kind", "group", "delay", "state", "embedding", "embedding_2")
 CUT = 200  # the window at whose edges the released code cuts the chain
+FEW_UNITS = 64  # a training step of so few takes a fifth longer on two threads
 CONTROL_BLOCKS = 10  # of the text's 64: a control compares, it need not read all
 OF_NUMBERS = "run_train", "run_flipflop"
 CONTROLLED = ("memory", "total", "selectivity", "selectivity_5")
@@ -115,6 +117,8 @@ def run_train(experiment, *, root=None, resume=True, progress=True, keep=None):
             )
         _train_on_numbers(experiment, root=root, progress=progress)
         return
+    if experiment.model.units <= FEW_UNITS:  # TensorFlow asks when it starts
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     load_keras()
     from state_gradients.models import language_model, training
 
