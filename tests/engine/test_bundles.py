@@ -109,14 +109,12 @@ def test_all_that_can_be_asked_is_near_the_exact_chain(asked):
         assert float(at_start.max()) < 1e-5, name
 
 
-def test_less_is_carried():
-    """Of inputs of some age far fewer rows are in flight than E each."""
-    model = build("lstm", scale=0.8)
+def rows_in_flight(model, tolerance):
+    """Carry the text's inputs, followed over 60 tokens; return the rows by token."""
     network, _, states = means.read(model)
-    request = jobs.Request(max_delay=60, state_indices=states, tolerance=1e-2)
+    request = jobs.Request(max_delay=60, state_indices=states, tolerance=tolerance)
     stretch = [np.zeros(T, int)]
     (_, job), *_ = jobs.cut(network, [IDS], stretch, None, request, length=T)
-    flight = bundles.Flight(job, bundles.sums.Sums(job))
     rows = []
 
     class Watched(bundles.Flight):
@@ -127,7 +125,27 @@ def test_less_is_carried():
     flight = Watched(job, bundles.sums.Sums(job))
     done = [*flight.carry()]
     assert [k for part in done for k in range(part.start, part.stop)] == [*range(T)]
+    return rows
+
+
+def test_less_is_carried():
+    """Of inputs of some age far fewer rows are in flight than E each."""
+    rows = rows_in_flight(build("lstm", scale=0.8), tolerance=1e-2)
     assert max(rows) < 0.5 * E * 61  # of the exact chain's, 61 delays in flight
+
+
+def test_inputs_that_are_independent_for_longer_share_a_basis_later():
+    """Two directions stay; what turns in twenty others halves: it is left at twelve."""
+    rng = np.random.default_rng(0)
+    recurrent = np.eye(22)
+    recurrent[2:, 2:] = 0.5 * np.linalg.qr(rng.normal(size=(20, 20)))[0]
+    model = linear(recurrent, rng.normal(size=(E, 22)))
+    young = 0.5**bundles.YOUNGEST, 0.5 ** (bundles.YOUNGEST * bundles.GROWTH)
+    assert young[0] > 1e-3 > young[1]
+    assert max(rows_in_flight(model, tolerance=1e-3)) < 0.5 * E * 61
+    exact, ours = ask(model, None), ask(model, 1e-3)
+    error = relative(ours["state_gradient"], exact["state_gradient"])
+    assert 0 < float(error.max()) < 10 * 1e-3
 
 
 def test_without_tolerance_nothing_is_cut():

@@ -4,9 +4,11 @@
 
 One sweep over a job's tokens. An input's tangents are rows of their own at first, as
 in :mod:`state_gradients.engine.tiles`; when `JOINED` inputs are `YOUNGEST` tokens old,
-they become a bundle, of fewer rows, and a bundle is cut again as it ages. All rows in
-flight make one product a token. What an input adds to the sums is made from what its
-bundle's basis was at some tokens, when the bundle is cut the next time.
+they become a bundle, of fewer rows, and a bundle is cut again as it ages. Where their
+rows are too independent for that, as those of a GRU are for longer than an LSTM's, they
+are let grow twice as old. All rows in flight make one product a token. What an input
+adds to the sums is made from what its bundle's basis was at some tokens, when the
+bundle is cut the next time.
 """
 
 import itertools
@@ -20,7 +22,7 @@ from state_gradients.engine.shared_basis import Finder
 
 YOUNGEST = 6  # tokens: before, the rows of some inputs are nearly independent
 JOINED = 12  # inputs that become a bundle
-OLDEST = 16  # tokens: then fewer become one
+PATIENCE = 10  # tokens more: then fewer become one
 GROWTH = 2  # of a bundle's age from cut to cut
 CHECKED = 0.01  # of the inputs go both ways
 LATEST = 64  # tokens from cut to cut: they bound what is remembered of a bundle
@@ -111,7 +113,7 @@ class Flight:
         self._finder = Finder(job.request.tolerance)
         self._bundles = []
         self._own = []  # sources with rows of their own
-        self._join_at = 0  # no earlier: a basis was not worth it
+        self._youngest = YOUNGEST  # older, once a basis was not worth it
         self._buffers = [
             [np.empty((2, 0, size), job.dtype) for size in cell.sizes]
             for cell in job.cells
@@ -267,13 +269,13 @@ class Flight:
     def _cut(self, t, *, no_more):
         """Cut the bundles that are due, and let inputs that are old enough join."""
         sources = self._job.sources
-        joining = [k for k in self._own if t - sources[k] >= YOUNGEST]
+        joining = [k for k in self._own if t - sources[k] >= self._youngest]
         enough = (
             len(joining) >= JOINED
             or (no_more and len(joining) == len(self._own))
-            or (joining and t - sources[joining[0]] >= OLDEST)
+            or (joining and t - sources[joining[0]] >= self._youngest + PATIENCE)
         )
-        if not enough or t < self._join_at:
+        if not enough:
             joining = []
         due = [bundle.cut_at <= t for bundle in self._bundles]
         if not joining and not any(due):
@@ -295,7 +297,7 @@ class Flight:
                 parts.append(part)
                 self._own, first = self._own[len(joining) :], last
             else:
-                self._join_at = t + _wait(t - int(sources[joining[-1]]))
+                self._youngest *= GROWTH
         self._bundles = bundles
         self._lay_out([*parts, rows[first:]])
 
