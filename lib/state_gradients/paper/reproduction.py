@@ -47,6 +47,8 @@ def reproduce(name, *, root=None, jobs=1, report=lambda line: None):
     RuntimeError
         If another process runs a stage of the experiment, or one that ran a study was
         ended from outside.
+    Exception
+        Of a study; those that run beside it are let end, and no further one begins.
     """
     if jobs < 1:
         raise ValueError(f"reproduce: `jobs` must be 1 or more, received {jobs}.")
@@ -121,7 +123,11 @@ def _side_by_side(name, of_words, jobs, root, report):
                 "outside, as happens when memory is short; run `state-gradients "
                 f"reproduce {name} --jobs 1`."
             ) from error
-        except BaseException:  # a signal, too: none goes on alone
+        except Exception as error:  # what runs beside it is not lost
+            report(f"{name}: {error} What runs beside it is let end.")
+            pool.shutdown(cancel_futures=True)
+            raise
+        except BaseException:  # a signal: none goes on alone
             pool.shutdown(wait=False, cancel_futures=True)
             for process in set(active_children()) - others:
                 process.terminate()
