@@ -49,6 +49,7 @@ def subject():
     )
     return SimpleNamespace(
         experiment=settings,
+        progress=False,
         model=model,
         ids=ids["valid"],
         text=SimpleNamespace(splits=ids),
