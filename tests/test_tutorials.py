@@ -179,20 +179,6 @@ with_pages = pytest.mark.skipif(
 
 @pytest.mark.slow
 @with_pages
-def test_the_whole_book_is_made_of_the_generated_language(tmp_path):
-    """As `make book EXPERIMENT=grammar-lstm-64`, which asks for studies of words."""
-    folder, name = copy_project(tmp_path), "grammar-lstm-64"
-    build = build_of(name, folder)
-    run([".venv/bin/state-gradients", "render", "--experiment", name], folder)
-    for page in own_pages(folder):
-        page = nbformat.read(folder / "book" / "sections" / f"{page}.ipynb", 4)
-        text = "\n".join(cell.source for cell in page.cells)
-        assert f"`{name}`" in text
-    run(build, folder)
-
-
-@pytest.mark.slow
-@with_pages
 def test_the_whole_book_is_made_for_an_experiment_of_ones_own(walk):
     """As `make book EXPERIMENT=tiny`; pages without the parameter are not run again."""
     folder = walk[0]
