@@ -55,7 +55,7 @@ from state_gradients.text import corpora, synthetic, tasks
 
 AXES = ("state_kind", "group", "delay", "state", "embedding", "embedding_2")
 CUT = 200  # the window at whose edges the released code cuts the chain
-FEW_UNITS = 64  # a training step of so few takes a fifth longer on two threads
+FEW_UNITS = 64  # a training step of so few takes a quarter longer on two threads
 CONTROL_BLOCKS = 10  # of the text's 64: a control compares, it need not read all
 OF_NUMBERS = "run_train", "run_flipflop"
 CONTROLLED = ("memory", "total", "selectivity", "selectivity_5")
