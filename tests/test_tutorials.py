@@ -28,6 +28,7 @@ SECONDS = re.compile(r"\b\d+ s\b")
 NOISE = re.compile(r"\d+%\||^WARNING: All log|^[IWE]\d{4} |^\s*$")  # bars, TensorFlow
 TOLERANCE = 0.25  # of a trained network's numbers: processors train other networks
 PAGES = ("_config.yml", "_toc.yml", "params.yaml", "Makefile", "requirements.lock")
+EXECUTED = ("_build/instructor/sections",)  # with those in book/: none runs in vain
 IGNORED = shutil.ignore_patterns("__pycache__", ".*", "params.local.yaml")
 
 
@@ -40,8 +41,9 @@ def copy_project(folder):
     """Copy what a reader has cloned; the environment and the library stay shared."""
     for name in PAGES:
         shutil.copy2(ROOT / name, folder / name)
-    for name in ("book", "notebooks", "data", "benchmarks"):
-        shutil.copytree(ROOT / name, folder / name, ignore=IGNORED)
+    for name in ("book", "notebooks", "data", "benchmarks", *EXECUTED):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=IGNORED)
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "lib").symlink_to(ROOT / "lib")
     return folder
@@ -175,6 +177,20 @@ with_pages = pytest.mark.skipif(
     not (ROOT / "book" / "sections" / "ledger.ipynb").is_file(),
     reason="the pages are not executed: make book",
 )
+
+
+@pytest.mark.slow
+@with_pages
+def test_the_whole_book_is_made_of_the_generated_language(tmp_path):
+    """As `make book EXPERIMENT=grammar-lstm-64`, which asks for studies of words."""
+    folder, name = copy_project(tmp_path), "grammar-lstm-64"
+    build = build_of(name, folder)
+    run([".venv/bin/state-gradients", "render", "--experiment", name], folder)
+    for page in own_pages(folder):
+        page = nbformat.read(folder / "book" / "sections" / f"{page}.ipynb", 4)
+        text = "\n".join(cell.source for cell in page.cells)
+        assert f"`{name}`" in text
+    run(build, folder)
 
 
 @pytest.mark.slow
