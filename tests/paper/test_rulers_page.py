@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from drawings import legend_names
+from scipy.stats import kendalltau, rankdata
 
 from state_gradients.figures import set_theme
 from state_gradients.paper.book import far_back
@@ -236,3 +237,14 @@ def test_effective_contexts_stand_side_by_side():
     assert table.loc["LSTM", "dropped"] == far_back.told_effective(data, "dropped")
     assert table.loc["LSTM", "loss (nats)"] == f"{float(data['loss']):.2f}"
     assert set(table.loc["none"]) == {far_back.DASH}
+
+
+def test_the_agreement_of_many_orders_at_once_is_kendalls(rng):
+    first, second = rng.integers(0, 5, (50, 9)).astype(float), rng.normal(size=(50, 9))
+    second[:, 1] = second[:, 2]
+    second[3, 4:6] = np.inf
+    expected = [
+        kendalltau(rankdata(a), rankdata(b)).statistic
+        for a, b in zip(first, second, strict=True)
+    ]
+    np.testing.assert_allclose(tables._taus(first, second), expected)

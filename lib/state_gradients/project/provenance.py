@@ -151,7 +151,7 @@ def read(path):
     return _read_once(path, identity).copy(deep=True)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def _read_once(path, identity):
     """Read a small file; a page asks for some dozens of times for the same ones."""
     return _read(path)

@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau, rankdata
+from scipy.stats import rankdata
 
 from state_gradients.paper.book.pages import DASH, has_run
 from state_gradients.paper.book.rulers import (
@@ -177,13 +177,13 @@ def agreement(networks, found, *, seed=0):
         n = int(both.sum())
         row = {"first": first, "second": second, "n": n}
         if n > 2:
-            taus = [_tau(*one) for one in zip(*pair, strict=True)]
-            once = np.array([x[0] for x in pair])
-            without = [_tau(*np.delete(once, k, axis=1)) for k in range(n)]
+            taus = _taus(*pair)
+            left = np.array([np.delete(np.arange(n), k) for k in range(n)])
+            without = _taus(*(x[0][left] for x in pair))
             tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2
             row["tau"] = taus[0]
             row["lower"], row["upper"] = np.quantile(taus[1:], tails)
-            row["least"], row["most"] = min(without), max(without)
+            row["least"], row["most"] = without.min(), without.max()
         rows.append(row)
     columns = ["first", "second", "n", "tau", *ENDS, "least", "most"]
     return pd.DataFrame(rows, columns=columns)
@@ -201,8 +201,17 @@ def _drawn(one, rng):
     return np.vstack([value, value * np.exp(spread * noise)])
 
 
-def _tau(a, b):
-    return kendalltau(rankdata(a), rankdata(b)).statistic
+def _taus(a, b):
+    """Return Kendall's tau-b of each row of a with that of b, (row, network).
+
+    By the signs of all pairs: some thousands of calls of scipy.stats.kendalltau, each
+    with its test, take twenty seconds.
+    """
+    first, second = np.triu_indices(a.shape[1], k=1)
+    ranks = (rankdata(x, axis=1) for x in (a, b))
+    signs = [np.sign(x[:, first] - x[:, second]) for x in ranks]
+    untied = [np.abs(x).sum(axis=1) for x in signs]
+    return (signs[0] * signs[1]).sum(axis=1) / np.sqrt(untied[0] * untied[1])
 
 
 def chance_beyond(n, tau, *, seed=0):
