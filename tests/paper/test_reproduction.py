@@ -1,4 +1,4 @@
-"""`reproduce`: one stage after another, or studies of words side by side."""
+"""`reproduce`: one stage after another, or those that follow training side by side."""
 
 import contextlib
 import itertools
@@ -33,6 +33,7 @@ experiments:
           language: {studies: [coherence, half-lives]}}
 """
 STUDIES = ["coherence", "stretches", "half-lives"]
+AFTER = ["extract", "analyse", *STUDIES]  # training, side by side
 
 
 @pytest.fixture
@@ -50,12 +51,12 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_chains_hold_every_study_once_after_what_it_is_made_from():
+def test_chains_hold_every_stage_once_after_what_it_is_made_from():
     chains = reproduction.chains()
-    assert sorted(itertools.chain(*chains)) == sorted(stages.STUDIES)
+    assert sorted(["train", *itertools.chain(*chains)]) == sorted(stages.RUN)
     assert ["classes", "properties"] in chains
     assert ["positions", "boundaries"] in chains
-    assert ["coherence"] in chains  # made from spectra, which no study makes
+    assert ["extract", "analyse", "explain", "coherence"] in chains
 
 
 def test_a_study_that_is_made_from_two_joins_their_chains(monkeypatch):
@@ -72,15 +73,17 @@ def test_studies_side_by_side_are_those_made_in_order(project):
     said = []
     ran = reproduction.reproduce("mine", jobs=2, report=said.append)
     assert ran == ["train", "extract", "analyse", *STUDIES]
-    assert f"mine: {', '.join(STUDIES)}, 2 at a time" in said
+    assert f"mine: {', '.join(AFTER)}, 2 at a time" in said
     assert {line for line in said if line.endswith(" made")} == {
-        f"mine: {study} made" for study in STUDIES
+        "mine: extract, analyse, coherence made",
+        "mine: stretches made",
+        "mine: half-lives made",
     }
-    kinds = "coherence", "stretches", "half_lives"
+    kinds = "gradients", "intervals", "spectra", "coherence", "stretches", "half_lives"
     made = {kind: artifacts.load("mine", kind).load() for kind in kinds}
     for kind in kinds:
         next(artifacts.path("mine", kind).parent.glob(f"{kind}.*")).unlink()
-    assert reproduction.reproduce("mine", jobs=1) == STUDIES
+    assert reproduction.reproduce("mine", jobs=1) == ["extract", "analyse", *STUDIES]
     for kind in kinds:
         xr.testing.assert_equal(made[kind], artifacts.load("mine", kind))
     assert reproduction.reproduce("mine", jobs=2) == []
@@ -156,7 +159,7 @@ def test_a_study_whose_process_is_killed_is_named_and_leaves_no_lock(trained):
 
     killing = threading.Thread(target=kill)
     killing.start()
-    with pytest.raises(RuntimeError, match=r"mine: a study .* reproduce mine --jobs 1"):
+    with pytest.raises(RuntimeError, match=r"mine: a stage .* reproduce mine --jobs 1"):
         reproduction.reproduce("mine", jobs=2)
     killing.join()
     assert not locks._HELD

@@ -1,9 +1,9 @@
 """`reproduce`: what is missing or stale of an experiment's stages, and nothing else.
 
-The network comes first, then its mean gradients and their spectra, each from the one
-before. The studies of words are made from these alone, most of them: with ``jobs=2``
-two of them run at a time, in processes of their own. One that is made from another's
-artifact stands in the same chain, and waits for it.
+The network comes first. What follows is made from it alone, most of it, the mean
+gradients as well as the studies of words: with ``jobs=2`` two stages run at a time, in
+processes of their own. One that is made from another's artifact stands in the same
+chain, and waits for it.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from state_gradients.foundation import settings
 from state_gradients.paper import stages
 from state_gradients.project import artifacts, kinds, locks
 
-LONGEST = "types", "classes", "learning", "influence", "coherence"  # they begin first
+LONGEST = "types", "extract", "classes", "learning", "influence"  # they begin first
 
 
 def reproduce(name, *, root=None, jobs=1, report=lambda line: None):
@@ -29,11 +29,11 @@ def reproduce(name, *, root=None, jobs=1, report=lambda line: None):
     name : str
     root : path-like, optional
     jobs : int
-        How many studies of words run at a time. Each has a copy of the text and of the
-        network: a gigabyte or two for a published corpus.
+        How many stages run at a time. Each has a copy of the text and of the network: a
+        gigabyte or two for a published corpus.
     report : callable
-        Receives a line of text before each stage, or of studies that run at a time
-        after each.
+        Receives a line of text before each stage, or of stages that run at a time after
+        each.
 
     Returns
     -------
@@ -45,10 +45,10 @@ def reproduce(name, *, root=None, jobs=1, report=lambda line: None):
     ValueError
         If `jobs` is below 1.
     RuntimeError
-        If another process runs a stage of the experiment, or one that ran a study was
+        If another process runs a stage of the experiment, or one that ran a stage was
         ended from outside.
     Exception
-        Of a study; those that run beside it are let end, and no further one begins.
+        Of a stage; those that run beside it are let end, and no further one begins.
     """
     if jobs < 1:
         raise ValueError(f"reproduce: `jobs` must be 1 or more, received {jobs}.")
@@ -56,32 +56,31 @@ def reproduce(name, *, root=None, jobs=1, report=lambda line: None):
     if not artifacts.outdated(name, root=root):  # a project to read may be read-only
         return []
     with locks.alone(experiment, root=root):
-        first = [stage for stage in stages.RUN if stage not in stages.STUDIES]
-        ran = _in_order(name, first, root, report)
+        ran = _in_order(name, ["train"], root, report)
         undone = artifacts.outdated(name, root=root)
-        of_words = [chain for chain in chains() if undone.keys() & set(chain)]
-        of_words.sort(key=lambda chain: (*LONGEST, chain[0]).index(chain[0]))
-        if min(jobs, len(of_words)) > 1:
-            ran += _side_by_side(name, of_words, jobs, root, report)
+        waiting = [chain for chain in chains() if undone.keys() & set(chain)]
+        waiting.sort(key=lambda chain: (*LONGEST, chain[0]).index(chain[0]))
+        if min(jobs, len(waiting)) > 1:
+            ran += _side_by_side(name, waiting, jobs, root, report)
         else:
-            ran += _in_order(name, stages.STUDIES, root, report)
+            ran += _in_order(name, stages.RUN, root, report)
     return sorted(ran, key=[*stages.RUN].index)
 
 
 def chains():
-    """Return all studies in lists: one made from another's artifact comes after it."""
+    """Return what follows training in lists: each after those that it is made from."""
     found = []
-    for study in stages.STUDIES:
-        made = [kind for kind in kinds.KINDS.values() if kind.stage == study]
+    for stage in [stage for stage in stages.RUN if stage != "train"]:
+        made = [kind for kind in kinds.KINDS.values() if kind.stage == stage]
         made_from = {kinds.KINDS[up].stage for kind in made for up in kind.upstream}
         before = [chain for chain in found if made_from.intersection(chain)]
         for other in before[1:]:
             before[0].extend(other)
             found.remove(other)
         if before:
-            before[0].append(study)
+            before[0].append(stage)
         else:
-            found.append([study])
+            found.append([stage])
     return found
 
 
@@ -98,13 +97,14 @@ def _in_order(name, wanted, root, report=lambda line: None, **options):
     return ran
 
 
-def _side_by_side(name, of_words, jobs, root, report):
-    """Run chains of studies, `jobs` at a time; those that take longest stand first."""
+def _side_by_side(name, waiting, jobs, root, report):
+    """Run chains of stages, `jobs` at a time; those that take longest stand first."""
     from state_gradients.engine.jobs import n_cores
 
-    jobs = min(jobs, len(of_words))
-    studies = ", ".join(itertools.chain(*of_words))
-    report(f"{name}: {studies}, {jobs} at a time")
+    jobs = min(jobs, len(waiting))
+    undone = artifacts.outdated(name, root=root)
+    named = [stage for stage in itertools.chain(*waiting) if stage in undone]
+    report(f"{name}: {', '.join(named)}, {jobs} at a time")
     options = {
         "mp_context": get_context("spawn"),  # what TensorFlow holds cannot be forked
         "initializer": _set_up,
@@ -112,14 +112,14 @@ def _side_by_side(name, of_words, jobs, root, report):
     }
     ran, others = [], set(active_children())
     with ProcessPoolExecutor(jobs, **options) as pool:
-        runs = [pool.submit(_run_chain, name, chain, root) for chain in of_words]
+        runs = [pool.submit(_run_chain, name, chain, root) for chain in waiting]
         try:
             for run in as_completed(runs):
                 ran += run.result()
                 report(f"{name}: {', '.join(run.result())} made")
         except BrokenProcessPool as error:
             raise RuntimeError(
-                f"{name}: a study must run to its end, but its process was ended from "
+                f"{name}: a stage must run to its end, but its process was ended from "
                 "outside, as happens when memory is short; run `state-gradients "
                 f"reproduce {name} --jobs 1`."
             ) from error
@@ -136,18 +136,18 @@ def _side_by_side(name, of_words, jobs, root, report):
 
 
 def _set_up(n_threads):
-    """Prepare a process for studies: its share of the cores, and its end."""
+    """Prepare a process for stages: its share of the cores, and its end."""
     threadpool_limits(n_threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: this process's parent
     signal.signal(signal.SIGTERM, _stop)
 
 
 def _stop(number, frame):
-    """End by an error where the study is, so that what it was writing is taken back."""
+    """End by an error where the stage is, so that what it was writing is taken back."""
     raise SystemExit(128 + number)
 
 
 def _run_chain(name, chain, root):
-    """Run a chain of studies in a process of its own; see `_in_order`."""
+    """Run a chain of stages in a process of its own; see `_in_order`."""
     with locks.lent(settings.load_experiment(name, root=root), root=root):
         return _in_order(name, chain, root, progress=False)

@@ -184,7 +184,7 @@ def _train_on_numbers(experiment, *, root, progress):
 
 
 @_alone
-def run_flipflop(experiment, *, root=None):
+def run_flipflop(experiment, *, root=None, progress=True):
     """Measure a network that has learnt the flip-flop, and write ``flipflop``.
 
     Raises
@@ -249,7 +249,7 @@ def n_blocks(wanted, n_tokens, max_delay):
 
 
 @_alone
-def run_extract(experiment, *, root=None):
+def run_extract(experiment, *, root=None, progress=True):
     """Average the state gradients over the text and write ``gradients``.
 
     Beside them ``intervals`` from blocks of the text, and for an experiment with
@@ -293,7 +293,7 @@ def run_extract(experiment, *, root=None):
         window=wanted.window,
         blocks=n_blocks(wanted.blocks, len(ids), wanted.max_delay),
         second_moment=True,
-        progress=True,
+        progress=progress,
         **options,
     )
     if "group" not in blocks.dims:
@@ -344,7 +344,7 @@ def _controls(model, ids, blocks, embedding, *, seed, **options):
 
 
 @_alone
-def run_analyse(experiment, *, root=None):
+def run_analyse(experiment, *, root=None, progress=True):
     """Decompose the gradients, whitened and not, and write ``spectra`` (and probes)."""
     started = time.monotonic()
     encoder, gradients = (
@@ -392,7 +392,7 @@ def analyse_vocabulary(experiment, *, root=None):
 
 
 @_alone
-def run_explain(experiment, *, root=None):
+def run_explain(experiment, *, root=None, progress=True):
     """Find out why the states of the synthetic corpus read as they do: ``readings``.
 
     Raises
@@ -462,6 +462,7 @@ STUDIES = {  # name of a study: a function of a Subject that returns {kind: Data
     "half-lives": half_lives.study,
     "tagged-classes": tagged_classes.study,
 }
+# All take `progress`; those that end in seconds have none to show
 RUN = {"train": run_train, "extract": run_extract, "analyse": run_analyse}
 RUN |= {"explain": run_explain, "flipflop": run_flipflop}
 RUN |= {name: _study(make) for name, make in STUDIES.items()}
