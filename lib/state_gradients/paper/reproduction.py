@@ -18,7 +18,7 @@ from state_gradients.foundation import settings
 from state_gradients.paper import stages
 from state_gradients.project import artifacts, kinds, locks
 
-LONGEST = "types", "extract", "classes", "learning", "influence"  # they begin first
+LONGEST = "types", "extract", "learning", "classes", "influence"  # they begin first
 
 
 def reproduce(name, *, root=None, jobs=1, report=lambda line: None):

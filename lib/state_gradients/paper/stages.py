@@ -119,6 +119,7 @@ def run_train(experiment, *, root=None, resume=True, progress=True, keep=None):
         return
     if experiment.model.units <= FEW_UNITS:  # TensorFlow asks when it starts
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+        os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     load_keras()
     from state_gradients.models import language_model, training
 
