@@ -83,7 +83,7 @@ def picture():
     figure, ax = plt.subplots(figsize=(4, 3))
     ax.plot([0, 1])
     file = io.BytesIO()
-    figure.savefig(file, format="png")
+    figure.savefig(file, format="png", dpi=100)
     plt.close(figure)
     return base64.b64encode(file.getvalue()).decode()
 

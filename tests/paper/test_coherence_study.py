@@ -46,7 +46,7 @@ def project(tmp_path, monkeypatch):
 
 
 def made(name):
-    done = CliRunner().invoke(cli.app, ["reproduce", name])
+    done = CliRunner().invoke(cli.app, ["reproduce", name, "--jobs", "1"])
     assert done.exit_code == 0, done.output
     return artifacts.load(name, "coherence")
 

@@ -140,7 +140,7 @@ def test_half_lives_are_of_geometric_means():
 
 
 def made(name):
-    done = CliRunner().invoke(cli.app, ["reproduce", name])
+    done = CliRunner().invoke(cli.app, ["reproduce", name, "--jobs", "1"])
     assert done.exit_code == 0, done.output
     return artifacts.load(name, "half_lives")
 
@@ -178,7 +178,7 @@ def half_lives_subject(name):
 
 def test_a_cell_that_passes_nothing_on_by_itself_is_refused(project):  # noqa: F811
     (project / "params.yaml").write_text(STUDIED)
-    done = CliRunner().invoke(cli.app, ["reproduce", "rnn"])
+    done = CliRunner().invoke(cli.app, ["reproduce", "rnn", "--jobs", "1"])
     assert done.exit_code == 1
     assert "pass on a state of its own by a factor" in done.output
     assert not artifacts.path("rnn", "half_lives").is_file()

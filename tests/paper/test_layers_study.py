@@ -44,7 +44,9 @@ def project(tmp_path_factory):
         patch.setattr(truth, "SIZES", sizes)
         patch.setattr(layers, "MOST_TOKENS", READ)
         patch.setattr(layers, "MOST_INPUTS", MOST)
-        done = CliRunner().invoke(cli.app, ["reproduce", "one", "two", "three"])
+        done = CliRunner().invoke(
+            cli.app, ["reproduce", "one", "two", "three", "--jobs", "1"]
+        )
         assert done.exit_code == 0, done.output
         yield root
 

@@ -23,7 +23,7 @@ def studied(project):  # noqa: F811
 
 
 def made(name):
-    done = CliRunner().invoke(cli.app, ["reproduce", name])
+    done = CliRunner().invoke(cli.app, ["reproduce", name, "--jobs", "1"])
     assert done.exit_code == 0, done.output
     return artifacts.load(name, "stretches")
 

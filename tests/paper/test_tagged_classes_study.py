@@ -65,7 +65,7 @@ def project(tmp_path, monkeypatch):
 
 
 def made(name):
-    done = CliRunner().invoke(cli.app, ["reproduce", name])
+    done = CliRunner().invoke(cli.app, ["reproduce", name, "--jobs", "1"])
     assert done.exit_code == 0, done.output
     return artifacts.load(name, "tagged_classes")
 
@@ -221,7 +221,7 @@ def test_intervals_are_of_the_blocks_and_the_second_run_makes_nothing(project):
     base = found.sel(band="all", group="all words", quantity="relative_memory")
     for end in ("estimate", "lower", "upper"):  # always 1, whatever is drawn
         np.testing.assert_allclose(base[end], 1, rtol=1e-6)
-    done = CliRunner().invoke(cli.app, ["reproduce", "mine"])
+    done = CliRunner().invoke(cli.app, ["reproduce", "mine", "--jobs", "1"])
     assert "everything is fresh" in done.output
 
 

@@ -44,7 +44,7 @@ def project(tmp_path, monkeypatch):
 
 
 def made(name):
-    done = CliRunner().invoke(cli.app, ["reproduce", name])
+    done = CliRunner().invoke(cli.app, ["reproduce", name, "--jobs", "1"])
     assert done.exit_code == 0, done.output
     return artifacts.load(name, "tail")
 
