@@ -1,5 +1,6 @@
 import os
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -7,6 +8,12 @@ import pytest
 from state_gradients.paper.book import rendering
 from state_gradients.paper.book.rendering import parameter_names, read_page, render
 
+SET_FOR_PAGES = (
+    "STATE_GRADIENTS_ROOT",
+    "MPLBACKEND",
+    "PYTHONHASHSEED",
+    "OMP_NUM_THREADS",
+)
 HEADER = """---
 jupytext:
   text_representation:
@@ -196,9 +203,27 @@ def test_what_is_not_a_page_is_refused_before_anything_runs(project, text, messa
     assert not (project / "book").exists()
 
 
+def test_pages_that_begin_first_are_there():
+    notebooks = Path(__file__).parents[2] / "notebooks"
+    assert {path.stem for path in notebooks.glob("*.md")} >= set(rendering.LONGEST)
+
+
+@pytest.mark.slow
+def test_a_page_has_one_thread_and_no_grammar_of_addresses(project):
+    page = project / "notebooks" / "page.md"
+    asked = (
+        "import os, sys\n\nimport jsonschema\n\n"
+        "print(os.environ['OMP_NUM_THREADS'], sys.modules['rfc3987_syntax'])"
+    )
+    text = f"{page.read_text()}\n```{{code-cell}} ipython3\n{asked}\n```\n"
+    page.write_text(text)
+    [target] = render(root=project)
+    assert "1 None" in target.read_text()
+
+
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_page_that_there_was(project, full_disk, monkeypatch):
-    for name in ("STATE_GRADIENTS_ROOT", "MPLBACKEND", "PYTHONHASHSEED"):
+    for name in SET_FOR_PAGES:
         monkeypatch.setenv(name, "")  # put back after the page has set it
     source = project / "notebooks" / "page.md"
     target = project / "book" / "sections" / "page.ipynb"

@@ -57,6 +57,7 @@ def test_chains_hold_every_stage_once_after_what_it_is_made_from():
     assert ["classes", "properties"] in chains
     assert ["positions", "boundaries"] in chains
     assert ["extract", "analyse", "explain", "coherence"] in chains
+    assert {chain[0] for chain in chains} >= set(reproduction.LONGEST)
 
 
 def test_a_study_that_is_made_from_two_joins_their_chains(monkeypatch):
