@@ -190,13 +190,34 @@ def test_verdicts_hold_a_cell_against_the_same_state_of_the_seeds(networks, live
     np.testing.assert_allclose(
         found["half_life"]["LRU"].ratio, np.median(units) / np.mean(of_seeds)
     )
-    table = cells.verdicts_table(found)
+    table = cells.verdicts_table(found, cells.farthest(networks))
     assert table.index.tolist() == list(cells.NEW)
     assert table.loc["LRU", "left at 49, read"] == cells.DASH
     assert table.loc["LRU", "perplexity"].startswith("worse (1.36 times")
     more = [k for k, one in found["directions"].items() if one.verdict == "more"]
     assert cells.listed(found, "directions", "more") == " and ".join(more)
     assert cells.listed({"x": {}}, "x", "more") == "no cell"
+
+
+def test_cells_are_judged_at_a_delay_that_all_reach(lives):
+    short = cells.members("grammar-lstm-64")
+    last = int(spectra_of("grammar-lstm-64", "cell")["delay"][-1])
+    assert last < cells.FAR and cells.farthest(short) == last
+    of_short = cells.half_lives(short)
+    judged = cells.verdicts(short, of_short)
+    lru, own = (
+        spectra_of(name, state)["memory"].values
+        for name, state in (("ptb-lru-256", "hidden"), ("grammar-lstm-64", "cell"))
+    )
+    np.testing.assert_allclose(
+        judged["carried"]["LRU"].ratio, lru[last] / lru[0] / (own[last] / own[0])
+    )
+    table = cells.verdicts_table(judged, last)
+    assert f"left at {last}, carried" in table.columns
+    found = cells.curves(short)
+    texts = cells.numbers(short, found, {}, {}, judged)
+    assert texts["far"] == str(last)
+    assert texts["lru-left"] == f"{100 * lru[last] / lru[0]:.2g} %"
 
 
 def test_numbers_of_the_prose_are_those_of_the_curves(networks, curves, before, lives):

@@ -57,7 +57,7 @@ STAGES = {
     "types": Stage(recipe=1, groups=("corpus", "gradients")),
     "classes": Stage(recipe=1, groups=("corpus", "gradients")),
     "properties": Stage(recipe=1, groups=("corpus", "gradients")),
-    "linear": Stage(recipe=1, groups=("corpus",)),
+    "linear": Stage(recipe=2, groups=("corpus",)),
     "positions": Stage(recipe=1, groups=("corpus", "gradients")),
     "coherence": Stage(recipe=1, groups=("corpus", "gradients")),
     "grammar": Stage(recipe=1, groups=("corpus",)),

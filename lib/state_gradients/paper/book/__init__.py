@@ -11,6 +11,7 @@ with `language_classes` and `language_class_tables`, `tasks`, `cells`, `flipflop
 says what made one, and its table), whose links `source_links` lays, and behind them
 their `twins`. Scripts that pages load: `scripts` (which page loads which), `vega` (the
 libraries that draw) and `explorer` (the networks of the page "Type a sentence").
-`publishing` says where the book is read and how to answer it, `printing` makes one PDF
-of it. Who teaches with it has `course` and `slides`.
+`publishing` says where the book is read and how to answer it, `mocked` spares its build
+TensorFlow, `printing` makes one PDF of it. Who teaches with it has `course` and
+`slides`.
 """

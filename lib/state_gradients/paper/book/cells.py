@@ -62,7 +62,7 @@ UNITS = {  # of the columns of tables, where `sources` does not know them
 }
 OF_INTERVALS = ("memory", "selectivity", "effective_rank")
 SHOWN = 1, 2, 5, 10, 20, 30, 49  # delays of the table
-FAR, MIDDLE = 49, 20  # delays at which cells are judged
+FAR, MIDDLE = 49, 20  # delays at which cells are judged, where all reach so far
 SHARE = 0.01  # of sigma_1 at delay 0, above which a direction counts
 FLOOR = 1e-5  # of the largest: where the axes of memory end
 HALF_LIVES = np.geomspace(0.1, 1000, 81)  # tokens
@@ -565,6 +565,17 @@ def judged(value, lower, upper, seeds):
     return Judged(verdict, float(value / np.mean(seeds)))
 
 
+def farthest(networks):
+    """Return the delay `FAR`, or the last that all networks that have been run reach.
+
+    Parameters
+    ----------
+    networks : dict of str to (tuple of str, str)
+    """
+    runs = [run for names, _ in networks.values() for run in names if has_run(run)]
+    return min([FAR, *(int(whitened(run)["delay"][-1]) for run in runs)])
+
+
 def verdicts(networks, lives):
     """Hold each new cell against the first network's seeds, in five respects.
 
@@ -578,36 +589,39 @@ def verdicts(networks, lives):
     -------
     dict of str to dict of str to Judged
         By respect and cell: ``perplexity`` (validation); relative memory at the delay
-        `FAR` of the state that is ``carried`` and of the one that is ``read``, where
-        that is a state; ``half_life`` (median over units); ``directions`` at `MIDDLE`,
-        of the carried state.
+        :func:`farthest` of the state that is ``carried`` and of the one that is
+        ``read``, where that is a state; ``half_life`` (median over units);
+        ``directions`` at `MIDDLE`, of the carried state.
     """
     (names, state), *_ = networks.values()
+    far = farthest(networks)
     of_label = lives.get(next(iter(networks)), {})
-    seeds = [_measured(run, state, of_label.get(run)) for run in names if has_run(run)]
+    seeds = [
+        _measured(run, state, of_label.get(run), far) for run in filter(has_run, names)
+    ]
     found = {respect: {} for respect in WORDS}
     for label in NEW:
         names, state = networks[label]
         for run in filter(has_run, names):
             units = lives.get(label, {}).get(run)
-            for respect, values in _measured(run, state, units).items():
+            for respect, values in _measured(run, state, units, far).items():
                 of_seeds = [seed[respect][0] for seed in seeds if respect in seed]
                 if of_seeds:
                     found[respect][label] = judged(*values, of_seeds)
     return found
 
 
-def _measured(name, state, units):
+def _measured(name, state, units, far):
     """Return (value, lower, upper) of one run in each respect that is known of it."""
     carried = _curves_of(name, state)
     perplexity = float(artifacts.load(name, "training")["valid_perplexity_final"])
     found = {
         "perplexity": (perplexity,) * 3,
-        "carried": _at(carried, "relative", FAR),
+        "carried": _at(carried, "relative", far),
         "directions": _at(carried, "directions", MIDDLE),
     }
     if load_experiment(name).model.cell not in READS_NO_STATE:
-        found["read"] = _at(_curves_of(name, "hidden"), "relative", FAR)
+        found["read"] = _at(_curves_of(name, "hidden"), "relative", far)
     if units is not None:
         found["half_life"] = (float(np.median(units)),) * 3
     return found
@@ -615,7 +629,6 @@ def _measured(name, state, units):
 
 def _at(curves, quantity, delay):
     """Return a value with its interval; the value itself where there is none."""
-    delay = min(delay, int(curves["delay"][-1]))
     at = curves.sel(quantity=quantity, delay=delay)
     value, *ends = (float(at[name]) for name in ("value", "lower", "upper"))
     return (value, *(value if np.isnan(end) else end for end in ends))
@@ -623,24 +636,28 @@ def _at(curves, quantity, delay):
 
 WORDS = {  # of each respect: its title, what more is called, and what less
     "perplexity": ("perplexity", "worse", "better"),
-    "carried": (f"left at {FAR}, carried", "longer", "shorter"),
-    "read": (f"left at {FAR}, read", "longer", "shorter"),
+    "carried": ("left at {far}, carried", "longer", "shorter"),
+    "read": ("left at {far}, read", "longer", "shorter"),
     "half_life": ("median half-life", "longer", "shorter"),
-    "directions": (f"directions at {MIDDLE}", "more", "fewer"),
+    "directions": ("directions at {middle}", "more", "fewer"),
 }
 
 
-def verdicts_table(judged_by):
+def verdicts_table(judged_by, far):
     """Return :func:`verdicts` as text, a row for each cell.
 
     Parameters
     ----------
     judged_by : dict of str to dict of str to Judged
+    far : int
+        Of :func:`farthest`.
     """
     cells = list(dict.fromkeys(label for one in judged_by.values() for label in one))
     rows = {
         label: {
-            words[0]: _verdict_told(judged_by[name].get(label), words)
+            words[0].format(far=far, middle=MIDDLE): _verdict_told(
+                judged_by[name].get(label), words
+            )
             for name, words in WORDS.items()
         }
         for label in cells
@@ -691,10 +708,11 @@ def numbers(networks, found, before, lives, judged_by):
     judged_by : dict of str to dict of str to Judged
     """
     (names, _), *_ = networks.values()
+    far = farthest(networks)
     texts = {
         "reference": next(iter(networks)),
         "n-seeds": str(sum(map(has_run, names))),
-        "far": str(FAR),
+        "far": str(far),
         "middle": str(MIDDLE),
         "share": f"{SHARE:.0%}".replace("%", " %"),
         "n-tokens": DASH,
@@ -712,7 +730,7 @@ def numbers(networks, found, before, lives, judged_by):
             one = found["value"].sel(experiment=label)
             relative = one.sel(quantity="relative")
             n_directions = one.sel(quantity="directions", delay=MIDDLE)
-            texts[f"{key}-left"] = f"{100 * float(relative.sel(delay=FAR)):.2g} %"
+            texts[f"{key}-left"] = f"{100 * float(relative.sel(delay=far)):.2g} %"
             texts[f"{key}-tenth"] = _delay_told(relative, 0.1)
             texts[f"{key}-n"] = f"{float(n_directions):.0f}"
         if label in lives:

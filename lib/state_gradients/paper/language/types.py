@@ -438,6 +438,8 @@ def _equal(values, whitened, *, seed):
         if n > n_there:
             break
         of_mean, of_noise = weights_of_draws(n, n_there, rng=rng)
+        if n == n_there:  # of all: each draw is the same
+            of_mean = of_mean[:1]
         drawn = of_means(of_mean)
         memory[k] = np.quantile(drawn, QUANTILES, axis=0)
         rates = decays.fit_decay(drawn)["b"].values
