@@ -199,25 +199,32 @@ def test_verdicts_hold_a_cell_against_the_same_state_of_the_seeds(networks, live
     assert cells.listed({"x": {}}, "x", "more") == "no cell"
 
 
-def test_cells_are_judged_at_a_delay_that_all_reach(lives):
+def test_what_no_seed_has_is_told_without_a_ratio():
+    some, none = cells.judged(3, 3, 3, [0, 0]), cells.judged(0, 0, 0, [0, 0])
+    assert some == cells.Judged("more", np.inf) and none == cells.Judged("alike", 1)
+    of_none = {key: {} for key in cells.WORDS}
+    of_none["directions"] = {"LRU": some, "S6": none}
+    table = cells.verdicts_table(of_none, 49)
+    assert table.iloc[:, -1].to_list() == ["more (there: none)", "alike (1.00 times)"]
+
+
+def test_cells_are_judged_at_a_delay_that_all_reach():
     short = cells.members("grammar-lstm-64")
-    last = int(spectra_of("grammar-lstm-64", "cell")["delay"][-1])
+    (seeds, state), *_ = short.values()
+    of_seeds = [spectra_of(name, state)["memory"] for name in seeds]
+    last = min(int(one["delay"][-1]) for one in of_seeds)
     assert last < cells.FAR and cells.farthest(short) == last
-    of_short = cells.half_lives(short)
-    judged = cells.verdicts(short, of_short)
-    lru, own = (
-        spectra_of(name, state)["memory"].values
-        for name, state in (("ptb-lru-256", "hidden"), ("grammar-lstm-64", "cell"))
+    judged = cells.verdicts(short, cells.half_lives(short))
+    lru, *own = (
+        one.values[last] / one.values[0]
+        for one in (spectra_of("ptb-lru-256", "hidden")["memory"], *of_seeds)
     )
-    np.testing.assert_allclose(
-        judged["carried"]["LRU"].ratio, lru[last] / lru[0] / (own[last] / own[0])
-    )
+    np.testing.assert_allclose(judged["carried"]["LRU"].ratio, lru / np.mean(own))
     table = cells.verdicts_table(judged, last)
     assert f"left at {last}, carried" in table.columns
-    found = cells.curves(short)
-    texts = cells.numbers(short, found, {}, {}, judged)
+    texts = cells.numbers(short, cells.curves(short), {}, {}, judged)
     assert texts["far"] == str(last)
-    assert texts["lru-left"] == f"{100 * lru[last] / lru[0]:.2g} %"
+    assert texts["lru-left"] == f"{100 * lru:.2g} %"
 
 
 def test_numbers_of_the_prose_are_those_of_the_curves(networks, curves, before, lives):

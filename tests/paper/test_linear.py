@@ -1,8 +1,11 @@
 """Table 3's scores against scikit-learn called by hand, and known answers."""
 
+import warnings
+
 import numpy as np
 import pytest
 import xarray as xr
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from state_gradients.paper.language import linear
@@ -84,6 +87,25 @@ def test_no_pair_is_in_two_parts_and_no_type_when_split_by_type(rows, split):
         n - round(0.9 * n),
     ]
     assert not np.array_equal(where["test"], linear.parts(groups, 2)["test"])
+
+
+def test_frequency_alone_is_fitted_until_it_converges(embedding, rows, monkeypatch):
+    monkeypatch.setattr(linear, "STRENGTHS", (0.6,))
+    task = rows["all"]  # classes that frequency tells apart, far from zero
+    frequency = np.random.default_rng(5).normal(size=N_TYPES)
+    frequency[task.types] += 9 * np.log(2 + task.labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        found, (_, where) = linear.judge(embedding, frequency, task, "by type", seed=1)
+    x, y = frequency[task.types][:, None], task.labels
+    train, test = where["train"], where["test"]
+    few, enough = (LogisticRegression(max_iter=n) for n in (100, 10_000))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        few.fit(x[train], y[train])
+    assert few.n_iter_.max() == 100  # the default stops too early here
+    score = enough.fit(x[train], y[train]).score(x[test], y[test])
+    assert found["frequency_accuracy"][2] == score
 
 
 def test_scores_are_those_of_scikit_learn_called_by_hand(embedding, rows, monkeypatch):

@@ -169,7 +169,7 @@ def _curves_of(name, state):
 
 def _over(of_runs):
     """Return mean and range over runs."""
-    values = xr.concat([one["value"] for one in of_runs], "run")
+    values = xr.concat([one["value"] for one in of_runs], "run", join="inner")
     return xr.Dataset(
         {
             "value": values.mean("run"),
@@ -537,7 +537,7 @@ class Judged(NamedTuple):
     """How a cell stands to the reference's seeds in one respect."""
 
     verdict: str  # "more", "less" or "alike"
-    ratio: float  # to the mean of the seeds
+    ratio: float  # to the mean of the seeds; infinite if that is 0, and this is not
 
 
 def judged(value, lower, upper, seeds):
@@ -562,7 +562,9 @@ def judged(value, lower, upper, seeds):
         verdict = "more"
     elif upper < low - margin:
         verdict = "less"
-    return Judged(verdict, float(value / np.mean(seeds)))
+    mean = np.mean(seeds)
+    ratio = value / mean if mean else np.inf if value else 1.0
+    return Judged(verdict, float(ratio))
 
 
 def farthest(networks):
@@ -670,6 +672,8 @@ def _verdict_told(one, words):
         return DASH
     _, more, less = words
     told = {"more": more, "less": less, "alike": "alike"}[one.verdict]
+    if np.isinf(one.ratio):
+        return f"{told} (there: none)"
     ratio = f"{one.ratio:.2f}" if 0.01 <= one.ratio < 10 else f"{one.ratio:.2g}"
     return f"{told} ({ratio} times)"
 
