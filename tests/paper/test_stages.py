@@ -16,7 +16,7 @@ from state_gradients.paper import reproduction, stages
 from state_gradients.paper.language import subject
 from state_gradients.paper.synthetic import readings, study
 from state_gradients.project import artifacts
-from state_gradients.text import synthetic
+from state_gradients.text import corpora, synthetic
 
 PARAMS = """
 baseline:
@@ -296,6 +296,27 @@ def test_corpus_prints_the_sizes_of_the_text_as_first_used(project):
     sizes = json.loads(run("corpus", "mine", "--json").stdout)
     lines = dict.fromkeys(("train", "valid", "test"), 12 * (9 + 1))
     assert sizes == lines | {"vocabulary": 20}
+
+
+def test_a_network_that_has_learnt_other_ids_is_refused(project):
+    assert run("train", "mine").exit_code == 0
+    experiment = settings.load_experiment("mine")
+    encoder = artifacts.load("mine", "encoder")
+    words = encoder["vocabulary"].values.copy()
+    words[[3, 4]] = words[[4, 3]]  # two words exchanged, as many rows
+    wrong = encoder.assign_coords(vocabulary=words)
+    artifacts.save(wrong, experiment, "encoder")
+    done = run("extract", "mine")
+    assert done.exit_code == 1
+    said = " ".join(done.output.split())
+    assert f"the id 3 for {str(words[3])!r} in the one" in said
+    assert f"for {str(words[4])!r} in the other; train it again" in said
+    assert not artifacts.path("mine", "gradients").is_file()
+    with pytest.raises(ValueError, match="words must be those of the corpus"):
+        _ = subject.Subject(experiment=experiment).model
+    text = corpora.load(experiment.corpus)
+    with pytest.raises(ValueError, match="received the id 3 for None in the one"):
+        subject.require_same_words(encoder.isel(vocabulary=slice(3)), text, experiment)
 
 
 def test_extract_before_train_names_the_command(project):

@@ -1,10 +1,15 @@
 import functools
+import hashlib
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from state_gradients.foundation import settings
+from state_gradients.project import artifacts
 from state_gradients.text import corpora
 from state_gradients.text.grammar import derivation, rules, truth
 
@@ -355,6 +360,42 @@ def test_words_are_as_frequent_as_they_should_be(variant):
     ranks = np.log(np.arange(1, len(shares) + 1))
     slope = np.polyfit(ranks[5:200], np.log(shares[5:200]), 1)[0]
     assert -1.4 < slope < -0.7  # Zipf's law: -1
+
+
+IDS = """
+import hashlib, sys
+from state_gradients.text.grammar import truth
+ids = truth.generate(20_000, seed=4).ids.astype("int64")
+sys.stdout.write(hashlib.sha256(ids.tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("kernels", ["Haswell", "SkylakeX", "Sandybridge"])
+def test_ids_do_not_depend_on_how_blas_rounds(kernels):
+    """By frequencies that round-off told apart, two words had each other's id."""
+    done = subprocess.run(
+        [sys.executable, "-c", IDS],
+        env=os.environ | {"OPENBLAS_CORETYPE": kernels},  # of whichever BLAS there is
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        pytest.skip(f"this processor has no kernels of {kernels}")
+    ids = truth.generate(20_000, seed=4).ids.astype("int64")
+    assert done.stdout == hashlib.sha256(ids.tobytes()).hexdigest()
+
+
+def test_words_that_are_as_frequent_stand_in_an_order_of_their_own(monkeypatch):
+    grammar, tokens = truth.grammar("grammar"), truth.vocabulary().tokens
+    learnt = artifacts.load("grammar-lstm-64", "encoder")["vocabulary"].values
+    assert learnt.tolist() == [*tokens]  # of the network that comes with the book
+    shares = np.array([grammar.frequencies[word] for word in tokens])
+    gaps = -np.diff(shares)
+    assert not ((gaps > 1e-15) & (gaps < 1e-8)).any() and gaps.min() > -1e-15
+    noise = np.random.default_rng(2).normal(scale=1e-16, size=len(tokens))
+    noisy = dict(zip(tokens, shares + noise, strict=True))
+    monkeypatch.setitem(grammar.__dict__, "frequencies", noisy)
+    assert truth.vocabulary.__wrapped__().tokens == tokens
 
 
 def test_words_of_a_form_are_drawn_by_zipf(text):

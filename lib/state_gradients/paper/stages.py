@@ -49,7 +49,11 @@ from state_gradients.paper.language import (
     tail,
     types,
 )
-from state_gradients.paper.language.subject import Subject, build_model
+from state_gradients.paper.language.subject import (
+    Subject,
+    build_model,
+    require_same_words,
+)
 from state_gradients.project import artifacts, kinds, locks
 from state_gradients.text import corpora, synthetic, tasks
 
@@ -264,6 +268,7 @@ def run_extract(experiment, *, root=None, progress=True):
     encoder = artifacts.load(experiment, "encoder", root=root)
     model = build_model(experiment, encoder)
     text = corpora.load(experiment.corpus)
+    require_same_words(encoder, text, experiment)
     refuse_short_text(experiment, text)
     ids = text.splits[wanted.split]
     options = {

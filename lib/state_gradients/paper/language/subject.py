@@ -1,6 +1,7 @@
 """What a study of words reads: a network with its weights, its text, and tags."""
 
 import functools
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,32 @@ def build_model(experiment, weights):
         model, {k: v.values for k, v in weights.data_vars.items()}
     )
     return model
+
+
+def require_same_words(weights, text, experiment):
+    """Refuse a network whose ids stand for other words than those of a text.
+
+    Parameters
+    ----------
+    weights : xarray.Dataset
+        The ``encoder`` or ``weights`` artifact.
+    text : state_gradients.text.vocabulary.Text
+    experiment : state_gradients.foundation.settings.Experiment
+
+    Raises
+    ------
+    ValueError
+        If they do: every number about words would be another word's.
+    """
+    learnt, read = weights["vocabulary"].values.tolist(), [*text.vocabulary.tokens]
+    if learnt != read:
+        pairs = itertools.zip_longest(learnt, read)
+        place, (one, other) = next((k, p) for k, p in enumerate(pairs) if p[0] != p[1])
+        raise ValueError(
+            f"{experiment.name}: the network's words must be those of the corpus "
+            f"{experiment.corpus.name}, received the id {place} for {one!r} in the one "
+            f"and for {other!r} in the other; train it again."
+        )
 
 
 def require_all_positions(wanted, who):
@@ -124,12 +151,15 @@ class Subject:
     @functools.cached_property
     def model(self):
         """Return the Keras model with its encoder's weights; its softmax is random."""
+        require_same_words(self.encoder, self.text, self.experiment)
         return build_model(self.experiment, self.encoder)
 
     @functools.cached_property
     def predictor(self):
         """Return the Keras model with all its weights: it predicts words."""
-        return build_model(self.experiment, self.load("weights"))
+        weights = self.load("weights")
+        require_same_words(weights, self.text, self.experiment)
+        return build_model(self.experiment, weights)
 
     @functools.cached_property
     def tags(self):
