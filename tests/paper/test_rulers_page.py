@@ -66,7 +66,8 @@ def test_ends_are_those_of_the_artifacts():
     expected = np.nan_to_num(float(at["reach"]), nan=np.inf)
     assert float(one["value"].sel(ruler="order")) == expected
     longest = [int(x) for x in found["longest"]]
-    assert longest[:2] == [50, 50] and longest[2] == int(kl["step_delay"][-1])
+    last = int(influence["delay"][-1])
+    assert longest[:2] == [last, last] and longest[2] == int(kl["step_delay"][-1])
 
 
 def test_what_is_drawn_begins_a_word_back_and_ends_at_the_axis(monkeypatch):
