@@ -190,7 +190,7 @@ def test_verdicts_hold_a_cell_against_the_same_state_of_the_seeds(networks, live
     np.testing.assert_allclose(
         found["half_life"]["LRU"].ratio, np.median(units) / np.mean(of_seeds)
     )
-    table = cells.verdicts_table(found, cells.farthest(networks))
+    table = cells.verdicts_table(found, networks)
     assert table.index.tolist() == list(cells.NEW)
     assert table.loc["LRU", "left at 49, read"] == cells.DASH
     assert table.loc["LRU", "perplexity"].startswith("worse (1.36 times")
@@ -204,7 +204,7 @@ def test_what_no_seed_has_is_told_without_a_ratio():
     assert some == cells.Judged("more", np.inf) and none == cells.Judged("alike", 1)
     of_none = {key: {} for key in cells.WORDS}
     of_none["directions"] = {"LRU": some, "S6": none}
-    table = cells.verdicts_table(of_none, 49)
+    table = cells.verdicts_table(of_none, {})
     assert table.iloc[:, -1].to_list() == ["more (there: none)", "alike (1.00 times)"]
 
 
@@ -213,18 +213,26 @@ def test_cells_are_judged_at_a_delay_that_all_reach():
     (seeds, state), *_ = short.values()
     of_seeds = [spectra_of(name, state)["memory"] for name in seeds]
     last = min(int(one["delay"][-1]) for one in of_seeds)
-    assert last < cells.FAR and cells.farthest(short) == last
+    assert cells.MIDDLE <= last < cells.FAR
+    assert cells.judged_at(short) == (last, cells.MIDDLE)
     judged = cells.verdicts(short, cells.half_lives(short))
     lru, *own = (
         one.values[last] / one.values[0]
         for one in (spectra_of("ptb-lru-256", "hidden")["memory"], *of_seeds)
     )
     np.testing.assert_allclose(judged["carried"]["LRU"].ratio, lru / np.mean(own))
-    table = cells.verdicts_table(judged, last)
+    table = cells.verdicts_table(judged, short)
     assert f"left at {last}, carried" in table.columns
     texts = cells.numbers(short, cells.curves(short), {}, {}, judged)
     assert texts["far"] == str(last)
     assert texts["lru-left"] == f"{100 * lru:.2g} %"
+
+
+def test_near_the_end_all_is_judged_at_the_last_delay(monkeypatch, networks):
+    shortest = xr.Dataset(coords={"delay": range(8)})
+    monkeypatch.setattr(cells, "whitened", lambda run: shortest)
+    assert cells.judged_at(networks) == (7, 7)
+    assert cells.judged_at({"x": (("no-run",), "cell")}) == (cells.FAR, cells.MIDDLE)
 
 
 def test_numbers_of_the_prose_are_those_of_the_curves(networks, curves, before, lives):

@@ -567,15 +567,17 @@ def judged(value, lower, upper, seeds):
     return Judged(verdict, float(ratio))
 
 
-def farthest(networks):
-    """Return the delay `FAR`, or the last that all networks that have been run reach.
+def judged_at(networks):
+    """Return the delays `FAR` and `MIDDLE`, or the last that all networks reach.
 
     Parameters
     ----------
     networks : dict of str to (tuple of str, str)
+        Those that have not been run do not count.
     """
     runs = [run for names, _ in networks.values() for run in names if has_run(run)]
-    return min([FAR, *(int(whitened(run)["delay"][-1]) for run in runs)])
+    last = min((int(whitened(run)["delay"][-1]) for run in runs), default=FAR)
+    return min(FAR, last), min(MIDDLE, last)
 
 
 def verdicts(networks, lives):
@@ -591,36 +593,38 @@ def verdicts(networks, lives):
     -------
     dict of str to dict of str to Judged
         By respect and cell: ``perplexity`` (validation); relative memory at the delay
-        :func:`farthest` of the state that is ``carried`` and of the one that is
-        ``read``, where that is a state; ``half_life`` (median over units);
-        ``directions`` at `MIDDLE`, of the carried state.
+        `FAR` of the state that is ``carried`` and of the one that is ``read``, where
+        that is a state; ``half_life`` (median over units); ``directions`` at `MIDDLE`,
+        of the carried state. See :func:`judged_at`.
     """
     (names, state), *_ = networks.values()
-    far = farthest(networks)
+    delays = judged_at(networks)
     of_label = lives.get(next(iter(networks)), {})
     seeds = [
-        _measured(run, state, of_label.get(run), far) for run in filter(has_run, names)
+        _measured(run, state, of_label.get(run), delays)
+        for run in filter(has_run, names)
     ]
     found = {respect: {} for respect in WORDS}
     for label in NEW:
         names, state = networks[label]
         for run in filter(has_run, names):
             units = lives.get(label, {}).get(run)
-            for respect, values in _measured(run, state, units, far).items():
+            for respect, values in _measured(run, state, units, delays).items():
                 of_seeds = [seed[respect][0] for seed in seeds if respect in seed]
                 if of_seeds:
                     found[respect][label] = judged(*values, of_seeds)
     return found
 
 
-def _measured(name, state, units, far):
+def _measured(name, state, units, delays):
     """Return (value, lower, upper) of one run in each respect that is known of it."""
+    far, middle = delays
     carried = _curves_of(name, state)
     perplexity = float(artifacts.load(name, "training")["valid_perplexity_final"])
     found = {
         "perplexity": (perplexity,) * 3,
         "carried": _at(carried, "relative", far),
-        "directions": _at(carried, "directions", MIDDLE),
+        "directions": _at(carried, "directions", middle),
     }
     if load_experiment(name).model.cell not in READS_NO_STATE:
         found["read"] = _at(_curves_of(name, "hidden"), "relative", far)
@@ -645,19 +649,19 @@ WORDS = {  # of each respect: its title, what more is called, and what less
 }
 
 
-def verdicts_table(judged_by, far):
+def verdicts_table(judged_by, networks):
     """Return :func:`verdicts` as text, a row for each cell.
 
     Parameters
     ----------
     judged_by : dict of str to dict of str to Judged
-    far : int
-        Of :func:`farthest`.
+    networks : dict of str to (tuple of str, str)
     """
+    far, middle = judged_at(networks)
     cells = list(dict.fromkeys(label for one in judged_by.values() for label in one))
     rows = {
         label: {
-            words[0].format(far=far, middle=MIDDLE): _verdict_told(
+            words[0].format(far=far, middle=middle): _verdict_told(
                 judged_by[name].get(label), words
             )
             for name, words in WORDS.items()
@@ -712,12 +716,12 @@ def numbers(networks, found, before, lives, judged_by):
     judged_by : dict of str to dict of str to Judged
     """
     (names, _), *_ = networks.values()
-    far = farthest(networks)
+    far, middle = judged_at(networks)
     texts = {
         "reference": next(iter(networks)),
         "n-seeds": str(sum(map(has_run, names))),
         "far": str(far),
-        "middle": str(MIDDLE),
+        "middle": str(middle),
         "share": f"{SHARE:.0%}".replace("%", " %"),
         "n-tokens": DASH,
     }
@@ -733,7 +737,7 @@ def numbers(networks, found, before, lives, judged_by):
         if label in found["experiment"].values:
             one = found["value"].sel(experiment=label)
             relative = one.sel(quantity="relative")
-            n_directions = one.sel(quantity="directions", delay=MIDDLE)
+            n_directions = one.sel(quantity="directions", delay=middle)
             texts[f"{key}-left"] = f"{100 * float(relative.sel(delay=far)):.2g} %"
             texts[f"{key}-tenth"] = _delay_told(relative, 0.1)
             texts[f"{key}-n"] = f"{float(n_directions):.0f}"

@@ -145,13 +145,14 @@ class Subject:
 
     @functools.cached_property
     def encoder(self):
-        """Return the embedding and the recurrent weights, with the vocabulary."""
-        return self.load("encoder")
+        """Return embedding and recurrent weights, with the words of the text."""
+        encoder = self.load("encoder")
+        require_same_words(encoder, self.text, self.experiment)
+        return encoder
 
     @functools.cached_property
     def model(self):
         """Return the Keras model with its encoder's weights; its softmax is random."""
-        require_same_words(self.encoder, self.text, self.experiment)
         return build_model(self.experiment, self.encoder)
 
     @functools.cached_property
