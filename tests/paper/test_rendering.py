@@ -209,19 +209,6 @@ def test_pages_that_begin_first_are_there():
 
 
 @pytest.mark.slow
-def test_a_page_has_one_thread_and_no_grammar_of_addresses(project):
-    page = project / "notebooks" / "page.md"
-    asked = (
-        "import os, sys\n\nimport jsonschema\n\n"
-        "print(os.environ['OMP_NUM_THREADS'], sys.modules['rfc3987_syntax'])"
-    )
-    text = f"{page.read_text()}\n```{{code-cell}} ipython3\n{asked}\n```\n"
-    page.write_text(text)
-    [target] = render(root=project)
-    assert "1 None" in target.read_text()
-
-
-@pytest.mark.slow
 def test_a_full_disk_leaves_the_page_that_there_was(project, full_disk, monkeypatch):
     for name in SET_FOR_PAGES:
         monkeypatch.setenv(name, "")  # put back after the page has set it

@@ -160,7 +160,7 @@ def _read_once(path, identity):
 def _read(path):
     try:
         with xr.open_dataset(
-            path, engine="h5netcdf", decode_times=False, decode_timedelta=False
+            path, engine="netcdf4", decode_times=False, decode_timedelta=False
         ) as file:
             dataset = file.load().drop_encoding()
         written = dataset.attrs["content"]

@@ -1,7 +1,8 @@
 """How the notebooks become the pages of the book, and what they need for it.
 
-Read `rendering` (jupytext, papermill, what makes a page be run again), `pages` (texts
-for the prose, tables, twins, what has not been run), then what single pages show:
+Read `rendering` (jupytext, papermill, what makes a page be run again) and `kernels`
+(which spares pages their imports), `pages` (texts for the prose, tables, twins, what
+has not been run), then what single pages show:
 `average_memory`, `synthetic`, `language_models`, `word_classes`, `types`, `properties`,
 `whitening`, `forgetting`, `coherence`, `tail`, `tails` and `far_back`, `planted`,
 `grammar` and `grammar_networks`, `influence`, `rulers` and `ruler_tables`, `languages`

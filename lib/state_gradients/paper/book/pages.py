@@ -191,4 +191,4 @@ def read_result(path, command):
     path = settings.project_root() / Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} must exist, but is missing; run `{command}`.")
-    return xr.load_dataset(path, engine="h5netcdf")
+    return xr.load_dataset(path, engine="netcdf4")

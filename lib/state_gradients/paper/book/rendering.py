@@ -33,7 +33,7 @@ from state_gradients.foundation.atomic import (
     replacing_all,
     require_writable,
 )
-from state_gradients.paper.book import sources
+from state_gradients.paper.book import kernels, sources
 from state_gradients.paper.exercises import composing
 from state_gradients.project import kinds
 
@@ -48,8 +48,6 @@ LONGEST = (  # they begin first, so that none runs alone at the end
     "06-conclusion",
     "04-3-4-word-types",
 )
-# glue imports jsonschema, which compiles a grammar of addresses if it can: 0.8 s
-WITHOUT_ADDRESSES = "import sys; sys.modules['rfc3987_syntax'] = None"
 
 
 def read_page(path):
@@ -234,10 +232,8 @@ def _run(source, target, asked, lacking, made_from, root):
                 progress_bar=False,
                 start_timeout=300,  # seconds, for a busy machine
                 config=Config(KernelManager=sockets),
-                extra_arguments=[
-                    "--log-level=CRITICAL",  # the kernel's own chatter
-                    f"--IPKernelApp.exec_lines={WITHOUT_ADDRESSES}",
-                ],
+                extra_arguments=["--log-level=CRITICAL"],  # the kernel's own chatter
+                kernel_manager_class=kernels.manager(),
             )
         except PapermillExecutionError as error:
             begins = error.source.strip().splitlines()[0]
