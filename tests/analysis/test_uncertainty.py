@@ -6,6 +6,7 @@ import xarray as xr
 from scipy.stats import binom
 from scipy.stats import t as student
 
+from state_gradients.analysis import uncertainty
 from state_gradients.analysis.spectra import coherence, memory_curve
 from state_gradients.analysis.uncertainty import block_bootstrap, shuffled
 
@@ -215,3 +216,33 @@ def test_shuffled_text_may_keep_its_sentence_ends(rng):
     np.testing.assert_array_equal(moved == 2, ids == 2)
     np.testing.assert_array_equal(np.sort(moved), np.sort(ids))
     assert (moved != ids).mean() > 0.5
+
+
+def test_a_vectorized_statistic_gives_the_same_intervals_in_fewer_calls(monkeypatch):
+    monkeypatch.setattr(uncertainty, "HELD", 3 * 8 * 5 * 4 * 2)  # three means
+    rng, calls = np.random.default_rng(4), []
+    dims = ("block", "delay", "state", "embedding")
+    moments = xr.DataArray(rng.normal(size=(6, 5, 2, 2)), dims=dims)
+    blocks = xr.Dataset(
+        {
+            "state_gradient": (dims, rng.normal(size=(6, 5, 4, 2))),
+            "second_moment": moments.rename(state="embedding_2"),
+            "n_samples": (dims[:2], rng.integers(1, 9, size=(6, 5))),
+        }
+    )
+
+    def statistic(gradient, moment):
+        calls.append(gradient.sizes.get("replicate", 1))
+        norm = (gradient**2).sum(["state", "embedding"])
+        trace = moment.sum(["embedding_2", "embedding"])
+        return xr.Dataset({"memory": norm, "trace": trace.isel(delay=0, drop=True)})
+
+    options = {"seed": 1, "n_resamples": 9}
+    options["variables"] = ("state_gradient", "second_moment")
+    one_by_one = uncertainty.block_bootstrap(blocks, statistic, **options)
+    assert calls == [1] * (1 + 9 + 6)
+    calls.clear()
+    found = uncertainty.block_bootstrap(blocks, statistic, vectorized=True, **options)
+    assert sum(calls) == 1 + 9 + 6
+    assert max(calls) == 3
+    assert found.identical(one_by_one)

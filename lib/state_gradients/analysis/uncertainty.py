@@ -22,7 +22,7 @@ from state_gradients.foundation.checks import ids_within
 from state_gradients.foundation.labels import described
 
 BLOCK_LENGTH = 5  # a block's least length, in units of the longest delay
-ROWS = 8  # means held at once: 8 x 51 x 256 x 64 float64 are 53 MB
+HELD = 2**26  # bytes of means at once: of 51 x 256 x 64 float64 these are ten
 
 
 def blocks_that_fit(n_tokens: int, max_delay: int) -> int:
@@ -46,6 +46,7 @@ def block_bootstrap(
     n_resamples: int = 200,
     level: float = 0.95,
     norms: tuple[str, ...] = ("memory", "total"),
+    vectorized: bool = False,
 ) -> xr.Dataset:
     """Return confidence intervals for a statistic of the mean gradient.
 
@@ -99,6 +100,9 @@ def block_bootstrap(
         Of confidence, for each number by itself.
     norms : tuple of str
         Names of the statistic's variables that no sign can cancel.
+    vectorized : bool
+        Whether the statistic takes several means at once, along a first dimension
+        ``replicate`` that its result has, too. Of small matrices it is faster then.
 
     Returns
     -------
@@ -132,11 +136,14 @@ def block_bootstrap(
     share = _checked_share(blocks, n_resamples, level)
     n_blocks = share.sizes["block"]
     weights = _weights(n_blocks, n_resamples, seed)
-    each = _statistics(blocks, statistic, share, weights, variables)
+    each = _statistics(
+        blocks, statistic, share, weights, variables, vectorized=vectorized
+    )
     single = isinstance(each[0], xr.DataArray)
     named = [x.to_dataset(name=x.name or "statistic") if single else x for x in each]
     units = [x.attrs.get("units", "") for x in named[0].data_vars.values()]
     values = xr.concat([x.to_dataarray("quantity") for x in named], "replicate")
+    values = values.transpose("replicate", ...)
 
     is_norm = values["quantity"].isin(norms)
     _, error = _centred(values, n_blocks)
@@ -197,12 +204,23 @@ def without_each(
     return observed, xr.concat(each, "stretch")
 
 
-def _statistics(blocks, statistic, share, weights, variables):
-    """Return the statistic of G(w) for every row of `weights`."""
+def _statistics(blocks, statistic, share, weights, variables, *, vectorized=False):
+    """Return the statistic of G(w) for the rows of `weights`, in order.
+
+    A list: of one row each, or, if `vectorized`, of some along ``replicate``.
+    """
     # The SVD of one small matrix after the other: threads would only wait for another.
     with threadpool_limits(1, "blas"):
-        means = [_means(blocks[name], share, weights) for name in variables]
-        return [statistic(*mean) for mean in zip(*means, strict=True)]
+        largest = max(blocks[name].isel(block=0).size for name in variables)
+        parts = np.array_split(weights, -(-len(weights) * largest * 8 // HELD))
+        means = [_means(blocks[name], share, parts) for name in variables]
+        if vectorized:
+            return [statistic(*some) for some in zip(*means, strict=True)]
+        return [
+            statistic(*(mean.isel(replicate=row) for mean in some))
+            for some in zip(*means, strict=True)
+            for row in range(some[0].sizes["replicate"])
+        ]
 
 
 def _checked_share(blocks, n_resamples, level):
@@ -239,8 +257,8 @@ def _deletions(n_blocks):
     return -np.eye(n_blocks) * n_blocks / (n_blocks - 1)
 
 
-def _means(blocks, share, weights):
-    """Yield G(w), a DataArray (..., row, column), for every row of `weights`."""
+def _means(blocks, share, parts):
+    """Yield G(w) of the rows of each part of weights, (replicate, ..., row, column)."""
     if (share == 0).any():  # a mean over nothing is NaN
         blocks = blocks.where(share > 0, 0)
     matrix = blocks.dims[-2:]
@@ -249,12 +267,11 @@ def _means(blocks, share, weights):
     each = blocks.isel(dict.fromkeys(matrix, 0), drop=True)
     share = share.broadcast_like(each).transpose(*each.dims).values  # (..., block)
     flat = blocks.values.reshape(*each.shape, -1)  # a view
-    for start in range(0, len(weights), ROWS):
-        w = weights[start : start + ROWS]
+    for w in parts:
         centred = w - (share @ w.T)[..., None]  # (..., replicate, block)
         drawn = (share[..., None, :] * (1 + centred)) @ flat
-        for values in np.moveaxis(drawn, -2, 0):
-            yield mean.copy(data=values.reshape(mean.shape))
+        drawn = np.moveaxis(drawn, -2, 0).reshape(-1, *mean.shape)
+        yield mean.expand_dims(replicate=len(w)).copy(data=drawn)
 
 
 def _centred(values, n_blocks):

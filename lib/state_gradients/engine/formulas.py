@@ -144,6 +144,20 @@ class Differential:
             if driven[i] is not None:
                 tangents[i] += driven[i]
 
+    def of_rows(self):
+        """Return it with its diagonals (.., 1, units), to scale rows (.., row, units).
+
+        For where the leading axes have matrices of their own.
+        """
+        return Differential(
+            self._inputs,
+            self.dense,
+            [
+                tuple(term._replace(scale=term.scale[..., None, :]) for term in terms)
+                for terms in self.diagonal
+            ],
+        )
+
     def by_token(self, lanes):
         """Return a function from a token to its differential, of all lanes.
 

@@ -1,7 +1,8 @@
 """State gradients of single inputs of a long text, each by itself.
 
 The text is read once, forward; of each chosen input the states before it are kept, and
-from them its tangents are carried on. What is averaged over, and how, is the caller's.
+from them its tangents are carried on, those of some inputs side by side. What is
+averaged over, and how, is the caller's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from state_gradients.engine import jobs, means, sums, tiles
+from state_gradients.engine import jobs, means
 from state_gradients.foundation import checks
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 WHO = "occurrence_gradients"
 LENGTH = 4096  # tokens whose states are held at a time
+TOGETHER = 64  # occurrences, each with Jacobians of its own
 
 
 def occurrence_gradients(
@@ -117,14 +119,15 @@ def _all_sets(network, ids, sets, request, progress):
     with jobs.one_thread():
         for positions in sets:
             each = []
-            for t in positions.tolist():
-                row = np.searchsorted(wanted, t)
-                states = [tuple(state[row] for state in layer) for layer in before]
-                part = ids[t : t + request.max_delay + 1]
-                each.append(_one_gradient(network, part, states, request))
-                bar.update()
+            for start in range(0, len(positions), TOGETHER):
+                some = positions[start : start + TOGETHER]
+                rows = np.searchsorted(wanted, some)
+                states = [tuple(state[rows] for state in layer) for layer in before]
+                parts = ids[np.arange(request.max_delay + 1)[:, None] + some]
+                each.append(_gradients(network, parts, states, request))
+                bar.update(len(some))
             labels = {"occurrence": positions}
-            gradients = xr.DataArray(np.stack(each), dims=axes, coords=labels)
+            gradients = xr.DataArray(np.concatenate(each), dims=axes, coords=labels)
             yield gradients.transpose(..., "state", "embedding")
     bar.close()
 
@@ -147,18 +150,51 @@ def _states_before(network, ids, wanted, progress):
     return [[np.concatenate(rows) for rows in layer] for layer in before]
 
 
-def _one_gradient(network, ids, states, request):
-    """Return the tangents (delay, embedding, state) of the first of some tokens."""
+def _gradients(network, ids, states, request):
+    """Return the tangents (occurrence, delay, embedding, state) of first tokens.
+
+    Parameters
+    ----------
+    network : state_gradients.engine.network.Network
+    ids : ndarray of int, shape (time, occurrence)
+        Each occurrence's token and those that follow it.
+    states : list of tuples of arrays (occurrence, units)
+        Of each layer, before the first token.
+    request : state_gradients.engine.jobs.Request
+    """
     trace, _ = network.run(ids, states)
-    job = jobs.Job(
-        request=request,
-        cells=network.cells,
-        trace=trace,
-        sources=np.array([0]),
-        ends=np.array([len(ids) - 1]),
-        members=None,
-    )
-    total = sums.Sums(job)
-    for _ in tiles.carry(job, total):
-        pass
-    return total.take(0)[0][0]
+    (state_index,) = request.state_indices
+    n_there, n_inputs = ids.shape[1], network.table.shape[1]
+    tangents = [
+        [
+            np.zeros((n_there, n_inputs, size), network.table.dtype)
+            for size in cell.sizes
+        ]
+        for cell in network.cells
+    ]
+    followed = []
+    for t in range(len(ids)):
+        below = None
+        for layer, (cell, (x, *before)) in enumerate(
+            zip(network.cells, trace, strict=True)
+        ):
+            differential = cell.stacked(x[t], [state[t] for state in before])
+            driven = _driven(tangents[layer], differential, below, is_first=t == 0)
+            tangents[layer] = differential.of_rows().advance(tangents[layer], driven)
+            below = tangents[layer][cell.output]
+        followed.append(tangents[-1][state_index])
+    return np.stack(followed, axis=1)
+
+
+def _driven(tangents, differential, below, *, is_first):
+    """Return what drives each state's tangents, 0 if nothing does.
+
+    The input drives the lowest layer at its own token, and `below` the layers above.
+    """
+    driven = [0] * len(tangents)
+    for (j, i), matrix in differential.dense.items():
+        driven[i] = driven[i] + tangents[j] @ matrix
+    if below is not None or is_first:
+        for i, matrix in enumerate(differential.inputs):
+            driven[i] = driven[i] + (matrix if below is None else below @ matrix)
+    return driven

@@ -204,11 +204,15 @@ class ClosedForm:
         _, slopes, differential = self.step(formulas.NUMPY, self.weights, x, states)
         return [partial(differential, *one) for one in zip(*slopes, strict=True)]
 
+    def stacked(self, x, states):
+        """Return the differentials of all tokens, arrays with a leading time axis."""
+        _, slopes, differential = self.step(formulas.NUMPY, self.weights, x, states)
+        return differential(*slopes)
+
     def matrices(self, n_inputs):
         """Return how many numbers a token's differential has."""
         zeros = [np.zeros((1, n), np.float32) for n in (n_inputs, *self.sizes)]
-        (make,) = self.differentials(zeros[0], zeros[1:])
-        differential = make()
+        differential = self.stacked(zeros[0], zeros[1:])
         diagonals = [term.scale for terms in differential.diagonal for term in terms]
         of_states = [*differential.dense.values(), *diagonals]
         return Matrices(
@@ -300,17 +304,19 @@ class Behind:
         return backends.compiled(self._forward), backends.compiled(self._slopes)
 
     def _by_parts(self, function, x):
-        """Return a compiled function of x, `BATCH` steps at a time, as NumPy."""
-        parts = []
+        """Return a compiled function of x (.., in), `BATCH` steps at a time, as NumPy."""
+        parts, leading = [], x.shape[:-1]
+        x = x.reshape(-1, x.shape[-1])
         for start in range(0, len(x), BATCH):
             part = x[start : start + BATCH]
             padded = np.pad(part, [(0, BATCH - len(part)), (0, 0)])
             padded = ops.convert_to_tensor(padded)
             parts.append(ops.convert_to_numpy(function(padded))[: len(part)])
-        return np.concatenate(parts)
+        found = np.concatenate(parts)
+        return found.reshape(*leading, *found.shape[1:])
 
     def run(self, x, states):
-        """Return each state (time, units) after every step of x (time, in)."""
+        """Return each state (time, .., units) after every step of x (time, .., in)."""
         forward, _ = self._compiled
         return self.cell.run(self._by_parts(forward, x), states)
 
@@ -320,6 +326,12 @@ class Behind:
         makers = self.cell.differentials(self._by_parts(forward, x), states)
         pairs = zip(self._by_parts(slopes, x), makers, strict=True)
         return [partial(self._differential, *pair) for pair in pairs]
+
+    def stacked(self, x, states):
+        """Return the differentials of all steps, arrays with a leading time axis."""
+        forward, slopes = self._compiled
+        inner = self.cell.stacked(self._by_parts(forward, x), states)
+        return self._differential(self._by_parts(slopes, x), lambda: inner)
 
     weights = ()
 
@@ -439,7 +451,7 @@ class Automatic:
     @cached_property
     def _scan(self):
         def one_token(flat, token):
-            flat = self._flat(token[None], *self._split(flat[None]))[0]
+            flat = self._flat(token, *self._split(flat))
             return flat, flat
 
         return backends.compiled(lambda x, flat: ops.scan(one_token, flat, x)[1])
@@ -451,24 +463,34 @@ class Automatic:
         )
 
     def run(self, x, states):
-        """Return each state (time, units) after every token of x (time, in)."""
-        flat = self._scan(x, np.concatenate(states))
-        return tuple(self._split(ops.convert_to_numpy(flat)))
+        """Return each state (time, .., units) after every token of x (time, .., in)."""
+        rows = [np.atleast_2d(state) for state in states]
+        tokens = x.reshape(len(x), len(rows[0]), -1)
+        flat = self._scan(tokens, np.concatenate(rows, axis=-1))
+        after = self._split(ops.convert_to_numpy(flat))
+        return tuple(state.reshape(*x.shape[:-1], -1) for state in after)
 
-    def differentials(self, x, states):
-        """Return each token's differential, as a function; `states` stand before it."""
-        differentials = []
+    def _by_parts(self, x, states):
+        """Yield Jacobians (token, units_j, units) of `BATCH` tokens at a time."""
         for start in range(0, len(x), BATCH):
             part = [a[start : start + BATCH] for a in (x, *states)]
             n_tokens = len(part[0])  # one shape, compiled once: the last one is padded
             missing = [(0, BATCH - n_tokens), (0, 0)]
             jacobians = self._jacobians(*(np.pad(a, missing) for a in part))
-            jacobians = [ops.convert_to_numpy(j).swapaxes(1, 2) for j in jacobians]
-            differentials += [
-                partial(self._differential, *(j[t] for j in jacobians))
-                for t in range(n_tokens)
-            ]
-        return differentials
+            yield [ops.convert_to_numpy(j)[:n_tokens].swapaxes(1, 2) for j in jacobians]
+
+    def differentials(self, x, states):
+        """Return each token's differential, as a function; `states` stand before it."""
+        return [
+            partial(self._differential, *of_token)
+            for jacobians in self._by_parts(x, states)
+            for of_token in zip(*jacobians, strict=True)
+        ]
+
+    def stacked(self, x, states):
+        """Return the differentials of all tokens, arrays with a leading time axis."""
+        parts = zip(*self._by_parts(x, states), strict=True)
+        return self._differential(*(np.concatenate(part) for part in parts))
 
     weights = ()
 

@@ -378,11 +378,11 @@ def _intervals(values, whitened, *, seed):
     )
 
     def statistic(mean):
-        memory = xr.DataArray(_memory(mean.values, whitened), dims="delay")
+        memory = xr.DataArray(_memory(mean.values, whitened), dims=mean.dims[:-2])
         return xr.Dataset({"memory": memory, "rate": decays.fit_decay(memory)["b"]})
 
     found = uncertainty.block_bootstrap(
-        blocks, statistic, seed=seed, n_resamples=N_RESAMPLES
+        blocks, statistic, seed=seed, n_resamples=N_RESAMPLES, vectorized=True
     )
     memory, rate = (found.sel(quantity=name) for name in ("memory", "rate"))
     ends = {name: ("delay", memory[name].values) for name in ends}
