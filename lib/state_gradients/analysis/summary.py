@@ -143,7 +143,9 @@ def intervals(blocks, embedding, *, seed=0):
                 gradient = whitening.whiten_gradient(gradient, fitted)
             return spectra.memory_curve(gradient)
 
-        parts[name] = uncertainty.block_bootstrap(blocks, statistic, seed=seed)
+        parts[name] = uncertainty.block_bootstrap(
+            blocks, statistic, seed=seed, vectorized=True
+        )
     without_units = {name: part.drop_vars("units") for name, part in parts.items()}
     units = "of its quantity; raw per embedding unit, whitened per deviation"
     return _joined(without_units).assign_attrs(units=units)

@@ -304,7 +304,7 @@ class Behind:
         return backends.compiled(self._forward), backends.compiled(self._slopes)
 
     def _by_parts(self, function, x):
-        """Return a compiled function of x (.., in), `BATCH` steps at a time, as NumPy."""
+        """Return a compiled function of x (.., in), `BATCH` steps a call, as NumPy."""
         parts, leading = [], x.shape[:-1]
         x = x.reshape(-1, x.shape[-1])
         for start in range(0, len(x), BATCH):

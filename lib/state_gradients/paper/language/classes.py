@@ -385,7 +385,9 @@ def _with_intervals(blocks, embedding):
     curves = summary.spectra_of(text, embedding)[[*CURVES]]
     statistic = _statistic(embedding)
     each = [
-        uncertainty.block_bootstrap(blocks.sel(draw=draw), statistic, seed=0)
+        uncertainty.block_bootstrap(
+            blocks.sel(draw=draw), statistic, seed=0, vectorized=True
+        )
         for draw in blocks["draw"]
     ]
     ends = xr.concat(each, "draw")[["estimate", "lower", "upper"]].drop_vars("units")
