@@ -115,7 +115,7 @@ def test_an_exponential_gate_beyond_float32_has_finite_differentials(bias, rng):
         states, slopes, differential = own_formulas.slstm(
             formulas.NUMPY, weights, x, states
         )
-        made = differential(*slopes)
+        made = differential(*slopes())
         arrays = [*made.inputs, *made.dense.values(), *states]
         arrays += [term.scale for terms in made.diagonal for term in terms]
         assert all(np.isfinite(array).all() for array in arrays)

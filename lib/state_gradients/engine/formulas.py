@@ -13,8 +13,9 @@ States stand in Keras's order: ``(hidden, cell)`` for an LSTM, ``(hidden,)`` oth
 :mod:`state_gradients.engine.own_formulas`.)
 Each form is written once, for NumPy and for ``keras.ops`` (the argument `xp`) and for
 any leading axes: ``step(xp, weights, x, states) -> (states after, slopes,
-differential)``, where ``differential(*slopes)`` makes the matrices from vectors that
-are known by then: for all tokens of `x`, or for one of them from its own slopes.
+differential)``, where ``slopes()`` gives vectors, which who only runs the cell need not
+have, and ``differential(*slopes())`` makes the matrices from them: for all tokens of
+`x`, or for one of them from its own slopes.
 """
 
 from functools import cached_property, partial
@@ -228,9 +229,11 @@ def lstm(xp, weights, x, states):
     i, f, o, a = xp.sigmoid(i), xp.sigmoid(f), xp.sigmoid(o), xp.tanh(a)
     after = f * c + i * a
     squashed = xp.tanh(after)
-    ifc = xp.stack([a * i * (1 - i), c * f * (1 - f), i * (1 - a * a)], axis=-2)
-    output = (squashed * o * (1 - o))[..., None, :]
-    slopes = ifc, output, o * (1 - squashed * squashed), f
+
+    def slopes():
+        ifc = xp.stack([a * i * (1 - i), c * f * (1 - f), i * (1 - a * a)], axis=-2)
+        output = (squashed * o * (1 - o))[..., None, :]
+        return ifc, output, o * (1 - squashed * squashed), f
 
     def differential(ifc, output, slope, f):
         def on_states(kernel_ifc, kernel_o):
@@ -287,9 +290,12 @@ def _gru(xp, weights, x, states, *, reset_after):
     read = h if reset_after else r * h
     recalled = xp.matmul(read, recurrent.h) + recurrent_bias.h
     a = xp.tanh(a + (r * recalled if reset_after else recalled))
-    update = ((h - a) * z * (1 - z))[..., None, :]
-    candidate = ((1 - z) * (1 - a * a))[..., None, :]
-    reset = ((recalled if reset_after else h) * r * (1 - r))[..., None, :]
+
+    def slopes():
+        update = ((h - a) * z * (1 - z))[..., None, :]
+        candidate = ((1 - z) * (1 - a * a))[..., None, :]
+        reset = ((recalled if reset_after else h) * r * (1 - r))[..., None, :]
+        return update, candidate, reset, r, z
 
     def differential(update, candidate, reset, r, z):
         def on_state(on_z, on_r, direct):
@@ -304,7 +310,7 @@ def _gru(xp, weights, x, states, *, reset_after):
             lambda: (on_state(*kernel),), {(0, 0): to_h}, ((Term(0, z),),)
         )
 
-    return (z * h + (1 - z) * a,), (update, candidate, reset, r, z), differential
+    return (z * h + (1 - z) * a,), slopes, differential
 
 
 def gru_reset_after(xp, weights, x, states):
@@ -326,4 +332,4 @@ def simple_rnn(xp, weights, x, states):
         dense = {(0, 0): recurrent_kernel * slope}
         return Differential(lambda: (kernel * slope,), dense, ((),))
 
-    return (h,), ((1 - h * h)[..., None, :],), differential
+    return (h,), lambda: ((1 - h * h)[..., None, :],), differential

@@ -21,7 +21,9 @@ def min_gru(xp, weights, x, states):
     (h,) = states
     z, candidate = xp.split(xp.matmul(x, kernel) + bias, 2, axis=-1)
     z = xp.sigmoid(z)
-    update = ((candidate - h) * z * (1 - z))[..., None, :]
+
+    def slopes():
+        return ((candidate - h) * z * (1 - z))[..., None, :], z
 
     def differential(update, z):
         def inputs():
@@ -30,7 +32,7 @@ def min_gru(xp, weights, x, states):
 
         return Differential(inputs, {}, ((Term(0, 1 - z),),))
 
-    return ((1 - z) * h + z * candidate,), (update, z), differential
+    return ((1 - z) * h + z * candidate,), slopes, differential
 
 
 def min_lstm(xp, weights, x, states):
@@ -44,9 +46,11 @@ def min_lstm(xp, weights, x, states):
     (h,) = states
     f, i, candidate = xp.split(xp.matmul(x, kernel) + bias, 3, axis=-1)
     s = xp.sigmoid(xp.softplus(-i) - xp.softplus(-f))
-    share = (h - candidate) * s * (1 - s)
-    on_f, on_i = share * xp.sigmoid(-f), share * xp.sigmoid(-i)
-    slopes = on_f[..., None, :], on_i[..., None, :], s
+
+    def slopes():
+        share = (h - candidate) * s * (1 - s)
+        on_f, on_i = share * xp.sigmoid(-f), share * xp.sigmoid(-i)
+        return on_f[..., None, :], on_i[..., None, :], s
 
     def differential(on_f, on_i, s):
         def inputs():
@@ -64,14 +68,16 @@ def diagonal(xp, weights, x, states):
     (h,) = states
     a = xp.sigmoid(decay)
     driven = xp.matmul(x, kernel) + bias
-    slope = a + 0 * driven  # the same for every token: 0 driven gives the leading axes
+
+    def slopes():  # the same for every token: 0 driven gives the leading axes
+        return (a + 0 * driven,)
 
     def differential(slope):
         return Differential(
             lambda: (kernel + 0 * slope[..., None, :],), {}, ((Term(0, slope),),)
         )
 
-    return (a * h + driven,), (slope,), differential
+    return (a * h + driven,), slopes, differential
 
 
 class LRUWeights(NamedTuple):
@@ -113,7 +119,9 @@ def lru(xp, weights, x, states):
     real, imaginary = xp.split(h, 2, axis=-1)
     swapped = xp.concatenate([imaginary, real], axis=-1)
     after = weights.straight * h + weights.across * swapped + driven
-    slopes = weights.straight + 0 * driven, weights.across + 0 * driven
+
+    def slopes():
+        return weights.straight + 0 * driven, weights.across + 0 * driven
 
     def differential(straight, across):
         terms = Term(0, straight), Term(0, across, turned=True)
@@ -191,9 +199,11 @@ def s6(xp, weights, x, states):
     exponent = by_unit(xp.softplus(argument)) * weights.decay
     a, g = xp.exp(exponent), xp.expm1(exponent) / weights.decay
     u, b = by_unit(xp.matmul(x, weights.kernel)), by_number(xp.matmul(x, weights.to_b))
-    on_step = by_unit(xp.sigmoid(argument)) * a * (weights.decay * h + b * u)
-    on_u, on_b = g * b, g * u
-    slopes = on_step[..., None, :], on_u[..., None, :], on_b[..., None, :], a
+
+    def slopes():
+        on_step = by_unit(xp.sigmoid(argument)) * a * (weights.decay * h + b * u)
+        on_u, on_b = g * b, g * u
+        return on_step[..., None, :], on_u[..., None, :], on_b[..., None, :], a
 
     def differential(on_step, on_u, on_b, a):
         def inputs():
@@ -210,7 +220,7 @@ def s6_with_output(xp, weights, x, states):
 
     dy_d = sum_n (C_n dh_dn + h_dn dC_n) + D_d du_d.
     """
-    (h,), slopes, of_state = s6(xp, weights, x, states)
+    (h,), slopes_of_state, of_state = s6(xp, weights, x, states)
     n_units = weights.step_bias.shape[0]
     n = weights.decay.shape[0] // n_units
     c = xp.matmul(x, weights.to_c)
@@ -233,7 +243,7 @@ def s6_with_output(xp, weights, x, states):
         dense = {(0, 1): (c * a)[..., None] * unit_of}
         return Differential(inputs, dense, (*inner.diagonal, ()))
 
-    return (h, y), (c, h, *slopes), differential
+    return (h, y), lambda: (c, h, *slopes_of_state()), differential
 
 
 def slstm(xp, weights, x, states):
@@ -260,12 +270,14 @@ def slstm(xp, weights, x, states):
     v, w = xp.sigmoid(odds), xp.sigmoid(-odds)
     z, o = xp.tanh(z), xp.sigmoid(o)
     q = v * q_before + w * z
-    k = (z - q_before) * w * v
-    leaky = xp.sigmoid(-f)
-    on_l = xp.stack([w, v * leaky], axis=-2)
-    on_q = xp.stack([k, -k * leaky, w * (1 - z * z)], axis=-2)
-    on_o = (q * o * (1 - o))[..., None, :]
-    slopes = on_l, on_q, on_o, v, k, o
+
+    def slopes():
+        k = (z - q_before) * w * v
+        leaky = xp.sigmoid(-f)
+        on_l = xp.stack([w, v * leaky], axis=-2)
+        on_q = xp.stack([k, -k * leaky, w * (1 - z * z)], axis=-2)
+        on_o = (q * o * (1 - o))[..., None, :]
+        return on_l, on_q, on_o, v, k, o
 
     def differential(on_l, on_q, on_o, v, k, o):
         def on_states(matrix):

@@ -140,7 +140,7 @@ class Form(NamedTuple):
         """As :meth:`ClosedForm.on_backend`."""
         weights = keras.tree.map_structure(ops.convert_to_tensor, weights)
         _, slopes, differential = self.step(formulas.BACKEND, weights, x, states)
-        return differential(*slopes)
+        return differential(*slopes())
 
 
 class Fixed(NamedTuple):
@@ -202,12 +202,12 @@ class ClosedForm:
     def differentials(self, x, states):
         """Return each token's differential, as a function; `states` stand before it."""
         _, slopes, differential = self.step(formulas.NUMPY, self.weights, x, states)
-        return [partial(differential, *one) for one in zip(*slopes, strict=True)]
+        return [partial(differential, *one) for one in zip(*slopes(), strict=True)]
 
     def stacked(self, x, states):
         """Return the differentials of all tokens, arrays with a leading time axis."""
         _, slopes, differential = self.step(formulas.NUMPY, self.weights, x, states)
-        return differential(*slopes)
+        return differential(*slopes())
 
     def matrices(self, n_inputs):
         """Return how many numbers a token's differential has."""

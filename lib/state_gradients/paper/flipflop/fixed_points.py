@@ -64,7 +64,7 @@ def _stepped(cell, h):
 def jacobian(cell, h):
     """Return dF/dh at one state, (unit after, unit before)."""
     _, slopes, differential = _stepped(cell, h)
-    found = differential(*slopes)
+    found = differential(*slopes())
     transposed = found.dense[0, 0].copy()  # rows are what moves
     for term in found.diagonal[0]:  # a GRU's; a cell with halves to turn has two states
         transposed[np.diag_indices(len(h))] += term.scale
