@@ -80,27 +80,44 @@ def test_what_a_page_shows_is_what_a_kernel_started_anew_shows(tmp_path, monkeyp
     assert seen[0] == seen[1]
 
 
-@FORKS
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_kernel_ends_with_the_process_that_runs_its_page(tmp_path, number):
+def start(tmp_path, cell):
+    """Start a process that runs a page of one cell; return it."""
     script = tmp_path / "run.py"
     script.write_text(
         "import sys\nfrom pathlib import Path\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from test_kernels import run\n\n"
         "if __name__ == '__main__':\n"
-        f'    run(Path({str(tmp_path)!r}), "import os, time; '
-        "open('pid', 'w').write(str(os.getpid())); time.sleep(600)\")\n"
+        f"    print(run(Path({str(tmp_path)!r}), {cell!r})[0])\n"
     )
-    process = subprocess.Popen([sys.executable, script])
+    return subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+
+
+@FORKS
+@pytest.mark.slow
+def test_without_a_server_a_kernel_starts_anew(tmp_path, monkeypatch):
+    there = tmp_path / ("long" * 20)  # a socket's path has 100 bytes at most
+    there.mkdir()
+    monkeypatch.setenv("TMPDIR", str(there))
+    printed, _ = start(
+        tmp_path, "import sys\nprint('pandas' in sys.modules)"
+    ).communicate()
+    assert printed.strip() == "False"
+
+
+@FORKS
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_kernel_ends_with_the_process_that_runs_its_page(tmp_path, number):
+    cell = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)"
+    process = start(tmp_path, cell)
     pid = tmp_path / "pid"
     deadline = time.monotonic() + 60
     while not (pid.is_file() and pid.read_text()):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(number)
-    process.wait(60)
+    process.communicate(timeout=60)
     kernel = Path("/proc", pid.read_text())
     while kernel.exists():
         assert time.monotonic() < deadline, "the kernel goes on alone"

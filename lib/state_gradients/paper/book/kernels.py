@@ -48,7 +48,10 @@ class _Forked(LocalProvisioner):
         context = get_context("forkserver")
         context.set_forkserver_preload([*IMPORTED])
         process = context.Process(target=_serve, args=(arguments, env, self.cwd))
-        process.start()
+        try:
+            process.start()
+        except OSError:  # there can be no server: below a long TMPDIR, no socket
+            return await super().launch_kernel(cmd, env=env, cwd=cwd, **options)
         self.process = _AsPopen(process)
         self.pid = self.pgid = process.pid
         return self.connection_info
