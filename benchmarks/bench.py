@@ -15,7 +15,8 @@ them, and each number is the median over the rounds.
                 process of its own that runs the engine over twice the tokens
 ``peers``       ratio: the peer's time a token over the engine's
 ``growth``      time, and peak memory, when tokens, delays or vocabulary double
-``extensions``  time over that of the plain mean on the same text; cells over the LSTM's
+``extensions``  time over that of the plain mean of the same text just before; cells over
+                the LSTM's
 ``low_rank``    inputs that share a basis, with the weights of the book's baseline, for
                 those of a network without training forget too fast: time with a
                 tolerance over that of the exact chain for delays 0..50, process time,
@@ -66,6 +67,13 @@ FLOPS = 2 * COLUMNS * H * (2 * H)  # a token: (COLUMNS, H) by (H, 2 H)
 MODEL = settings.Model(units=H, embedding_size=E)
 
 
+def seconds(call, clock=time.perf_counter):
+    """Return how long a call takes."""
+    start = clock()
+    call()
+    return clock() - start
+
+
 def medians(calls, *, rounds=ROUNDS, clock=time.perf_counter):
     """Return the median time of each call; they take turns, after a warm-up."""
     for call in calls.values():
@@ -73,10 +81,22 @@ def medians(calls, *, rounds=ROUNDS, clock=time.perf_counter):
     times = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            start = clock()
-            call()
-            times[name].append(clock() - start)
+            times[name].append(seconds(call, clock))
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def ratios(calls, to, *, rounds=ROUNDS):
+    """Return the time of each call relative to that of `to`, the median of pairs.
+
+    One runs just before the other: a machine's own speed may change within minutes.
+    """
+    found = {}
+    for name, call in calls.items():
+        to()
+        call()  # a warm-up
+        pairs = [(seconds(to), seconds(call)) for _ in range(rounds)]
+        found[name] = statistics.median(took / plain for plain, took in pairs)
+    return found
 
 
 def products(*, repeat=200):
@@ -168,7 +188,6 @@ def extensions(model, ids):
             pass
 
     calls = {
-        "plain": mean(model, ids),
         "second_moment": mean(model, ids, second_moment=True),
         "influence": mean(model, ids, influence=128),
         "seven_groups": mean(model, ids, groups=seven),
@@ -176,9 +195,7 @@ def extensions(model, ids):
         "every_type": every_type,
         **{name: mean(other, ids) for name, other in cells.items()},
     }
-    found = medians(calls, rounds=3)
-    plain = found.pop("plain")
-    return {name: value / plain for name, value in found.items()}
+    return ratios(calls, mean(model, ids))
 
 
 def baseline():
