@@ -195,7 +195,7 @@ def extensions(model, ids):
         "every_type": every_type,
         **{name: mean(other, ids) for name, other in cells.items()},
     }
-    return ratios(calls, mean(model, ids))
+    return ratios(calls, mean(model, ids), rounds=3)
 
 
 def baseline():
