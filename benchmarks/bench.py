@@ -15,8 +15,8 @@ them, and each number is the median over the rounds.
                 process of its own that runs the engine over twice the tokens
 ``peers``       ratio: the peer's time a token over the engine's
 ``growth``      time, and peak memory, when tokens, delays or vocabulary double
-``extensions``  time over that of the plain mean of the same text just before; cells over
-                the LSTM's
+``extensions``  time over that of the plain mean of the same text just before; cells
+                over the LSTM's
 ``low_rank``    inputs that share a basis, with the weights of the book's baseline, for
                 those of a network without training forget too fast: time with a
                 tolerance over that of the exact chain for delays 0..50, process time,

@@ -246,3 +246,18 @@ def test_a_vectorized_statistic_gives_the_same_intervals_in_fewer_calls(monkeypa
     assert sum(calls) == 1 + 9 + 6
     assert max(calls) == 3
     assert found.identical(one_by_one)
+
+
+@pytest.mark.parametrize("lost", ["replicate", "in one of two"])
+def test_a_vectorized_statistic_that_mixes_its_means_is_refused(rng, lost):
+    dims = ("block", "delay", "state", "embedding")
+    blocks = xr.Dataset({"state_gradient": (dims, rng.normal(size=(4, 3, 2, 2)))})
+    blocks["n_samples"] = (dims[:2], np.ones((4, 3), int))
+
+    def statistic(gradient):
+        mixed = (gradient**2).sum([x for x in gradient.dims if x != "delay"])
+        kept = (gradient**2).sum(["state", "embedding"])
+        return mixed if lost == "replicate" else xr.Dataset({"a": kept, "b": mixed})
+
+    with pytest.raises(ValueError, match="must keep the dimension `replicate`, of 205"):
+        block_bootstrap(blocks, statistic, seed=1, vectorized=True)

@@ -209,6 +209,20 @@ def test_pages_that_begin_first_are_there():
 
 
 @pytest.mark.slow
+def test_a_page_has_one_thread(project):
+    page = project / "notebooks" / "page.md"
+    asked = (
+        "import os\n\nimport numpy\nfrom threadpoolctl import threadpool_info\n\n"
+        "n = {pool['num_threads'] for pool in threadpool_info()}\n"
+        "print('threads:', os.environ['OMP_NUM_THREADS'], n)"
+    )
+    text = f"{page.read_text()}\n```{{code-cell}} ipython3\n{asked}\n```\n"
+    page.write_text(text)
+    [target] = render(root=project)
+    assert "threads: 1 {1}" in printed(target)
+
+
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_page_that_there_was(project, full_disk, monkeypatch):
     for name in SET_FOR_PAGES:
         monkeypatch.setenv(name, "")  # put back after the page has set it

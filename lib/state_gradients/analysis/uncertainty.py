@@ -115,7 +115,8 @@ def block_bootstrap(
     Raises
     ------
     ValueError
-        If the blocks or options do not fit.
+        If the blocks or options do not fit, or a vectorized statistic loses
+        ``replicate``.
 
     Examples
     --------
@@ -215,12 +216,28 @@ def _statistics(blocks, statistic, share, weights, variables, *, vectorized=Fals
         parts = np.array_split(weights, -(-len(weights) * largest * 8 // HELD))
         means = [_means(blocks[name], share, parts) for name in variables]
         if vectorized:
-            return [statistic(*some) for some in zip(*means, strict=True)]
+            return [
+                _each_kept(statistic(*some), some[0].sizes["replicate"])
+                for some in zip(*means, strict=True)
+            ]
         return [
             statistic(*(mean.isel(replicate=row) for mean in some))
             for some in zip(*means, strict=True)
             for row in range(some[0].sizes["replicate"])
         ]
+
+
+def _each_kept(found, n):
+    """Return what a vectorized statistic gave of n means, if it has one of each."""
+    variables = [found] if isinstance(found, xr.DataArray) else found.data_vars.values()
+    for variable in variables:
+        if variable.sizes.get("replicate") != n:
+            raise ValueError(
+                "block_bootstrap: a vectorized statistic must keep the dimension "
+                f"`replicate`, of {n} means here, received a result of "
+                f"{dict(variable.sizes)}; keep it, or leave `vectorized` out."
+            )
+    return found
 
 
 def _checked_share(blocks, n_resamples, level):

@@ -173,13 +173,10 @@ class Differential:
                 lambda: [token(matrix, t) for matrix in inputs],
                 {states: token(matrix, t) for states, matrix in self.dense.items()},
                 [
-                    tuple(
-                        term._replace(scale=token(term.scale, t)[:, None])
-                        for term in terms
-                    )
+                    tuple(term._replace(scale=token(term.scale, t)) for term in terms)
                     for terms in self.diagonal
                 ],
-            )
+            ).of_rows()
 
         return at
 

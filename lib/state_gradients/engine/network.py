@@ -60,13 +60,13 @@ class Network:
         return replace(self, cells=(*below, last.without_output()))
 
     def run(self, ids, states):
-        """Run over ids (time,), or numbers (time, feature), from `states`.
+        """Run over ids (time, ..), or numbers (time, .., feature), from `states`.
 
         Returns
         -------
-        trace : list of lists of arrays (time, size)
+        trace : list of lists of arrays (time, .., size)
             For each cell its input x, then its states before each token.
-        states : list of tuples of arrays (units,)
+        states : list of tuples of arrays (.., units)
             After the last token.
         """
         x = self.table[ids] if self.reads_words else ids
