@@ -118,9 +118,9 @@ def rows_in_flight(model, tolerance):
     rows = []
 
     class Watched(bundles.Flight):
-        def _step(self, *given):
-            rows.append(self._n_rows())
-            super()._step(*given)
+        def _see_bundles(self):
+            rows.append(len(self._rows))
+            super()._see_bundles()
 
     flight = Watched(job, bundles.sums.Sums(job))
     done = [*flight.carry()]
@@ -132,6 +132,35 @@ def test_less_is_carried():
     """Of inputs of some age far fewer rows are in flight than E each."""
     rows = rows_in_flight(build("lstm", scale=0.8), tolerance=1e-2)
     assert max(rows) < 0.5 * E * 61  # of the exact chain's, 61 delays in flight
+
+
+@double
+def test_bundles_of_old_inputs_become_one():
+    """Their joint rank is no higher than the rank of either."""
+    model = build("lstm", scale=0.8)
+    network, _, states = means.read(model, dtype="float64")
+    request = jobs.Request(max_delay=T - 1, state_indices=states, tolerance=1e-3)
+    stretch = [np.zeros(T, int)]
+    (_, job), *_ = jobs.cut(network, [IDS], stretch, None, request, length=T)
+    in_flight = []
+
+    class Watched(bundles.Flight):
+        def _see_bundles(self):
+            in_flight.append([bundle.sources for bundle in self._bundles])
+            super()._see_bundles()
+
+    total = bundles.sums.Sums(job)
+    flight = Watched(job, total)
+    for _ in flight.carry():
+        pass
+    of_last = [k for sources in in_flight[-1] for k in sources]
+    assert of_last == [*range(len(of_last))]  # in order, none twice
+    assert len(in_flight[-1][0]) >= 2 * bundles.JOINED
+    (ours,), (exact,) = total.totals(), tiles.job_sums(job)
+    error = np.linalg.norm(ours - exact, axis=(-2, -1)) / np.linalg.norm(
+        exact, axis=(-2, -1)
+    )
+    assert error.max() < 10 * 1e-3
 
 
 def test_inputs_that_are_independent_for_longer_share_a_basis_later():
@@ -295,6 +324,24 @@ def test_a_basis_of_vanishing_tangents_is_found():
     assert shared.coefficients.dtype == np.float32
     ours = (shared.coefficients @ shared.basis).reshape(48, 20)
     np.testing.assert_allclose(ours, rows * 1e-30, rtol=1e-4, atol=1e-34)
+
+
+def test_inputs_far_smaller_than_others_leave_no_more_than_the_tolerance():
+    """Of norms whose squares float32 does not hold; what is denormal is nothing."""
+    rng = np.random.default_rng(1)
+    sizes = np.array([1, 1e-8, 1e-15, 1e-22, 1e-29, 1e-34, 1e-43])
+    rows = rng.normal(size=(7, 8, 2)) @ rng.normal(size=(7, 2, 60))
+    rows = (rows * sizes[:, None, None]).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        shared = shared_basis.Finder(1e-3).find(rows.reshape(56, 60), 7)
+    ours = shared.coefficients.astype(float) @ shared.basis
+    assert len(shared.basis) == 12  # two of each but the last
+    left = np.linalg.norm(rows - ours, axis=(1, 2)) / np.linalg.norm(
+        rows.astype(float), axis=(1, 2)
+    )
+    assert left[:-1].max() < 1e-3
+    assert shared.residual < 1e-3
 
 
 def test_the_exact_chain_of_the_inputs_that_are_checked_is_the_tiles(monkeypatch):

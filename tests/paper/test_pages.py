@@ -531,6 +531,22 @@ def test_inputs_that_share_a_basis_have_a_row_a_tolerance_and_none_in_old_record
     assert records.shared({}).shape == (0, len(records.SHARED))
 
 
+@pytest.mark.parametrize(
+    ("short", "long", "said"),
+    [
+        (0.44, 0.9, "both are met"),
+        (0.46, 1.0, "the latter is met, the former is not"),
+        (0.45, 1.1, "the former is met, the latter is not"),
+        (0.5, 1.1, "neither is met"),
+    ],
+)
+def test_the_aims_of_a_shared_basis_are_held_against_the_record(short, long, said):
+    row = {"tolerance": 1e-3, "ratio_50": short, "ratio_500": long}
+    better = {"tolerance": 1e-4, "ratio_50": 0, "ratio_500": 0}
+    assert records.aims({"low_rank": [better, row]}) == said
+    assert records.aims({"low_rank": [better]}) == "not measured in this record"
+
+
 def test_a_gpu_is_not_run_until_its_record_is_there(tmp_path, root):
     slot = records.gpu_slot(root=tmp_path)
     assert slot == {"not run": records.ON_A_GPU}

@@ -4,44 +4,58 @@
 
 One sweep over a job's tokens. An input's tangents are rows of their own at first, as
 in :mod:`state_gradients.engine.tiles`; when `JOINED` inputs are `YOUNGEST` tokens old,
-they become a bundle, of fewer rows, and a bundle is cut again as it ages. Where their
-rows are too independent for that, as those of a GRU are for longer than an LSTM's, they
-are let grow twice as old. All rows in flight make one product a token. What an input
-adds to the sums is made from what its bundle's basis was at some tokens, when the
-bundle is cut the next time.
+they become a bundle, of fewer rows, and a bundle is cut again as it ages, together with
+the next one where both are old. Where their rows are too independent for that, as those
+of a GRU are for longer than an LSTM's, they are let grow twice as old. All rows in
+flight make one product a token. What an input adds to the sums is made from what its
+bundle's basis was at some tokens, when the bundle is cut the next time.
 """
 
-import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from state_gradients.engine import sums, tiles
+from state_gradients.engine.rows import Rows
 from state_gradients.engine.shared_basis import Finder
 
 YOUNGEST = 6  # tokens: before, the rows of some inputs are nearly independent
 JOINED = 12  # inputs that become a bundle
-PATIENCE = 10  # tokens more: then fewer become one
+PATIENCE = 12  # tokens more: then fewer become one
 GROWTH = 2  # of a bundle's age from cut to cut
-CHECKED = 0.01  # of the inputs go both ways
+ALIKE = 0.6  # ages that differ by so much of the lower: two bundles become one
 LATEST = 64  # tokens from cut to cut: they bound what is remembered of a bundle
+CHECKED = 0.01  # of the inputs go both ways
 
 
-@dataclass
 class Bundle:
-    """Inputs that share a basis, and what the basis was since it was cut."""
+    """Inputs that share a basis, and what the basis has been since its last cut."""
 
-    sources: list  # indices into the job's
-    coefficients: np.ndarray  # (source, embedding, rank)
-    cut_at: int  # the token at which it is cut again
-    first: int  # the first token of the history
-    history: list = field(default_factory=list)  # of each token: (kind, rank, units)
+    def __init__(self, sources, coefficients):
+        self.sources = sources  # indices into the job's
+        self.coefficients = coefficients  # (source, embedding, rank)
+        self.cut_at = 0  # the token after which it is cut again
+        self.first = 0  # the first token of the history
+        self.history = None  # (kind, token, rank, units), up to `cut_at`
+        self.n_seen = 0  # tokens of the history that have been
 
     @property
     def rank(self):
         """Rows that it takes."""
         return self.coefficients.shape[-1]
+
+    def watch(self, first, asked):
+        """Begin a history at a token; `asked` are rows of each state asked for."""
+        self.first, self.n_seen = first, 0
+        shape = len(asked), self.cut_at + 1 - first, self.rank, asked[0].shape[-1]
+        self.history = np.empty(shape, asked[0].dtype)
+
+    def see(self, bases):
+        """Remember the basis after a token, of each state asked for (rank, units)."""
+        for history, basis in zip(self.history, bases, strict=True):
+            history[self.n_seen] = basis
+        self.n_seen += 1
 
 
 class Check(NamedTuple):
@@ -114,10 +128,7 @@ class Flight:
         self._bundles = []
         self._own = []  # sources with rows of their own
         self._youngest = YOUNGEST  # older, once a basis was not worth it
-        self._buffers = [
-            [np.empty((2, 0, size), job.dtype) for size in cell.sizes]
-            for cell in job.cells
-        ]
+        self._rows = Rows(job)
         self._residual = 0.0
         chosen = _chosen(job)
         self._chosen = range(len(job.sources))[chosen]
@@ -149,7 +160,9 @@ class Flight:
                 if born in self._chosen:
                     self._sums_of_chosen.expect([(0,)], 1)
             if begins or done < born:
-                self._step(differentials.at(t), born if begins else None)
+                self._rows.step(differentials.at(t), job.n_inputs if begins else 0)
+                self._own += [born] if begins else []
+                self._see_bundles()
                 self._add_own(t)
                 born += begins
                 in_flight = self._drop(t, born)
@@ -162,38 +175,17 @@ class Flight:
     def _n_shared(self):
         return sum(bundle.rank for bundle in self._bundles)
 
-    def _n_rows(self):
-        return self._n_shared() + self._job.n_inputs * len(self._own)
+    def _asked(self, rows):
+        """Return some rows in flight of each state asked for, (row, units)."""
+        last = self._rows.of_layer(-1, rows)
+        return [last[k] for k in self._job.request.state_indices]
 
-    def _step(self, differentials, new):
-        """Advance all rows by a token; let a source begin; remember the bundles'."""
-        n_rows = self._n_rows()
-        end = n_rows + (0 if new is None else self._job.n_inputs)
-        self._make_room(end)
-        tiles.step(self._job.cells, self._buffers, differentials, (0, n_rows, end))
-        if new is not None:
-            self._own.append(new)
-        bases = self._bases()
-        starts = itertools.accumulate((b.rank for b in self._bundles), initial=0)
-        for bundle, start in zip(self._bundles, starts, strict=False):
-            bundle.history.append(bases[:, start : start + bundle.rank])
-
-    def _make_room(self, n_rows):
-        """Let the buffers hold so many rows, and half as many more."""
-        if n_rows <= self._buffers[0][0].shape[1]:
-            return
-        self._buffers = [
-            [
-                np.pad(state, [(0, 0), (0, n_rows * 3 // 2 - state.shape[1]), (0, 0)])
-                for state in states
-            ]
-            for states in self._buffers
-        ]
-
-    def _bases(self):
-        """Return a copy of the bundles' rows of the states asked for."""
-        states, rows = self._buffers[-1], slice(0, self._n_shared())
-        return np.stack([states[k][0, rows] for k in self._job.request.state_indices])
+    def _see_bundles(self):
+        """Let each bundle remember its basis."""
+        first = 0
+        for bundle in self._bundles:
+            bundle.see(self._asked(slice(first, first + bundle.rank)))
+            first += bundle.rank
 
     def _add_own(self, t):
         """Add what the inputs with rows of their own are after token t."""
@@ -202,31 +194,28 @@ class Flight:
         job = self._job
         delays = [t - int(job.sources[k]) for k in self._own]
         members = job.members and [job.members[k] for k in self._own]
-        rows = slice(self._n_shared(), self._n_rows())
         chosen = self._which_are_chosen(self._own)
         alone = [(0,)] * (chosen.stop - chosen.start)
-        for kind, state_index in enumerate(job.request.state_indices):
-            tangents = self._buffers[-1][state_index][0, rows]
+        own = self._asked(slice(self._n_shared(), len(self._rows)))
+        for kind, tangents in enumerate(own):
             by_source = tangents.reshape(len(self._own), job.n_inputs, -1)
             self._sums.add(kind, members, delays, by_source)
             if chosen.start < chosen.stop:
                 self._sums_of_chosen.add(kind, alone, delays[chosen], by_source[chosen])
 
-    def _add(self, bundle, t):
-        """Add what a bundle's inputs were up to token t, from its history."""
+    def _add(self, bundle):
+        """Add what a bundle's inputs were, from its history."""
         job = self._job
-        if bundle.history:
-            history = np.stack(bundle.history, axis=1)  # (kind, token, rank, units)
-            members = job.members and [job.members[k] for k in bundle.sources]
-            ages = bundle.first - job.sources[bundle.sources]
-            self._sums.add_shared(members, ages, bundle.coefficients, history)
-            chosen = self._which_are_chosen(bundle.sources)
-            if chosen.start < chosen.stop:
-                alone = [(0,)] * (chosen.stop - chosen.start)
-                self._sums_of_chosen.add_shared(
-                    alone, ages[chosen], bundle.coefficients[chosen], history
-                )
-        bundle.first, bundle.history = t + 1, []
+        history = bundle.history[:, : bundle.n_seen]
+        members = job.members and [job.members[k] for k in bundle.sources]
+        ages = bundle.first - job.sources[bundle.sources]
+        self._sums.add_shared(members, ages, bundle.coefficients, history)
+        chosen = self._which_are_chosen(bundle.sources)
+        if chosen.start < chosen.stop:
+            alone = [(0,)] * (chosen.stop - chosen.start)
+            self._sums_of_chosen.add_shared(
+                alone, ages[chosen], bundle.coefficients[chosen], history
+            )
 
     def _which_are_chosen(self, sources):
         """Return the slice of some sources, in order, that go both ways."""
@@ -235,39 +224,46 @@ class Flight:
     def _drop(self, t, born):
         """Let go of what has reached its end; return the first source in flight."""
         ends = self._job.ends
-        over = [bundle for bundle in self._bundles if ends[bundle.sources[-1]] <= t]
-        own = [k for k in self._own if ends[k] <= t]
-        if over or own:
-            rows, first_own = self._rows(), self._n_shared()
-            for bundle in over:
-                self._add(bundle, t)
-            self._bundles = self._bundles[len(over) :]
-            self._own = self._own[len(own) :]
-            shared = rows[first_own - self._n_shared() : first_own]
-            self._lay_out([shared, rows[first_own + self._job.n_inputs * len(own) :]])
+        while self._bundles and ends[self._bundles[0].sources[-1]] <= t:
+            bundle = self._bundles.pop(0)
+            self._add(bundle)
+            self._rows.drop(bundle.rank)
+        while self._own and ends[self._own[0]] <= t:  # no bundle is left: it is older
+            del self._own[0]
+            self._rows.drop(self._job.n_inputs)
         left = [bundle.sources[0] for bundle in self._bundles] + self._own
         return left[0] if left else born
 
-    def _rows(self):
-        """Return the rows in flight, all states side by side, (row, states)."""
-        rows = slice(0, self._n_rows())
-        return np.concatenate(
-            [tangents[0, rows] for states in self._buffers for tangents in states],
-            axis=1,
-        )
-
-    def _lay_out(self, parts):
-        """Put rows (row, states) into the buffers, one part after another."""
-        rows = np.concatenate(parts)
-        first = 0
-        for states in self._buffers:
-            for tangents in states:
-                last = first + tangents.shape[-1]
-                tangents[0, : len(rows)] = rows[:, first:last]
-                first = last
-
     def _cut(self, t, *, no_more):
         """Cut the bundles that are due, and let inputs that are old enough join."""
+        joining = self._joining(t, no_more)
+        if not joining and all(bundle.cut_at > t for bundle in self._bundles):
+            return
+        n_joining = self._job.n_inputs * len(joining)
+        rows = self._rows[: self._n_shared() + n_joining]
+        waiting, bundles, parts, first = self._bundles, [], [], 0
+        while waiting:
+            some, waiting = self._together(waiting, t)
+            last = first + sum(bundle.rank for bundle in some)
+            part = rows[first:last]
+            if some[0].cut_at <= t:
+                some, part = self._cut_again(some, part, t)
+            bundles += some
+            parts.append(part)
+            first = last
+        if joining:
+            bundle, part = self._bundled(joining, rows[first:], t)
+            parts.append(part)
+            if bundle is None:
+                self._youngest *= GROWTH
+            else:
+                bundles.append(bundle)
+                self._own = self._own[len(joining) :]
+        self._bundles = bundles
+        self._rows.replace(len(rows), np.concatenate(parts))
+
+    def _joining(self, t, no_more):
+        """Return the inputs that become a bundle; none, if it is too early for them."""
         sources = self._job.sources
         joining = [k for k in self._own if t - sources[k] >= self._youngest]
         enough = (
@@ -275,46 +271,67 @@ class Flight:
             or (no_more and len(joining) == len(self._own))
             or (joining and t - sources[joining[0]] >= self._youngest + PATIENCE)
         )
-        if not enough:
-            joining = []
-        due = [bundle.cut_at <= t for bundle in self._bundles]
-        if not joining and not any(due):
-            return
-        rows, bundles, parts, first = self._rows(), [], [], 0
-        for bundle, is_due in zip(self._bundles, due, strict=True):
-            last = first + bundle.rank
-            part, first = rows[first:last], last
-            if is_due:
-                self._add(bundle, t)
-                bundle, part = self._bundled(bundle.sources, part, t, bundle)
-            bundles.append(bundle)
-            parts.append(part)
-        if joining:
-            last = first + self._job.n_inputs * len(joining)
-            bundle, part = self._bundled(joining, rows[first:last], t)
-            if bundle is not None:
-                bundles.append(bundle)
-                parts.append(part)
-                self._own, first = self._own[len(joining) :], last
-            else:
-                self._youngest *= GROWTH
-        self._bundles = bundles
-        self._lay_out([*parts, rows[first:]])
+        return joining if enough else []
 
-    def _bundled(self, sources, rows, t, bundle=None):
-        """Return a bundle of sources and its basis; if none is worth it, what was."""
+    def _together(self, bundles, t):
+        """Return the bundles to be cut together, the first or two; and the others.
+
+        A joint rank is that of the youngest inputs: where all are old, and of about one
+        age, it is hardly above the rank of either.
+        """
+        if len(bundles) > 1 and bundles[0].cut_at <= t:
+            oldest, youngest = bundles[0].sources[0], bundles[1].sources[-1]
+            ages = t - self._job.sources[[oldest, youngest]]
+            if ages[0] - ages[1] <= ALIKE * ages[1]:
+                return bundles[:2], bundles[2:]
+        return bundles[:1], bundles[1:]
+
+    def _cut_again(self, some, rows, t):
+        """Return some bundles as one, cut, and its basis; or, if not worth it, both."""
+        for bundle in some:
+            self._add(bundle)
+        sources = [k for bundle in some for k in bundle.sources]
+        cut, part = self._bundled(sources, rows, t, _side_by_side(some))
+        if cut is not None:
+            return [cut], part
+        for bundle in some:
+            self._watch(bundle, t)
+        return some, rows
+
+    def _bundled(self, sources, rows, t, coefficients=None):
+        """Return a bundle of sources and its basis; or None, and the rows."""
         age = t - int(self._job.sources[sources[-1]])
-        cut_at = t + _wait(age)
-        known = None if bundle is None else bundle.coefficients
-        shared = self._finder.find(rows, len(sources), coefficients=known, age=age)
-        if shared is not None:
-            self._residual = max(self._residual, shared.residual)
-            return Bundle(sources, shared.coefficients, cut_at, t + 1), shared.basis
-        if bundle is not None:
-            bundle.cut_at = cut_at
-        return bundle, rows
+        shared = self._finder.find(
+            rows, len(sources), coefficients=coefficients, age=age
+        )
+        if shared is None:
+            return None, rows
+        self._residual = max(self._residual, shared.residual)
+        bundle = Bundle(sources, shared.coefficients)
+        self._watch(bundle, t)
+        return bundle, shared.basis
+
+    def _watch(self, bundle, t):
+        """Let a bundle remember what its basis is after token t, until it is cut."""
+        if bundle.cut_at <= t:
+            bundle.cut_at = t + wait(t - int(self._job.sources[bundle.sources[-1]]))
+        bundle.watch(t + 1, self._asked(slice(0, 0)))
 
 
-def _wait(age):
+def wait(age):
     """Return in how many tokens inputs of an age are cut again."""
     return min(max(3, round((GROWTH - 1) * age)), LATEST)
+
+
+def _side_by_side(bundles):
+    """Return the coefficients of bundles' inputs, in the bases of all of them."""
+    if len(bundles) == 1:
+        return bundles[0].coefficients
+    before, after = (bundle.coefficients for bundle in bundles)
+    nothing = (0, 0)
+    return np.concatenate(
+        [
+            np.pad(before, [nothing, nothing, (0, after.shape[-1])]),
+            np.pad(after, [nothing, nothing, (before.shape[-1], 0)]),
+        ]
+    )

@@ -21,10 +21,12 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
+import scipy.linalg.blas
 
 WORTH = 0.8  # of the rank at which a basis costs what the rows do
-MARGIN = 1 / 10  # of the columns needed last: as many more are tried
+MARGIN = 0.15  # of the columns needed last: as many more are tried
 PROBES = 4  # random rows of an input that find what is left of it
+LEAST = 64  # times the least normal number: smaller tangents are nothing
 TINY = np.finfo(np.float64).tiny
 
 
@@ -69,18 +71,21 @@ class Finder:
         """
         tangents = _Tangents(rows, coefficients, n_inputs)
         probes = self._probes(tangents)
-        peak = np.abs(probes).max()
+        peaks = np.abs(probes).max(axis=(1, 2), keepdims=True)
+        least = LEAST * np.finfo(peaks.dtype).tiny
         most = int(WORTH * tangents.break_even())
         # all may be forgotten, or be NaN, which the sums will tell
-        if not 0 < peak < np.inf or most < 1:
+        if not least <= peaks.max() < np.inf or most < 1:
             return None
+        weights = np.where(peaks >= least, 1 / np.maximum(peaks, least), 0)
+        probes *= weights
         key = coefficients is not None, age
         n_columns = self._needed.get(key, most // 2 + 1)
         while True:
             n_columns = min(n_columns, most)
-            columns = self._range(tangents, probes / peak, n_columns)
+            columns = self._range(tangents, probes, weights, n_columns)
             projected = tangents @ columns
-            left = _left(projected / peak, probes / peak, columns)
+            left = _left(projected * weights, probes, columns)
             enough = np.flatnonzero(left <= self._tolerance**2)
             if len(enough):
                 break
@@ -109,16 +114,18 @@ class Finder:
         normal = self._draw(n_inputs * PROBES * size)[::-1]  # not those of the sketch
         return tangents.probed(normal.reshape(n_inputs, PROBES, size))
 
-    def _range(self, tangents, probes, n_columns):
+    def _range(self, tangents, probes, weights, n_columns):
         """Return an orthonormal basis (states, column) of a sketch of the rows.
 
-        The probes give the inputs' norms, to within what a weight need be.
+        The probes, times the weights, give the inputs' norms, to within what a weight
+        need be.
         """
-        norms = np.linalg.norm(probes, axis=(1, 2))
-        scale = np.where(norms > 0, 1 / np.maximum(norms, TINY), 0)
-        mixture = self._draw(n_columns, *tangents.shape[:2]) * scale[:, None]
-        sketch = tangents.mixed(mixture.reshape(n_columns, -1)).astype(np.float64)
-        return _orthonormal(sketch).astype(probes.dtype)
+        norms = np.linalg.norm(probes, axis=(1, 2), keepdims=True)
+        weights = weights / np.maximum(norms, 1)  # their peak is 1, or 0
+        mixture = self._draw(n_columns, *tangents.shape[:2]) * weights[..., 0]
+        mixture = mixture.reshape(n_columns, -1)
+        sketch = tangents.mixed(mixture)
+        return _orthonormal(sketch.astype(np.float64)).astype(probes.dtype)
 
 
 def _left(projected, probes, columns):
@@ -182,7 +189,12 @@ def _orthonormal(rows):
     square of the rows' condition, is singular in float64.
     """
     try:
-        factor = scipy.linalg.cholesky(rows @ rows.T, lower=True)
+        factor = scipy.linalg.cholesky(
+            (rows @ rows.T).T, lower=True, check_finite=False
+        )
     except np.linalg.LinAlgError:
         return np.linalg.qr(rows.T)[0]
-    return scipy.linalg.solve_triangular(factor, rows, lower=True).T
+    # X L^T = rows^T, in place: BLAS reads the rows as columns
+    return scipy.linalg.blas.dtrsm(
+        1, factor, rows.T, side=1, lower=1, trans_a=1, overwrite_b=1
+    )

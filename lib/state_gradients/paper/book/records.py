@@ -58,6 +58,33 @@ def shared(record):
     return pd.DataFrame(table, index=index, columns=[*SHARED.values()])
 
 
+AIMS = {"ratio_50": 0.45, "ratio_500": 1.0}  # of the exact time, at a tolerance of 1e-3
+
+
+def aims(record):
+    """Say of the two aims, delays 0..50 and 0..500, which a record meets.
+
+    Parameters
+    ----------
+    record : dict
+        What ``make bench`` wrote.
+
+    Returns
+    -------
+    str
+    """
+    for row in record.get("low_rank", []):
+        if row["tolerance"] == 1e-3:
+            met = tuple(row[name] <= aim for name, aim in AIMS.items())
+            return {
+                (True, True): "both are met",
+                (True, False): "the former is met, the latter is not",
+                (False, True): "the latter is met, the former is not",
+                (False, False): "neither is met",
+            }[met]
+    return "not measured in this record"
+
+
 def times(record, floor):
     """Return the milliseconds a token that each way takes, NaN where not measured.
 

@@ -1,0 +1,79 @@
+"""Rows of tangents in flight: a window that moves on through longer buffers.
+
+The oldest rows stand first. What ends leaves at the front and what begins comes in at
+the end, so that a token moves no row, and a cut the few rows before what it cut.
+"""
+
+import numpy as np
+
+from state_gradients.engine import tiles
+
+ROOM = 4  # windows of rows that a buffer has room for
+
+
+class Rows:
+    """Rows of the tangents of all states of all layers.
+
+    Parameters
+    ----------
+    job : jobs.Job
+    """
+
+    def __init__(self, job):
+        self._cells = job.cells
+        self._buffers = [  # of each layer's states: tangents, and what drives them
+            [np.empty((2, 0, size), job.dtype) for size in cell.sizes]
+            for cell in job.cells
+        ]
+        self._first = self._last = 0
+
+    def __len__(self):
+        """Return how many are in flight."""
+        return self._last - self._first
+
+    def of_layer(self, layer, rows):
+        """Return a slice of the rows, of each state of a layer (row, units)."""
+        start, stop, _ = rows.indices(len(self))
+        rows = slice(self._first + start, self._first + stop)
+        return [tangents[0, rows] for tangents in self._buffers[layer]]
+
+    def __getitem__(self, rows):
+        """Return a copy of a slice of the rows, all states side by side."""
+        layers = range(len(self._buffers))
+        return np.concatenate([x for k in layers for x in self.of_layer(k, rows)], 1)
+
+    def step(self, differentials, n_new):
+        """Advance all by a token; let so many more begin behind them."""
+        self._make_room(n_new)
+        end = self._last + n_new
+        rows = self._first, self._last, end
+        tiles.step(self._cells, self._buffers, differentials, rows)
+        self._last = end
+
+    def drop(self, n_rows):
+        """Let go of so many, the oldest."""
+        self._first += n_rows
+
+    def replace(self, n_rows, rows):
+        """Put fewer, or as many, in the place of the oldest: (row, states)."""
+        self._first += n_rows - len(rows)
+        here = slice(self._first, self._first + len(rows))
+        start = 0
+        for states in self._buffers:
+            for tangents in states:
+                stop = start + tangents.shape[-1]
+                tangents[0, here] = rows[:, start:stop]
+                start = stop
+
+    def _make_room(self, n_new):
+        """Move the window to the start of its buffers where their end is reached."""
+        if self._last + n_new <= self._buffers[0][0].shape[1]:
+            return
+        here, n_rows = slice(self._first, self._last), len(self)
+        room = max(ROOM * (n_rows + n_new), self._buffers[0][0].shape[1])
+        for states in self._buffers:
+            for k, tangents in enumerate(states):
+                moved = np.empty((2, room, tangents.shape[-1]), tangents.dtype)
+                moved[0, :n_rows] = tangents[0, here]
+                states[k] = moved
+        self._first, self._last = 0, n_rows
