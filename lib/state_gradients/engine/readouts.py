@@ -23,6 +23,7 @@ from scipy.special import expit, softmax
 from state_gradients.engine import trust
 from state_gradients.foundation import backends, checks
 
+AT_A_TIME = 16  # states: what is made of all words is then still in the cache
 N_CHECKED = 8  # states whose prediction is held against Keras's own
 ACTIVATIONS = {  # of Dense layers below the softmax: value, and slope from the value
     "linear": (lambda z: z, np.ones_like),
@@ -68,12 +69,22 @@ class Readout:
         -------
         ndarray of shape (time, row, units)
         """
+        offsets = np.zeros((len(h), 1))
+        if self.words != "exact":
+            rng = np.random.default_rng([number, self.words])
+            offsets = rng.random(offsets.shape)
+        some = range(AT_A_TIME, len(h), AT_A_TIME)
+        pairs = zip(np.split(h, some), np.split(offsets, some), strict=True)
+        return np.concatenate([self._factors(*pair) for pair in pairs])
+
+    def _factors(self, h, offsets):
+        """Return R of some states; of drawn words the first stands at an offset."""
         *below, logits = self.values(h)
         p = softmax(logits.astype(np.float64), axis=-1)
         if self.words == "exact":
             rows = _roots(p, self._columns)
         else:
-            rows = _drawn(p, self._columns, self.words, number)
+            rows = _drawn(p, self._columns, self.words, offsets)
         for (kernel, _, activation), values in zip(
             self.layers[-2::-1], below[:0:-1], strict=True
         ):
@@ -100,10 +111,9 @@ def _roots(p, columns):
     return np.array(roots)
 
 
-def _drawn(p, columns, n_words, number):
+def _drawn(p, columns, n_words, offsets):
     """Return r_w / sqrt(n) of n words drawn from each p, (time, n, units)."""
-    offset = np.random.default_rng([number, n_words]).random((len(p), 1))
-    at = (np.arange(n_words) + offset) / n_words
+    at = (np.arange(n_words) + offsets) / n_words
     cumulated = np.cumsum(p, axis=-1)
     cumulated /= cumulated[:, -1:]  # to 1, below which each place is found
     pairs = zip(cumulated, at, strict=True)
