@@ -161,7 +161,8 @@ class Flight:
                     self._sums_of_chosen.expect([(0,)], 1)
             if begins or done < born:
                 self._rows.step(differentials.at(t), job.n_inputs if begins else 0)
-                self._own += [born] if begins else []
+                if begins:
+                    self._own.append(born)
                 self._see_bundles()
                 self._add_own(t)
                 born += begins
