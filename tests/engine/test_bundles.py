@@ -136,7 +136,7 @@ def test_less_is_carried():
 
 @double
 def test_bundles_of_old_inputs_become_one():
-    """Their joint rank is no higher than the rank of either."""
+    """And the mean is within the tolerance."""
     model = build("lstm", scale=0.8)
     network, _, states = means.read(model, dtype="float64")
     request = jobs.Request(max_delay=T - 1, state_indices=states, tolerance=1e-3)
@@ -161,6 +161,22 @@ def test_bundles_of_old_inputs_become_one():
         exact, axis=(-2, -1)
     )
     assert error.max() < 10 * 1e-3
+
+
+def test_what_has_reached_its_end_is_let_go_at_a_cut():
+    """Or a gradient that grows would overflow behind the last delay asked for."""
+    rng = np.random.default_rng(7)
+    recurrent = rng.normal(size=(H, H))
+    recurrent *= 10 ** (34 / 150) / abs(np.linalg.eigvals(recurrent)).max()
+    model = linear(recurrent, rng.normal(size=(E, H)))
+    model.layers[0].set_weights([np.zeros((V, E))])
+    ids = np.zeros(600, int)
+    exact = mean_state_gradients(model, ids, max_delay=150)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        ours = mean_state_gradients(model, ids, max_delay=150, tolerance=1e-3)
+    of_both = (one["state_gradient"].astype(float) for one in (ours, exact))
+    assert float(relative(*of_both).max()) < 10 * 1e-3
 
 
 def test_inputs_that_are_independent_for_longer_share_a_basis_later():

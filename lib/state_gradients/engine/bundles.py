@@ -45,6 +45,11 @@ class Bundle:
         """Rows that it takes."""
         return self.coefficients.shape[-1]
 
+    def let_go(self, n_sources):
+        """Leave out so many inputs, the oldest."""
+        self.sources = self.sources[n_sources:]
+        self.coefficients = self.coefficients[n_sources:]
+
     def watch(self, first, asked):
         """Begin a history at a token; `asked` are rows of each state asked for."""
         self.first, self.n_seen = first, 0
@@ -229,7 +234,8 @@ class Flight:
             bundle = self._bundles.pop(0)
             self._add(bundle)
             self._rows.drop(bundle.rank)
-        while self._own and ends[self._own[0]] <= t:  # no bundle is left: it is older
+        # ends do not fall: then no bundle is left, for those are older
+        while self._own and ends[self._own[0]] <= t:
             del self._own[0]
             self._rows.drop(self._job.n_inputs)
         left = [bundle.sources[0] for bundle in self._bundles] + self._own
@@ -288,9 +294,15 @@ class Flight:
         return bundles[:1], bundles[1:]
 
     def _cut_again(self, some, rows, t):
-        """Return some bundles as one, cut, and its basis; or, if not worth it, both."""
+        """Return a bundle, or two as one, cut, and its basis; or all as it was.
+
+        Inputs that have reached their ends are left out of it: nothing is asked of them
+        any more, and they would have their share in the rank.
+        """
         for bundle in some:
             self._add(bundle)
+            ends = self._job.ends[bundle.sources]
+            bundle.let_go(int(np.searchsorted(ends, t, side="right")))
         sources = [k for bundle in some for k in bundle.sources]
         cut, part = self._bundled(sources, rows, t, _side_by_side(some))
         if cut is not None:

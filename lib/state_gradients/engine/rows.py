@@ -1,14 +1,15 @@
 """Rows of tangents in flight: a window that moves on through longer buffers.
 
 The oldest rows stand first. What ends leaves at the front and what begins comes in at
-the end, so that a token moves no row, and a cut the few rows before what it cut.
+the end, so that rows stay where they are: but at a cut, which writes the bases anew, of
+few rows, and when the window reaches the end of its buffers.
 """
 
 import numpy as np
 
 from state_gradients.engine import tiles
 
-ROOM = 4  # windows of rows that a buffer has room for
+ROOM = 4  # windows that a buffer has room for: it moves back once in three of them
 
 
 class Rows:

@@ -26,7 +26,7 @@ import scipy.linalg.blas
 WORTH = 0.8  # of the rank at which a basis costs what the rows do
 MARGIN = 0.15  # of the columns needed last: as many more are tried
 PROBES = 4  # random rows of an input that find what is left of it
-LEAST = 64  # times the least normal number: smaller tangents are nothing
+LEAST = 64  # times the least normal number: inputs with smaller probes are nothing
 TINY = np.finfo(np.float64).tiny
 
 
@@ -188,7 +188,7 @@ def _orthonormal(rows):
     Half the work of a QR decomposition, which is used where the Gram matrix, of the
     square of the rows' condition, is singular in float64.
     """
-    try:
+    try:  # of the transpose, the same, which LAPACK need not copy
         factor = scipy.linalg.cholesky(
             (rows @ rows.T).T, lower=True, check_finite=False
         )
