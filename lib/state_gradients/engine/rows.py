@@ -9,7 +9,7 @@ import numpy as np
 
 from state_gradients.engine import tiles
 
-ROOM = 4  # windows that a buffer has room for: it moves back once in three of them
+ROOM = 4  # windows that new buffers have room for; they are kept while it is for two
 
 
 class Rows:
@@ -68,13 +68,15 @@ class Rows:
 
     def _make_room(self, n_new):
         """Move the window to the start of its buffers where their end is reached."""
-        if self._last + n_new <= self._buffers[0][0].shape[1]:
+        room = self._buffers[0][0].shape[1]
+        if self._last + n_new <= room:
             return
         here, n_rows = slice(self._first, self._last), len(self)
-        room = max(ROOM * (n_rows + n_new), self._buffers[0][0].shape[1])
+        is_tight = ROOM * (n_rows + n_new) > 2 * room
         for states in self._buffers:
             for k, tangents in enumerate(states):
-                moved = np.empty((2, room, tangents.shape[-1]), tangents.dtype)
-                moved[0, :n_rows] = tangents[0, here]
-                states[k] = moved
+                if is_tight:
+                    wider = 2, ROOM * (n_rows + n_new), tangents.shape[-1]
+                    states[k] = np.empty(wider, tangents.dtype)
+                states[k][0, :n_rows] = tangents[0, here]
         self._first, self._last = 0, n_rows
