@@ -109,12 +109,15 @@ def test_all_that_can_be_asked_is_near_the_exact_chain(asked):
         assert float(at_start.max()) < 1e-5, name
 
 
-def rows_in_flight(model, tolerance):
-    """Carry the text's inputs, followed over 60 tokens; return the rows by token."""
+def rows_in_flight(model, tolerance, sources=None):
+    """Carry inputs, all or some, followed over 60 tokens; return the rows by token."""
     network, _, states = means.read(model)
     request = jobs.Request(max_delay=60, state_indices=states, tolerance=tolerance)
     stretch = [np.zeros(T, int)]
     (_, job), *_ = jobs.cut(network, [IDS], stretch, None, request, length=T)
+    if sources is not None:
+        members = [(0,)] * len(sources)
+        job = replace(job, sources=sources, ends=job.ends[sources], members=members)
     rows = []
 
     class Watched(bundles.Flight):
@@ -124,7 +127,8 @@ def rows_in_flight(model, tolerance):
 
     flight = Watched(job, bundles.sums.Sums(job))
     done = [*flight.carry()]
-    assert [k for part in done for k in range(part.start, part.stop)] == [*range(T)]
+    carried = [k for part in done for k in range(part.start, part.stop)]
+    assert carried == [*range(len(job.sources))]
     return rows
 
 
@@ -191,6 +195,16 @@ def test_inputs_that_are_independent_for_longer_share_a_basis_later():
     exact, ours = ask(model, None), ask(model, 1e-3)
     error = relative(ours["state_gradient"], exact["state_gradient"])
     assert 0 < float(error.max()) < 10 * 1e-3
+
+
+def test_an_input_far_from_others_does_not_keep_them_from_a_basis():
+    """It keeps its rows, for of one input alone no basis is worth it."""
+    model = build("lstm", scale=0.8)
+    near = np.arange(100, T)
+    alone = rows_in_flight(model, 1e-2, np.array([0]))
+    assert alone[bundles.YOUNGEST + 2 * bundles.PATIENCE] == E
+    with_it = rows_in_flight(model, 1e-2, np.array([0, *near]))
+    assert with_it[-len(near) :] == rows_in_flight(model, 1e-2, near)
 
 
 def test_without_tolerance_nothing_is_cut():

@@ -133,6 +133,7 @@ class Flight:
         self._bundles = []
         self._own = []  # sources with rows of their own
         self._youngest = YOUNGEST  # older, once a basis was not worth it
+        self._waiting_until = 0  # a token: few for whom none was worth it
         self._rows = Rows(job)
         self._residual = 0.0
         chosen = _chosen(job)
@@ -261,7 +262,9 @@ class Flight:
         if joining:
             bundle, part = self._bundled(joining, rows[first:], t)
             parts.append(part)
-            if bundle is None:
+            if bundle is None and len(joining) < JOINED:
+                self._waiting_until = t + PATIENCE
+            elif bundle is None:
                 self._youngest *= GROWTH
             else:
                 bundles.append(bundle)
@@ -271,6 +274,8 @@ class Flight:
 
     def _joining(self, t, no_more):
         """Return the inputs that become a bundle; none, if it is too early for them."""
+        if t < self._waiting_until:
+            return []
         sources = self._job.sources
         joining = [k for k in self._own if t - sources[k] >= self._youngest]
         enough = (
