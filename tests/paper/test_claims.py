@@ -309,6 +309,23 @@ def test_a_part_of_a_claim_that_holds_is_said_to_be_a_part():
     assert (found["verdict"], found["why"]) == ("not supported", "seeds")
 
 
+def test_a_row_of_no_setting_has_its_say_in_each():
+    row = {"claim": "C018", "kind": "other", "what": "x", "why": ""}
+    of_setting = {"setting": "dropped", "recording": "rows", "ours": 2.0}
+    rows = pd.DataFrame(
+        [
+            row | {"setting": "", "recording": "", "ours": 1.0, "verdict": "within"},
+            row | of_setting | {"verdict": "outside"},
+        ]
+    )
+    [found] = judging._judgements(claims.REGISTERED["C018"], None, rows)
+    assert (found["setting"], found["recording"]) == ("dropped", "rows")
+    assert (found["value"], found["verdict"]) == ("1; 2", "not supported")
+    rows["verdict"] = ["outside", "within"]
+    [found] = judging._judgements(claims.REGISTERED["C018"], None, rows)
+    assert found["verdict"] == "not supported"
+
+
 def test_a_stand_in_cannot_test_a_claim_whether_it_ran_or_not():
     ran = two_rows("within", "not comparable", why="vectors of another text")
     assert judging.by_rows(ran)[1] == "cannot be tested here"

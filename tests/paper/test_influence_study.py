@@ -197,6 +197,10 @@ def test_prose_takes_its_numbers_from_the_artifact(one):
     assert said["nats-last"] == f"{float(whole.isel(step_delay=-1)):.2g}"
     ratio = one["ratio"].sel(scale=0.1).values
     assert said["small-ratio"] == f"{ratio.min():.2f} to {ratio.max():.2f}"
+    assert said["kept-least"] == f"{one['share_of_kept'].values.min():.2f}"
+    spectrum = one["spectrum"].transpose("delay", "component").values
+    at_random = spectrum.mean(axis=1) / spectrum[:, 0]  # of eigenvalues that fall
+    assert said["at-random"] == f"{at_random.max():.2f}"
 
 
 def test_the_papers_sentences_are_asked_in_nats(one):

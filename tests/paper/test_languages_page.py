@@ -56,6 +56,9 @@ def test_table_numbers_and_figure_say_what_the_ratios_are(found):
         for k in range(50)
     )
     assert numbers["seeds-off"] == f"{off:.0%}".replace("%", " %")
+    near = seeds.sel(delay=slice(0, 10))
+    off = max(float(near["upper"].max()) - 1, 1 - float(near["lower"].min()))
+    assert numbers["seeds-off-near"] == f"{off:.0%}".replace("%", " %")
     set_theme()
     ax = languages.plot_ratios(found)
     lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
@@ -156,6 +159,9 @@ def test_how_far_texts_differ_is_counted_up_and_down_and_held_against_the_halves
     halves = np.mean([whitened_memory(name)[49] for name in HALVES])
     of_whole = halves / whitened_memory("brown-lstm-256")[49]
     assert numbers["half-of-whole"] == f"{of_whole:.2f}"
+    halves = np.mean([whitened_memory(name)[1] for name in HALVES])
+    of_whole = halves / whitened_memory("brown-lstm-256")[1]
+    assert numbers["half-of-whole-at-1"] == f"{of_whole:.2f}"
 
 
 def test_memories_stand_in_the_table_as_they_are():

@@ -120,14 +120,18 @@ def test_runs_that_differ_by_orders_of_magnitude_may_be_averaged_likewise(projec
     spec = {k: v for k, v in _spec(LSTM).items() if k != "experiment"}
     spec["select"] = spec["select"] | {"delay": 2}
     row = {"published": [0, 1.1e-10], "kind": "range", "experiment": [LSTM, GRU]}
-    middle, mean = _ledger(
+    middle, mean, largest = _ledger(
         project,
         row | {"ours": spec | {"average": "logarithm"}},
         row | {"ours": spec},
+        row | {"ours": spec | {"runs": "largest"}},
     )
     assert middle["verdict"] == "within"
     assert mean["verdict"].startswith("outside")
     assert middle["ours"] == pytest.approx(1e-10)
+    assert np.isnan(middle["uncertainty"])  # that of the runs is the mean's
+    assert largest["verdict"].startswith("outside")  # a bound holds of every run
+    assert largest["ours"] == pytest.approx(1e-8)
 
 
 def test_one_of_several_may_be_the_larger(project):

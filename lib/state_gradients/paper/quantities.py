@@ -165,7 +165,10 @@ def by_run(read, spec, experiment, load):
 
 
 def over_runs(spec, experiment, load):
-    """Return mean, standard deviation and a remark over the runs there are."""
+    """Return mean, standard deviation and a remark over the runs there are.
+
+    The standard deviation belongs to the mean: of another summary it is NaN.
+    """
     if "over_runs" in spec:  # of fewer runs it would be smaller
         found, remark = by_run(curve, spec, experiment, load)
         if remark:
@@ -176,7 +179,7 @@ def over_runs(spec, experiment, load):
         return float(EXTREMES[spec["runs"]](found)), np.nan, remark
     if spec.get("average") == "logarithm":  # runs that differ by orders of magnitude
         with np.errstate(divide="ignore"):  # where one is 0, so is the mean
-            return float(np.exp(np.mean(np.log(found)))), deviation(found), remark
+            return float(np.exp(np.mean(np.log(found)))), np.nan, remark
     return float(np.mean(found)), deviation(found), remark
 
 

@@ -379,6 +379,9 @@ def numbers(one):
             said[f"cosine-{delay}"] = f"{float(at['alignment']):.2f}"
             said[f"kept-{delay}"] = f"{float(at['share_of_kept']):.2f}"
             said[f"influence-{delay}"] = f"{float(influence.sel(delay=delay)):.2g}"
+    at_random = one["spectrum"].mean("component") / one["spectrum"].max("component")
+    said["kept-least"] = f"{float(one['share_of_kept'].min()):.2f}"
+    said["at-random"] = f"{float(at_random.max()):.2f}"
     return said
 
 

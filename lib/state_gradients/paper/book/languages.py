@@ -147,7 +147,7 @@ def numbers(found, reference, *, near=NEAR):
     first = others.sel(delay=slice(0, near))
     last = others.isel(delay=-1)
     seeds = found.sel(experiment=reference)
-    off = max(float(seeds["upper"].max()) - 1, 1 - float(seeds["lower"].min()))
+    off = np.maximum(seeds["upper"] - 1, 1 - seeds["lower"])
     farthest = str(last["experiment"].values[int(last.argmax("experiment"))])
     return {
         "near": str(near),
@@ -157,8 +157,13 @@ def numbers(found, reference, *, near=NEAR):
         "last-least": f"{float(last.min()):.1f}",
         "last-largest": f"{float(last.max()):.1f}",
         "farthest": farthest,
-        "seeds-off": f"{off:.0%}".replace("%", " %"),
+        "seeds-off-near": _percent(off.sel(delay=slice(0, near))),
+        "seeds-off": _percent(off),
     }
+
+
+def _percent(shares):
+    return f"{float(shares.max()):.0%}".replace("%", " %")
 
 
 def memory_table(members, delays=FROM_NOW):
@@ -293,7 +298,10 @@ def half_numbers(beside, label, halves, whole):
     whole : (str, str)
         Of the corpus that they are halves of.
     """
-    names = "half-largest half-at half-last half-told-apart half-of-whole"
+    names = (
+        "half-largest half-at half-last half-told-apart half-of-whole "
+        "half-of-whole-at-1"
+    )
     if label not in beside["experiment"]:
         return dict.fromkeys(names.split(), DASH)
     one = beside.sel(experiment=label)
@@ -306,9 +314,11 @@ def half_numbers(beside, label, halves, whole):
         "half-last": _told(beside.isel(delay=-1), label),
         "half-told-apart": ", ".join(told) or "none",
         "half-of-whole": DASH,
+        "half-of-whole-at-1": DASH,
     }
     if has_run(whole[0]):
         curves = [average_memory.curves_of(*one)[QUANTITY] for one in (*halves, whole)]
-        mean = (curves[0] + curves[1]) / 2
-        found["half-of-whole"] = f"{float((mean / curves[2]).isel(delay=-1)):.2f}"
+        share = (curves[0] + curves[1]) / 2 / curves[2]
+        found["half-of-whole"] = f"{float(share.isel(delay=-1)):.2f}"
+        found["half-of-whole-at-1"] = f"{float(share.sel(delay=1)):.2f}"
     return found

@@ -282,7 +282,9 @@ def numbers(networks, found, agreed):
                 ends_of = (
                     float(at[k]) for k in ("value", *ENDS, "shortest", "longest")
                 )
-                texts[f"{key}-end"] = told_end(*ends_of)
+                end = told_end(*ends_of)
+                beyond = end.startswith("> ")
+                texts[f"{key}-end"] = f"more than {end[2:]}" if beyond else end
     for row in agreed.itertuples():
         has_tau = np.isfinite(row.tau)
         texts[f"tau-{row.first}-{row.second}"] = (

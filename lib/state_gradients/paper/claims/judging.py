@@ -189,11 +189,16 @@ def _judgements(entry, load, rows):
 
 
 def _judgements_of_rows(entry, rows):
-    """Yield the judgements of a claim by its rows, one for each way of recording."""
+    """Yield the judgements of a claim by its rows, one for each way of recording.
+
+    A row that hangs on neither has its say in each.
+    """
     part = "" if entry.whole else " (a part of the claim)"
     pairs = [*dict.fromkeys(zip(rows["setting"], rows["recording"], strict=True))]
-    for setting, recording in pairs or [("", "")]:
+    of_all = (rows["setting"] == "") & (rows["recording"] == "")
+    for setting, recording in [*filter(any, pairs)] or [("", "")]:
         of_pair = (rows["setting"] == setting) & (rows["recording"] == recording)
+        of_pair |= of_all
         value, verdict = by_rows(rows[of_pair], whole=entry.whole)
         outside = of_pair & rows["verdict"].str.startswith("outside")
         reasons = dict.fromkeys(filter(None, rows["why"][outside]))
