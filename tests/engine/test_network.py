@@ -39,8 +39,11 @@ def test_a_functional_model_is_followed_along_its_graph():
     first = L.LSTM(H, return_sequences=True)(embedded)
     beside = L.GRU(H, return_sequences=True)(embedded)  # does not read the first
     model = keras.Model(ids, [first, beside])
+    with pytest.raises(ValueError, match="not side by side"):
+        read_network(model)  # which of them would hang on their order alone
+    alone = keras.Model(ids, first)
     with pytest.raises(ValueError, match=r"recurrent layers 1\.\.1"):
-        read_network(model, n_layers=2)
+        read_network(alone, n_layers=2)
 
 
 @pytest.mark.parametrize(

@@ -287,6 +287,10 @@ MODELS = {
         lambda: keras.Sequential([keras.Input((None,)), L.Embedding(9, F), L.LSTM(4)]),
         "Give it ids, and no `inputs`",
     ),
+    "An Input of whole numbers, given others": (
+        lambda: keras.Sequential([keras.Input((None, F), dtype="int32"), L.LSTM(4)]),
+        "Input of one of",
+    ),
     "A Masking layer, below the recurrent ones": (
         lambda: weather(L.Masking()),
         "mask no steps",

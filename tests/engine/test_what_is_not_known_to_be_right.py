@@ -125,6 +125,40 @@ def functional_subclass():
     return Residual(ids, L.LSTM(H)(embedding()(ids)))
 
 
+def side_by_side():
+    ids = keras.Input((None,), dtype="int32")
+    embedded = embedding()(ids)
+    return keras.Model(ids, [L.LSTM(H)(embedded), L.GRU(H)(embedded)])
+
+
+def masking_changed():
+    model = sequential(embedding(mask_zero=True), L.LSTM(H))
+    model.layers[0].mask_zero = False
+    return model
+
+
+def small_ids():
+    ids = keras.Input((None,), dtype="uint8")
+    return keras.Sequential([ids, L.Embedding(300, E), L.LSTM(H)])
+
+
+def half_within():
+    cells = L.GRUCell(H), L.GRUCell(H, dtype="mixed_float16")
+    return sequential(embedding(), L.RNN(L.StackedRNNCells(cells)))
+
+
+def of_the_batch(x):
+    """Divide by the root mean square, of the other rows too."""
+    return x / ops.sqrt(ops.mean(ops.square(x)))
+
+
+class Stopped(L.SimpleRNNCell):
+    """No derivative goes through its state."""
+
+    def call(self, sequence, states, training=False):
+        return super().call(sequence, [ops.stop_gradient(states[0])], training)
+
+
 MODELS = {
     "An embedding quantized to int8": (quantized, "quantized"),
     "An embedding with LoRA weights": (with_lora, "LoRA"),
@@ -164,6 +198,21 @@ MODELS = {
     "An embedding in mixed bfloat16": (
         lambda: sequential(embedding(dtype="mixed_bfloat16"), L.LSTM(H)),
         "mixed_bfloat16",
+    ),
+    "A layer in half precision within a cell": (half_within, "mixed_float16"),
+    "Two recurrent layers side by side on one embedding": (
+        side_by_side,
+        "side by side",
+    ),
+    "An Embedding whose mask_zero was changed": (masking_changed, "mask_zero"),
+    "An Input that does not hold every id": (small_ids, "every id up to 299"),
+    "A cell that looks at the other texts of its batch": (
+        lambda: sequential(embedding(), L.SimpleRNN(H, activation=of_the_batch)),
+        "batch one by one",
+    ),
+    "A cell whose gradient is stopped": (
+        lambda: sequential(embedding(), L.RNN(Stopped(H))),
+        "differentiated as they compute: along the state 'hidden'",
     ),
     "A layer that nobody knows, below the recurrent ones": (
         lambda: sequential(embedding(), Constant(), L.LSTM(H)),

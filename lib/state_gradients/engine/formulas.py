@@ -73,6 +73,15 @@ BACKEND = SimpleNamespace(
 )
 
 
+def tanh_slope(xp, z):
+    """Return 1 - tanh^2(z) as 4 sigmoid(2 z) sigmoid(-2 z).
+
+    The difference itself is nothing but rounding where tanh is near 1. So is 1 -
+    sigmoid(z), for which sigmoid(-z) stands everywhere here.
+    """
+    return 4 * xp.sigmoid(2 * z) * xp.sigmoid(-2 * z)
+
+
 class Term(NamedTuple):
     """What state j passes on by itself: X_j times a vector, column by column.
 
@@ -222,15 +231,16 @@ def lstm(xp, weights, x, states):
     """
     h, c = states
     z = xp.matmul(x, weights.kernel) + xp.matmul(h, weights.recurrent_kernel)
-    i, f, a, o = xp.split(z + weights.bias, 4, axis=-1)
-    i, f, o, a = xp.sigmoid(i), xp.sigmoid(f), xp.sigmoid(o), xp.tanh(a)
+    z_i, z_f, z_a, z_o = xp.split(z + weights.bias, 4, axis=-1)
+    i, f, o, a = xp.sigmoid(z_i), xp.sigmoid(z_f), xp.sigmoid(z_o), xp.tanh(z_a)
     after = f * c + i * a
     squashed = xp.tanh(after)
 
     def slopes():
-        ifc = xp.stack([a * i * (1 - i), c * f * (1 - f), i * (1 - a * a)], axis=-2)
-        output = (squashed * o * (1 - o))[..., None, :]
-        return ifc, output, o * (1 - squashed * squashed), f
+        of_i, of_f = i * xp.sigmoid(-z_i), f * xp.sigmoid(-z_f)
+        ifc = xp.stack([a * of_i, c * of_f, i * tanh_slope(xp, z_a)], axis=-2)
+        output = (squashed * o * xp.sigmoid(-z_o))[..., None, :]
+        return ifc, output, o * tanh_slope(xp, after), f
 
     def differential(ifc, output, slope, f):
         def on_states(kernel_ifc, kernel_o):
@@ -281,17 +291,20 @@ def _gru(xp, weights, x, states, *, reset_after):
     """
     kernel, recurrent, bias, recurrent_bias = weights
     (h,) = states
-    z, r, a = (xp.matmul(x, w) + b for w, b in zip(kernel, bias, strict=True))
-    z = xp.sigmoid(z + xp.matmul(h, recurrent.z) + recurrent_bias.z)
-    r = xp.sigmoid(r + xp.matmul(h, recurrent.r) + recurrent_bias.r)
+    to_z, to_r, to_a = (xp.matmul(x, w) + b for w, b in zip(kernel, bias, strict=True))
+    to_z = to_z + xp.matmul(h, recurrent.z) + recurrent_bias.z
+    to_r = to_r + xp.matmul(h, recurrent.r) + recurrent_bias.r
+    z, kept_out, r = xp.sigmoid(to_z), xp.sigmoid(-to_z), xp.sigmoid(to_r)
     read = h if reset_after else r * h
     recalled = xp.matmul(read, recurrent.h) + recurrent_bias.h
-    a = xp.tanh(a + (r * recalled if reset_after else recalled))
+    to_a = to_a + (r * recalled if reset_after else recalled)
+    a = xp.tanh(to_a)
 
     def slopes():
-        update = ((h - a) * z * (1 - z))[..., None, :]
-        candidate = ((1 - z) * (1 - a * a))[..., None, :]
-        reset = ((recalled if reset_after else h) * r * (1 - r))[..., None, :]
+        update = ((h - a) * z * kept_out)[..., None, :]
+        candidate = (kept_out * tanh_slope(xp, to_a))[..., None, :]
+        of_r = r * xp.sigmoid(-to_r)
+        reset = ((recalled if reset_after else h) * of_r)[..., None, :]
         return update, candidate, reset, r, z
 
     def differential(update, candidate, reset, r, z):
@@ -307,7 +320,7 @@ def _gru(xp, weights, x, states, *, reset_after):
             lambda: (on_state(*kernel),), {(0, 0): to_h}, ((Term(0, z),),)
         )
 
-    return (z * h + (1 - z) * a,), slopes, differential
+    return (z * h + kept_out * a,), slopes, differential
 
 
 def gru_reset_after(xp, weights, x, states):
@@ -323,10 +336,10 @@ def gru_reset_before(xp, weights, x, states):
 def simple_rnn(xp, weights, x, states):
     """State h = tanh(e W + h' U + b); dh = (de W + dh' U) (1 - h^2)."""
     kernel, recurrent_kernel, bias = weights
-    h = xp.tanh(xp.matmul(x, kernel) + xp.matmul(states[0], recurrent_kernel) + bias)
+    z = xp.matmul(x, kernel) + xp.matmul(states[0], recurrent_kernel) + bias
 
     def differential(slope):
         dense = {(0, 0): recurrent_kernel * slope}
         return Differential(lambda: (kernel * slope,), dense, ((),))
 
-    return (h,), lambda: ((1 - h * h)[..., None, :],), differential
+    return (xp.tanh(z),), lambda: (tanh_slope(xp, z)[..., None, :],), differential

@@ -17,8 +17,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
-from state_gradients.engine import bundles, jobs, long_texts, readouts
-from state_gradients.engine.network import read_network
+from state_gradients.engine import bundles, jobs, long_texts, precision, readouts
+from state_gradients.engine.network import StatesNotFiniteError, read_network
 from state_gradients.engine.texts import WHO, read_texts, read_trials
 from state_gradients.engine.trust import PRECISIONS
 from state_gradients.foundation import backends, checks
@@ -149,7 +149,8 @@ def mean_state_gradients(
     Warns
     -----
     RuntimeWarning
-        If ``tolerance_error`` is above ten times the tolerance at some delay.
+        If ``tolerance_error``, which is of all groups together, is above ten times the
+        tolerance at some delay; or if float32 was asked for and is not enough.
 
     Raises
     ------
@@ -157,7 +158,8 @@ def mean_state_gradients(
         If an argument does not fit the model, or the model is not known to do what is
         read from it: see :mod:`state_gradients.engine.trust`.
     FloatingPointError
-        If a gradient is not finite, or vanishes from a `dtype` that was asked for.
+        If a state or a gradient is not finite, or vanishes from a `dtype` that was asked
+        for.
 
     Examples
     --------
@@ -201,7 +203,11 @@ def mean_state_gradients(
     }
     try:
         return _in_precision(dtype, model, ids, **options)
-    except VanishingGradientsError:
+    except (
+        VanishingGradientsError,
+        precision.PrecisionLostError,
+        StatesNotFiniteError,
+    ):
         if dtype is not None or not backends.supports("float64"):
             raise
     return _in_precision("float64", model, ids, **options)
@@ -286,7 +292,7 @@ def _in_precision(
         length = max(jobs.LENGTH, 4 * max_delay)
     elif runs_on == "sweep":  # what two jobs both pass is an eighth at most
         length = max(jobs.LENGTH, 8 * max_delay)
-    cut = jobs.cut(
+    pieces = jobs.cut(
         network,
         texts.ids,
         texts.stretches,
@@ -295,6 +301,7 @@ def _in_precision(
         length=length,
         readout=readout,
     )
+    cut = precision.checked(pieces, dtype)
     counts = np.zeros((n_stretches, n_groups, max_delay + 1), int)
     sums, check = None, None
     bar = tqdm(total=texts.n_tokens, unit="token", disable=not progress)
@@ -517,7 +524,8 @@ def means(sums, counts, kinds, labels, *, dtype=None, beside=("second_moment",))
 def vanishes(values, *, delay):
     """Return whether at some delay the largest of `values` is near float32's least.
 
-    Zeros do not count: a network may forget all at once. Nor does NaN.
+    Each index of the axes before that of the delays, of a group or a block, is asked by
+    itself. Zeros do not count: a network may forget all at once. Nor does NaN.
 
     Parameters
     ----------
@@ -525,6 +533,6 @@ def vanishes(values, *, delay):
     delay : int
         Its axis of delays.
     """
-    others = tuple(axis for axis in range(values.ndim) if axis != delay)
-    largest = np.fmax.reduce(np.abs(values), axis=others)
+    each = tuple(range(delay + 1, values.ndim))
+    largest = np.fmax.reduce(np.abs(values), axis=each)
     return bool(((largest > 0) & (largest < VANISHING)).any())

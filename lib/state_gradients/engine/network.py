@@ -16,6 +16,10 @@ from keras import ops
 from state_gradients.engine import readers, trust
 
 
+class StatesNotFiniteError(FloatingPointError):
+    """A state overflows: a derivative of it may be anything, zero included."""
+
+
 @dataclass(frozen=True)
 class Network:
     """What is read from a model.
@@ -68,7 +72,28 @@ class Network:
             For each cell its input x, then its states before each token.
         states : list of tuples of arrays (.., units)
             After the last token.
+
+        Raises
+        ------
+        StatesNotFiniteError
+            If a state is not finite. The derivative of a ReLU there would be 0.
         """
+        trace, after = self.run_unchecked(ids, states)
+        for k, (layer, last) in enumerate(zip(trace, after, strict=True), start=1):
+            # a state may begin at minus infinity
+            states_after = [state[1:] for state in layer[1:]] + [*last]
+            if not all(np.isfinite(state).all() for state in states_after):
+                raise StatesNotFiniteError(
+                    "mean_state_gradients: the model's states must be finite, received "
+                    f"some of its recurrent layer {k} that are not, in "
+                    f"{self.table.dtype}: its weights are not, or its states grow with "
+                    'the text; with dtype="float64", or over shorter texts, they may '
+                    "be."
+                )
+        return trace, after
+
+    def run_unchecked(self, ids, states):
+        """As :meth:`run`, whatever the states are."""
         x = self.table[ids] if self.reads_words else ids
         trace, after = [], []
         for cell, first in zip(self.cells, states, strict=True):

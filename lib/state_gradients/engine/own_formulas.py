@@ -12,27 +12,27 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from state_gradients.engine.formulas import Differential, Term
+from state_gradients.engine.formulas import Differential, Term, tanh_slope
 
 
 def min_gru(xp, weights, x, states):
     """State h = (1 - z) h' + z (e W_h + b_h), z = sigmoid(e W_z + b_z): J is 1 - z."""
     kernel, bias = weights
     (h,) = states
-    z, candidate = xp.split(xp.matmul(x, kernel) + bias, 2, axis=-1)
-    z = xp.sigmoid(z)
+    to_z, candidate = xp.split(xp.matmul(x, kernel) + bias, 2, axis=-1)
+    z, kept = xp.sigmoid(to_z), xp.sigmoid(-to_z)
 
     def slopes():
-        return ((candidate - h) * z * (1 - z))[..., None, :], z
+        return ((candidate - h) * z * kept)[..., None, :], z, kept
 
-    def differential(update, z):
+    def differential(update, z, kept):
         def inputs():
             on_z, on_h = xp.split(kernel, 2, axis=-1)
             return (on_z * update + on_h * z[..., None, :],)
 
-        return Differential(inputs, {}, ((Term(0, 1 - z),),))
+        return Differential(inputs, {}, ((Term(0, kept),),))
 
-    return ((1 - z) * h + z * candidate,), slopes, differential
+    return (kept * h + z * candidate,), slopes, differential
 
 
 def min_lstm(xp, weights, x, states):
@@ -45,21 +45,22 @@ def min_lstm(xp, weights, x, states):
     kernel, bias = weights
     (h,) = states
     f, i, candidate = xp.split(xp.matmul(x, kernel) + bias, 3, axis=-1)
-    s = xp.sigmoid(xp.softplus(-i) - xp.softplus(-f))
+    odds = xp.softplus(-i) - xp.softplus(-f)
+    s, new = xp.sigmoid(odds), xp.sigmoid(-odds)
 
     def slopes():
-        share = (h - candidate) * s * (1 - s)
+        share = (h - candidate) * s * new
         on_f, on_i = share * xp.sigmoid(-f), share * xp.sigmoid(-i)
-        return on_f[..., None, :], on_i[..., None, :], s
+        return on_f[..., None, :], on_i[..., None, :], s, new
 
-    def differential(on_f, on_i, s):
+    def differential(on_f, on_i, s, new):
         def inputs():
             of_f, of_i, of_h = xp.split(kernel, 3, axis=-1)
-            return (of_f * on_f - of_i * on_i + of_h * (1 - s)[..., None, :],)
+            return (of_f * on_f - of_i * on_i + of_h * new[..., None, :],)
 
         return Differential(inputs, {}, ((Term(0, s),),))
 
-    return (s * h + (1 - s) * candidate,), slopes, differential
+    return (s * h + new * candidate,), slopes, differential
 
 
 def diagonal(xp, weights, x, states):
@@ -268,6 +269,7 @@ def slstm(xp, weights, x, states):
     i, f, z, o = xp.split(z, 4, axis=-1)
     odds = l_before - xp.softplus(-f) - i  # of the old against the new
     v, w = xp.sigmoid(odds), xp.sigmoid(-odds)
+    of_z, of_o = tanh_slope(xp, z), xp.sigmoid(o) * xp.sigmoid(-o)
     z, o = xp.tanh(z), xp.sigmoid(o)
     q = v * q_before + w * z
 
@@ -275,8 +277,8 @@ def slstm(xp, weights, x, states):
         k = (z - q_before) * w * v
         leaky = xp.sigmoid(-f)
         on_l = xp.stack([w, v * leaky], axis=-2)
-        on_q = xp.stack([k, -k * leaky, w * (1 - z * z)], axis=-2)
-        on_o = (q * o * (1 - o))[..., None, :]
+        on_q = xp.stack([k, -k * leaky, w * of_z], axis=-2)
+        on_o = (q * of_o)[..., None, :]
         return on_l, on_q, on_o, v, k, o
 
     def differential(on_l, on_q, on_o, v, k, o):

@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
-from state_gradients.engine import jobs, means, tiles
+from state_gradients.engine import jobs, means, precision, tiles
 from state_gradients.engine.formulas import Differential
 from state_gradients.engine.texts import read_texts
 from state_gradients.foundation import checks
@@ -174,6 +174,7 @@ class _Asked:
                 f"{WHO}: `ids` must be one text of shape (time,), received shape "
                 f"{np.shape(ids)}; call it for each text on its own."
             )
+        self._dtype = dtype
         self._texts = read_texts(ids, network, max_delay=max_delay)
         self._network = network
         self._cell = _counted_in_units(network, factor)
@@ -194,6 +195,7 @@ class _Asked:
             return _tables_of(replace(job, cells=(cell, *job.cells[1:])), sampled)
 
         cut = jobs.cut(self._network, texts.ids, texts.stretches, None, self._request)
+        cut = precision.checked(cut, self._dtype)
         bar = tqdm(total=self.n_tokens, unit="token", disable=not progress)
         for first, job, tables in jobs.in_threads(numbered(cut), tables_of):
             bar.update(len(job.sources))

@@ -24,6 +24,9 @@ from state_gradients.foundation import backends
 from state_gradients.models import cells
 
 BATCH = 32  # tokens that the backend differentiates in one call
+N_ROWS = 4  # of a batch, on which a cell made anew is held against the old one
+STEP = 1e-2  # of the largest entry, of central differences: their error is its square
+OFF = 0.1  # of a derivative, at most, that these may differ from it
 
 
 def _weights(cell):
@@ -118,7 +121,10 @@ def read_cell(cell, *, n_inputs, dtype="float32"):
     if keras.backend.standardize_dtype(cell.compute_dtype) != dtype:
         config = _in_dtype(cell.get_config(), dtype)
         cell = _rebuilt(type(cell), config, n_inputs, cell.get_weights())
-    return Automatic(cell, sizes, names, n_inputs)
+    found = Automatic(cell, sizes, names, n_inputs)
+    if "cell" in names and found.output != 0:  # an LSTM's output is its hidden state
+        found = Automatic(cell, sizes, ("state_1", "state_2"), n_inputs)
+    return found
 
 
 class Matrices(NamedTuple):
@@ -224,6 +230,9 @@ class ClosedForm:
         """Return the differentials of all tokens, tensors with a leading time axis."""
         return self.form.on_backend(self.weights, x, states)
 
+    def fault_of_derivative(self, x, states):
+        """Return nothing: the formula is tested."""
+
     @property
     def form(self):
         """The cell without its weights, equal to any of the same formula and sizes."""
@@ -281,6 +290,11 @@ class Behind:
     def without_output(self):
         """Return the cell without an output that is no state."""
         return Behind(self.dense, self.cell.without_output())
+
+    def fault_of_derivative(self, x, states):
+        """Return what is wrong with the derivatives of the cell, or None."""
+        forward, _ = self._compiled
+        return self.cell.fault_of_derivative(self._by_parts(forward, x), states)
 
     def __reduce__(self):
         parts = [
@@ -423,7 +437,77 @@ class Automatic:
     def __reduce__(self):
         cell = self.cell
         config, weights = cell.get_config(), cell.get_weights()
+        if not self._is_rebuilt_alike:
+            raise ValueError(
+                "mean_state_gradients: a cell that goes to other processes must be "
+                f"known by its `get_config` and weights, received a "
+                f"{type(cell).__name__} that computes something else when it is made "
+                "from these. Add what it lacks to `get_config`, or leave out "
+                "`executor`."
+            )
         return _reread, (type(cell), config, self.n_inputs, weights, cell.compute_dtype)
+
+    @cached_property
+    def _is_rebuilt_alike(self):
+        """Whether the cell does the same when it is made from its configuration."""
+        cell = self.cell
+        other = _rebuilt(
+            type(cell), cell.get_config(), self.n_inputs, cell.get_weights()
+        )
+        other = Automatic(other, self.cell_sizes, self.names, self.n_inputs)
+        rng = np.random.default_rng(0)
+        rows = [
+            rng.normal(size=(N_ROWS, n)).astype(cell.compute_dtype)
+            for n in (self.n_inputs, *self.cell_sizes)
+        ]
+        ours, theirs = (ops.convert_to_numpy(x._flat(*rows)) for x in (self, other))
+        return np.allclose(ours, theirs, rtol=1e-5, atol=1e-6, equal_nan=True)
+
+    def fault_of_derivative(self, x, states):
+        """Return what is wrong with the derivatives of the cell, or None.
+
+        The rows of a batch, here tokens, must not see each other; and along a random
+        step of the input, and of each state, the derivative must be what central
+        differences give, at most tokens: there may be kinks.
+
+        Parameters
+        ----------
+        x : ndarray of shape (time, in)
+        states : list of ndarray of shape (time, units)
+            Before each token; one more for an output that is no state.
+        """
+        rows = [x, *states[: len(self.cell_sizes)]]
+        if not all(np.isfinite(row).all() for row in rows):
+            return None  # the mean says so itself
+        together = ops.convert_to_numpy(self._flat(*rows))
+        alone = [
+            ops.convert_to_numpy(self._flat(*(row[t : t + 1] for row in rows)))
+            for t in range(len(x))
+        ]
+        scale = np.abs(together).max()
+        if not np.abs(together - np.concatenate(alone)).max() <= 1e-4 * scale:
+            return "treat the rows of a batch one by one"
+        (jacobians,) = self._by_parts(x, states)
+        rng = np.random.default_rng(0)
+        for k, (row, jacobian) in enumerate(zip(rows, jacobians, strict=False)):
+            step = rng.normal(size=row.shape).astype(row.dtype)
+            step *= STEP * max(np.abs(row).max(), 1) / np.abs(step).max()
+            ahead, behind = (
+                ops.convert_to_numpy(self._flat(*rows[:k], moved, *rows[k + 1 :]))
+                for moved in (row + step, row - step)
+            )
+            found = np.einsum("tj,tji->ti", step, jacobian)
+            off = np.linalg.norm((ahead - behind) / 2 - found, axis=1)
+            size = (
+                np.linalg.norm(found, axis=1) + 1e-5 * scale
+            )  # float32 of differences
+            if not np.median(off / size) <= OFF:
+                along = "the input" if k == 0 else f"the state {self.names[k - 1]!r}"
+                return (
+                    f"are differentiated as they compute: along {along} the derivative "
+                    "is not what differences give"
+                )
+        return None
 
     def _call(self, x, *states):
         """Return the output and a flat list of states, from tensors (batch, size)."""

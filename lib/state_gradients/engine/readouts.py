@@ -104,8 +104,8 @@ def _roots(p, columns):
     columns = columns.astype(np.float64)
     roots = []
     for of_token in p:
-        mean = of_token @ columns
-        information = (columns.T * of_token) @ columns - np.outer(mean, mean)
+        centred = columns - of_token @ columns  # before squares: one p may be near 1
+        information = (centred.T * of_token) @ centred
         values, vectors = np.linalg.eigh(information)
         roots.append((vectors * np.sqrt(np.maximum(values, 0))).T)
     return np.array(roots)

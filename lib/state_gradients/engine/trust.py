@@ -5,11 +5,13 @@ only if the layers do nothing else with them, so what is not known to be harmles
 refused, by three rules:
 
 1. Layers and models are taken by their exact type, called once, on one input, in single
-   or double precision, neither quantized nor with LoRA. A subclass may do anything.
+   or double precision, neither quantized nor with LoRA, and so is what is in their
+   cells. A subclass may do anything.
 2. The embedding is the table that is read: looking ids up through the *layer* gives its
    rows.
 3. The first tokens, run through Keras itself, leave the stack where the network that
-   was read leaves it. This sees what no rule foresaw.
+   was read leaves it. This sees what no rule foresaw. There the derivatives of cells
+   that the backend differentiates are held against differences.
 """
 
 import keras
@@ -113,6 +115,8 @@ def require_plain(layer):
         refuse("have no LoRA weights beside its own", [layer])
     if policy not in PRECISIONS:
         refuse(f"compute in one of {PRECISIONS} throughout, not {policy}", [layer])
+    for inner in layer._flatten_layers(include_self=False, recursive=False):
+        require_plain(inner)
 
 
 def require_embedding(layer, calls):
@@ -134,7 +138,10 @@ def require_embedding(layer, calls):
     if type(layer) is not keras.layers.Embedding:
         refuse("begin with a keras.layers.Embedding itself, no subclass", [layer])
     require_plain(layer)
-    history = _only_input(layer, calls)._keras_history
+    if bool(layer.mask_zero) != bool(layer.supports_masking):
+        refuse("have an Embedding whose `mask_zero` was set when it was made", [layer])
+    ids = _only_input(layer, calls)
+    history = ids._keras_history
     if type(history.operation) in LOOKUPS:
         below = history.operation
         _require_ids(below)
@@ -142,6 +149,21 @@ def require_embedding(layer, calls):
         history = _only_input(below, [call])._keras_history
     if not isinstance(history.operation, keras.layers.InputLayer):
         refuse("look up the ids of its Input itself, unchanged", [layer])
+    dtype = keras.backend.standardize_dtype(ids.dtype)
+    if _largest_whole_number(dtype) < layer.input_dim - 1:
+        refuse(
+            f"have an Input that holds every id up to {layer.input_dim - 1}, not one "
+            f"of {dtype}",
+            [history.operation],
+        )
+
+
+def _largest_whole_number(dtype):
+    """Return up to which whole number a dtype holds each of them."""
+    if "int" in dtype:
+        return np.iinfo(dtype).max
+    bits = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
+    return 2 ** bits.get(dtype, 0)
 
 
 def _require_ids(layer):
@@ -267,9 +289,15 @@ def require_same_first_steps(embedding, layers, network):
         round-off of float32 explains.
     """
     inputs = _first_inputs(embedding, network)
-    _, after = network.run(inputs, network.zero_states())
+    trace, after = network.run_unchecked(inputs, network.zero_states())
     pairs = zip(after, network.cells, strict=True)
     outputs = iter([states[cell.output] for states, cell in pairs])
+    recurrent = filter(is_recurrent, layers)
+    for layer, cell, (of_cell, *states) in zip(
+        recurrent, network.cells, trace, strict=True
+    ):
+        if fault := cell.fault_of_derivative(of_cell, states):
+            refuse(f"have cells that {fault}", [layer.cell])
     x = inputs[None] if embedding is None else embedding(inputs[None])
     for layer in layers:
         with backends.full_float32():
@@ -376,6 +404,9 @@ def chain_of_numbers(model):
     path = _path(layers, below, _calls(model), begin=begin, numbers=True)
     if not path:
         refuse(f"begin {begin}", layers[:2])
+    dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
+    if dtype not in PRECISIONS:
+        refuse(f"have an Input of one of {PRECISIONS}, not of {dtype}", layers[:1])
     n_features = model.inputs[0].shape[-1]
     if n_features is None:
         refuse("have a fixed number of features", layers[:1])
@@ -388,6 +419,14 @@ def _path(layers, below, calls, *, begin, numbers=False):
     for layer in layers:
         if not _reads(layer, below, calls):
             break
+        beside = [x for x in layers if isinstance(x, keras.layers.RNN)]
+        beside = [x for x in beside if _reads(x, below, calls)]
+        if len(beside) > 1:
+            refuse(
+                "have recurrent layers one above the other, not side by side",
+                beside,
+                instead="Give a keras.Model of its inputs and the one that is meant.",
+            )
         has_begun = any(map(is_recurrent, path))
         if isinstance(layer, keras.layers.Bidirectional):
             refuse("read forwards only", [layer])

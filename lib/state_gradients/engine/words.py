@@ -13,7 +13,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from state_gradients.engine import bundles, jobs, long_texts, means, sums, tiles
+from state_gradients.engine import (
+    bundles,
+    jobs,
+    long_texts,
+    means,
+    precision,
+    sums,
+    tiles,
+)
 from state_gradients.engine.recall import Recall
 from state_gradients.engine.texts import WHO, read_texts
 from state_gradients.foundation import checks
@@ -124,7 +132,15 @@ def type_gradients(
         tolerance=tolerance,
     )
     asked = _Asked(request, network.cells[wrt:], texts, Recall(network, texts), kinds)
-    shards = _dealt(asked.job(0, request), occurrences, wanted, max_bytes)
+    first = asked.job(0, request)
+    inputs = np.arange(min(len(texts[0]), jobs.LENGTH))
+    ends = jobs.last_tokens(inputs, len(texts[0]), request)
+    try:
+        precision.require(replace(first, sources=inputs, ends=ends), dtype)
+    except FloatingPointError as error:
+        checks.rename(error, "type_gradients")
+        raise
+    shards = _dealt(first, occurrences, wanted, max_bytes)
     means_of_types = _all_means(asked, occurrences.counts, shards)
     if isinstance(state, tuple):
         return means_of_types
