@@ -103,7 +103,9 @@ def mean_state_gradients(
         released code does with 200.
     dtype : "float32" or "float64", optional
         Of the whole chain. By default float32, and all once more in float64 where the
-        gradients, or their squares for the second moment, vanish from it.
+        gradients, or their squares for the second moment, vanish from it, where states
+        overflow, or where some inputs that are carried in both are apart
+        (:mod:`state_gradients.engine.precision`).
     second_moment : bool
         Average G^T G as well.
     blocks : int, optional
