@@ -240,6 +240,20 @@ BETWEEN = {  # what could
     "a recurrent module": pytorch.state_dict(
         "GRU", np.random.default_rng(5), inputs=E, units=E, name="other"
     ),
+    "a convolution of each column": {"conv.weight": np.ones((E, 1, 3))},
+    "a convolution in groups, and one back": {
+        **{"wide.weight": np.ones((2 * E, 1, 3)), "wide.bias": np.ones(2 * E)},
+        **{"back.weight": np.ones((E, 2 * E, 1)), "back.bias": np.ones(E)},
+    },
+    "a recurrent cell": {
+        "cell.weight_ih": np.ones((3 * E, E)),
+        "cell.weight_hh": np.ones((3 * E, E)),
+    },
+    "a module that reads both ways, and a layer": {
+        **{f"other.weight_ih_l0{way}": np.ones((8, E)) for way in ("", "_reverse")},
+        **{f"other.weight_hh_l0{way}": np.ones((8, 2)) for way in ("", "_reverse")},
+        **{"back.weight": np.ones((E, 4)), "back.bias": np.ones(E)},
+    },
 }
 
 
@@ -400,6 +414,7 @@ STILL_ABOVE = {  # clear by its shape, or by what stands with it
     },
     "a norm of the states": {"norm.weight": (H,), "norm.bias": (H,)},
     "a tagger that is called after what it reads": {"hidden2tag.weight": (5, H)},
+    "a convolution of the states": {"conv.weight": (7, H, 3), "conv.bias": (7,)},
     "a field of transitions": {"crf.transitions": (5, 5), "crf.start": (5,)},
     "a loss": {"loss.weight": (V,)},
 }

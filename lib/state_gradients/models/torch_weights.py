@@ -741,13 +741,23 @@ def _is_table_of(width, name, left, tensors):
 
 
 def _edges(module, left, tensors):
-    """Return pairs of widths (read, given) of a module, by its weights' shapes."""
-    own = [name for name in left if name.rpartition(".")[0] == module]
+    """Return pairs of widths (read, given) of a module, by its weights' shapes.
+
+    A recurrent module or cell gives its units, twice as many if it reads both ways. A
+    convolution (out, in / groups, ..) reads a multiple of its second axis.
+    """
+    own = [name for name in left if _module(name) == module]
     shapes = {name.removeprefix(f"{module}."): tensors[name].shape for name in own}
-    if "weight_ih_l0" in shapes and len(shapes.get("weight_hh_l0", ())) == 2:
-        return {(shapes["weight_ih_l0"][-1], shapes["weight_hh_l0"][1])}
-    matrices = {(shape[1], shape[0]) for shape in shapes.values() if len(shape) > 1}
-    return matrices or {(shape[0], shape[0]) for shape in shapes.values() if shape}
+    for end in ("_l0", ""):
+        ih, hh = (shapes.get(f"weight_{part}{end}", ()) for part in ("ih", "hh"))
+        if len(ih) == len(hh) == 2:
+            ways = 2 if f"weight_hh{end}_reverse" in shapes else 1
+            return {(ih[1], ways * hh[1])}
+    edges = {(shape[1], shape[0]) for shape in shapes.values() if len(shape) > 1}
+    for given, read, *_ in (shape for shape in shapes.values() if len(shape) > 2):
+        groups = (n for n in range(1, given + 1) if given % n == 0)
+        edges |= {(read * n, given) for n in groups}
+    return edges or {(shape[0], shape[0]) for shape in shapes.values() if shape}
 
 
 def _reached(width, edges):
