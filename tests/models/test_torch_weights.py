@@ -374,6 +374,12 @@ def test_what_stands_in_a_module_without_a_name_must_be_read():
     assert "{'peephole': (3, 4)}" in said
 
 
+def test_a_table_without_a_module_is_no_embedding():
+    weights = of_model()
+    weights["weight"] = weights.pop("words.weight")
+    assert "must hold one nn.Embedding of 3 columns" in refusal_of_others(weights)
+
+
 def test_lora_of_a_table_that_peft_has_wrapped_must_be_read():
     lora = {"words.lora_embedding_A.default": (2, V)}
     lora["words.lora_embedding_B.default"] = (E, 2)

@@ -511,7 +511,7 @@ def _is_table(name, tensors):
     """Return whether a weight may be an embedding's: a matrix without a bias."""
     module, _, last = name.rpartition(".")
     is_matrix = last == "weight" and len(tensors[name].shape) == 2
-    return is_matrix and f"{module}.bias" not in tensors
+    return module != "" and is_matrix and f"{module}.bias" not in tensors
 
 
 def _require_a_chain(embedding, table, layers, source):
