@@ -57,7 +57,7 @@ Nonlinearity = Annotated[
 ]
 Above = Annotated[
     list[str] | None,
-    typer.Option(help="Of PyTorch: a module above the recurrent ones."),
+    typer.Option(help="Of PyTorch: a module or weight above the recurrent ones."),
 ]
 State = Annotated[str | None, typer.Option(help="Such as hidden, cell.")]
 Shrinkage = Annotated[

@@ -240,6 +240,20 @@ BETWEEN = {  # what could
     "a recurrent module": pytorch.state_dict(
         "GRU", np.random.default_rng(5), inputs=E, units=E, name="other"
     ),
+    "a convolution of each column": {"conv.weight": np.ones((E, 1, 3))},
+    "a convolution in groups, and one back": {
+        **{"wide.weight": np.ones((2 * E, 1, 3)), "wide.bias": np.ones(2 * E)},
+        **{"back.weight": np.ones((E, 2 * E, 1)), "back.bias": np.ones(E)},
+    },
+    "a recurrent cell": {
+        "cell.weight_ih": np.ones((3 * E, E)),
+        "cell.weight_hh": np.ones((3 * E, E)),
+    },
+    "a module that reads both ways, and a layer": {
+        **{f"other.weight_ih_l0{way}": np.ones((8, E)) for way in ("", "_reverse")},
+        **{f"other.weight_hh_l0{way}": np.ones((8, 2)) for way in ("", "_reverse")},
+        **{"back.weight": np.ones((E, 4)), "back.bias": np.ones(E)},
+    },
 }
 
 
@@ -262,6 +276,167 @@ def test_below_numbers_stands_whatever_gives_their_width():
     weights["front.bias"] = np.ones(E)
     with pytest.raises(ValueError, match=r"received \['front'\]"):
         load_torch(weights, embedding=False)
+
+
+IN_MODULES = {  # not read, in a module that is: case: shapes
+    "norms of the gates": {"rnn.ln_ih.weight": (4 * H,), "rnn.ln_ih.bias": (4 * H,)},
+    "a norm of the cell": {"rnn.ln_c.weight": (H,), "rnn.ln_c.bias": (H,)},
+    "peepholes": {"rnn.peephole": (3, H)},
+    "peepholes, called as weights are": {"rnn.weight_ch_l0": (3 * H,)},
+    "a decay of the state": {"rnn.gamma_h.weight": (H, 5), "rnn.gamma_h.bias": (H,)},
+    "LoRA of the recurrence": {"rnn.lora_hh_A": (2, H), "rnn.lora_hh_B": (4 * H, 2)},
+    "LoRA of the table": {"words.lora_A": (2, V), "words.lora_B": (E, 2)},
+    "a scale of the table": {"words.scale": (1,)},
+    "a state to start from": {"rnn.h0": (1, 1, H)},
+}
+BESIDE = {  # not read, and not seen to be above
+    "a scale": {"scale.alpha": (1,)},
+    "a scale without an axis": {"scale.weight": ()},
+    "a scale in a Sequential": {"front.0.weight": (1,)},
+    "bare positions": {"pe": (1, 50, E)},
+    "a module of positions": {"positions.pe": (50, 1, E)},
+    "a module of positions, a matrix": {"positions.table": (50, E)},
+    "states to start from": {"h0": (1, 1, H), "c0": (1, 1, H)},
+    "states to start from, without axes": {"h0": (H,), "c0": (H,)},
+    "states to start from, in a list": {"starts.0": (H,), "starts.1": (H,)},
+    "a module of a state": {"begin.hidden": (1, 1, H)},
+    "a module of both states": {"begin.states": (2, H)},
+    "a module that is called as a state": {"h_0.vector": (H,)},
+    "a state made of a context": {"init_h.weight": (H, 7), "init_h.bias": (H,)},
+    "a bare gain": {"gain": (E,)},
+    "a bare number": {"gain": ()},
+}
+PREFIXES = ("", "enc.", "module.enc.")
+each_prefix = pytest.mark.parametrize("prefix", PREFIXES)
+
+
+def in_encoder(prefix, shapes, *, kind="LSTM", others=()):
+    """Return the usual state dict, words, rnn and weights of ones below a prefix."""
+    weights = {
+        name if name.startswith("linear.") else f"{prefix}{name}": value
+        for name, value in of_model(kind).items()
+    }
+    weights |= {f"{prefix}{name}": np.ones(shape) for name, shape in shapes.items()}
+    return weights | {name: np.ones(shape) for name, shape in dict(others).items()}
+
+
+def refusal_of_others(weights, **options):
+    with pytest.raises(ValueError, match=r"^load_torch: ") as caught:
+        load_torch(weights, **options)
+    return str(caught.value)
+
+
+@each_prefix
+@pytest.mark.parametrize("case", IN_MODULES)
+def test_what_stands_in_a_module_that_is_read_must_be_read(case, prefix):
+    shapes = {f"{prefix}{name}": shape for name, shape in IN_MODULES[case].items()}
+    weights = in_encoder(prefix, IN_MODULES[case])
+    module = prefix + min(IN_MODULES[case]).partition(".")[0]
+    # neither the module itself nor what holds it can be said to stand above it
+    for above in ((), module, prefix.rstrip(".") or module):
+        said = refusal_of_others(weights, above=above)
+        assert said.startswith(f"load_torch: all weights in {module} of the state dict")
+        assert f"received others, {shapes}, " in said
+        assert "build the model in Keras" in said and "take them out" in said
+    assert len(load_torch(weights, above=list(shapes)).layers) == 2
+
+
+@each_prefix
+@pytest.mark.parametrize("case", BESIDE)
+def test_what_may_act_between_embedding_and_state_must_be_named(case, prefix):
+    shapes = {f"{prefix}{name}": shape for name, shape in BESIDE[case].items()}
+    weights = in_encoder(prefix, BESIDE[case])
+    for above in ((), prefix.rstrip(".")):
+        said = refusal_of_others(weights, above=above)
+        assert said.startswith("load_torch: what stands below the recurrent layers")
+        assert f"would fit there: {dict(sorted(shapes.items()))}. Name" in said
+        assert "build the model in Keras" in said and "take them out" in said
+    assert len(load_torch(weights, above=list(shapes)).layers) == 2
+
+
+@each_prefix
+def test_numbers_are_read_with_all_that_acts_on_them(prefix):
+    shapes = {"positions.pe": (50, 1, E), "rnn.peephole": (3, H), "gain": (E,)}
+    for name, shape in shapes.items():
+        weights = in_encoder(prefix, {name: shape})
+        del weights[f"{prefix}words.weight"]
+        assert f"'{prefix}{name}': {shape}" in refusal_of_others(
+            weights, embedding=False
+        )
+
+
+def test_what_stands_in_a_module_without_a_name_must_be_read():
+    weights = pytorch.state_dict("LSTM", np.random.default_rng(0), inputs=E, units=H)
+    weights = {k.removeprefix("rnn."): v for k, v in weights.items()}
+    weights["peephole"] = np.ones((3, H))
+    said = refusal_of_others(weights, embedding=False)
+    assert "all weights in the recurrent module of" in said
+    assert "{'peephole': (3, 4)}" in said
+
+
+def test_a_table_without_a_module_is_no_embedding():
+    weights = of_model()
+    weights["weight"] = weights.pop("words.weight")
+    assert "must hold one nn.Embedding of 3 columns" in refusal_of_others(weights)
+
+
+def test_lora_of_a_table_that_peft_has_wrapped_must_be_read():
+    lora = {"words.lora_embedding_A.default": (2, V)}
+    lora["words.lora_embedding_B.default"] = (E, 2)
+    weights = in_encoder("enc.", lora)
+    weights["enc.words.base_layer.weight"] = weights.pop("enc.words.weight")
+    said = refusal_of_others(weights)
+    assert "all weights in enc.words of" in said
+    assert "'enc.words.lora_embedding_A.default': (2, 9)" in said
+
+
+def test_all_names_of_a_tied_embedding_are_those_of_a_module_that_is_read():
+    weights = of_model(units=E, head=False)
+    weights["decoder.weight"] = weights["words.weight"]
+    for scaled in ("decoder", "words"):
+        scales = {f"{scaled}.scale": np.ones(1)}
+        said = refusal_of_others(weights | scales)
+        assert f"all weights in {scaled} of the state dict" in said
+    # a head, by its bias or because it is said to be one
+    biased = weights | {"decoder.bias": np.ones(V)}
+    for asked in ("words", "decoder", None):
+        assert len(load_torch(biased, embedding=asked).layers) == 2
+    scaled = weights | {"decoder.scale": np.ones(1)}
+    assert len(load_torch(scaled, above="decoder").layers) == 2
+
+
+STILL_ABOVE = {  # clear by its shape, or by what stands with it
+    "a head": {"head.weight": (V, H), "head.bias": (V,)},
+    "a head of one output": {"head.weight": (1, H), "head.bias": (1,)},
+    "a head with a PReLU and a norm": {
+        **{"head.0.weight": (7, H), "head.0.bias": (7,), "head.1.weight": (1,)},
+        **{"head.2.weight": (7,), "head.2.bias": (7,), "head.2.running_mean": (7,)},
+        **{"head.2.num_batches_tracked": (), "head.3.weight": (2, 7)},
+    },
+    "an attention of somebody's own": {"att.query": (H,), "att.keys.weight": (7, H)},
+    "an attention of PyTorch's, with a bias": {
+        **{"att.in_proj_weight": (3 * H, H), "att.bias_k": (1, 1, H)},
+        **{"att.out_proj.weight": (H, H), "att.out_proj.bias": (H,)},
+    },
+    "a norm of the states": {"norm.weight": (H,), "norm.bias": (H,)},
+    "a tagger that is called after what it reads": {"hidden2tag.weight": (5, H)},
+    "a convolution of the states": {"conv.weight": (7, H, 3), "conv.bias": (7,)},
+    "a field of transitions": {"crf.transitions": (5, 5), "crf.start": (5,)},
+    "a loss": {"loss.weight": (V,)},
+}
+
+
+@each_prefix
+@pytest.mark.parametrize("case", STILL_ABOVE)
+def test_what_is_clearly_above_is_not_asked_about(case, prefix):
+    shapes = STILL_ABOVE[case]
+    assert len(load_torch(in_encoder(prefix, shapes)).layers) == 2
+    assert len(load_torch(in_encoder(prefix, {}, others=shapes)).layers) == 2
+
+
+def test_numbers_outside_of_what_holds_all_that_is_read_are_above():
+    numbers = {"loss.temperature": (), "activation.weight": (1,)}
+    assert len(load_torch(in_encoder("enc.", {}, others=numbers)).layers) == 2
 
 
 # ------------------------------------------------------------------ what is refused
@@ -371,6 +546,31 @@ REFUSED = {  # case: (weights, options, words of the message)
         lambda: of_model() | BETWEEN["a norm of the embedding"],
         {},
         ("received ['norm']", "`above`"),
+    ),
+    "peepholes": (
+        lambda: changed(rnn__peephole=np.ones((3, H))),
+        {},
+        ("all weights in rnn of", "{'rnn.peephole': (3, 4)}", "take them out"),
+    ),
+    "LoRA weights beside the embedding": (
+        lambda: changed(words__lora_A=np.ones((2, V)), words__lora_B=np.ones((E, 2))),
+        {},
+        ("all weights in words of", "'words.lora_A': (2, 9)", "take them out"),
+    ),
+    "a learnt state to start from": (
+        lambda: changed(h0=np.ones((1, 1, H)), c0=np.ones((1, 1, H))),
+        {},
+        ("received ['c0', 'h0']", "'h0': (1, 1, 4)", "a state to start from"),
+    ),
+    "a table of positions": (
+        lambda: changed(positions__pe=np.ones((50, 1, E))),
+        {},
+        ("received ['positions']", "{'positions.pe': (50, 1, 3)}"),
+    ),
+    "a learnt scale": (
+        lambda: changed(scale__alpha=np.ones(1)),
+        {},
+        ("received ['scale']", "{'scale.alpha': (1,)}"),
     ),
     "an output that reads something else": (
         lambda: changed(linear__weight=np.ones((5, H + 1))),

@@ -10,8 +10,8 @@ of the input and of the state; Keras has them side by side, (in, gates x units).
   that the reset comes after the product, and the second bias stays apart.
 
 A state dict names weights, and says nothing of what is done with them. So every weight
-is accounted for: it is read, it cannot stand below the recurrent layers by its shape,
-or the caller says that it does not.
+is accounted for: it is read; or it stands in no module that is read, and by its name
+and shape cannot act below the recurrent layers; or the caller says that it does not.
 """
 
 import os
@@ -42,6 +42,10 @@ KINDS = {1: "RNN", 3: "GRU", 4: "LSTM"}  # by the number of blocks in a weight
 NONLINEARITIES = ("tanh", "relu")
 RECURRENT = re.compile(r"(?:(.*)\.)?((?:weight|bias)_(?:ih|hh))_l(\d+)")
 OF_RECURRENT = re.compile(r"(weight|bias)_(ih|hh|hr)(_|$)")  # in any spelling
+OF_MODULES = re.compile(r"weight|bias")  # in how PyTorch's own modules name parameters
+STARTS = re.compile(  # how states to start from are called: h0, c_0, init_h, h_init
+    r"(^|[._])([hc]x?_?0|(hidden|cell|state)_?0|init|initial|start_?state)"
+)
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,9 @@ def load_torch(
     nonlinearity : "tanh" or "relu", optional
         Of an nn.RNN, which must be given: no weight tells it.
     above : str or sequence of str
-        Names of modules that read the recurrent layers, or are not used. To be given
-        for those alone whose shapes would fit below them.
+        Names of modules or weights that read the recurrent layers, or are not used. To
+        be given for those alone that could act below. The name of a module that holds
+        one that is read says nothing of what else stands in it.
     report : callable, optional
         Receives lines of text: what is read, and what is not. By default weights in
         half precision, which are read in single, are warned of.
@@ -150,7 +155,10 @@ def load_torch(
     ValueError
         If the file is not whole, is a pickle, or holds no such module, or several; if
         a module is bidirectional, has projections (``proj_size``), or is quantized; if
-        a weight is not finite, or could belong between those that are read.
+        a weight is not finite; if one is not read and stands in a module that is, as
+        peepholes, norms of the gates or LoRA do; or if one could act between embedding
+        and state: by its shape, as a bare parameter of a module that holds those that
+        are read, or as a table of positions or a learned state to start from.
     ModuleNotFoundError
         If a file is given and safetensors is not installed.
 
@@ -172,12 +180,12 @@ def load_torch(
     (3, 3, 2)
     """
     tensors, source = _tensors(path_or_state_dict)
-    modules = _recurrent_modules(tensors)
-    chosen = _chosen_recurrent(modules, recurrent, source)
+    parts = _recurrent_modules(tensors)
+    chosen = _chosen_recurrent(parts, recurrent, source)
     layers, read = [], set()
     for name in chosen:
-        layers += _layers(name, modules[name], tensors, nonlinearity, source)
-        read |= {tensor.name for part in modules[name].values() for tensor in part}
+        layers += _layers(name, parts[name], tensors, nonlinearity, source)
+        read |= {tensor.name for part in parts[name].values() for tensor in part}
     table = None
     if embedding is not False:
         embedding = _chosen_embedding(tensors, embedding, layers[0].n_inputs, source)
@@ -188,7 +196,12 @@ def load_torch(
     above = [above] if isinstance(above, str) else list(above)
     above += [] if output is None else [output]
     left = [name for name in tensors if name not in read]
-    _require_above(tensors, left, above, table is not None, layers, source)
+    modules = {*chosen}
+    if table is not None:
+        modules |= _tables(tensors, embedding, above)
+    _require_all_accounted_for(
+        tensors, left, above, modules, table is not None, layers, source
+    )
     halves = {tensors[name].dtype for name in read} & {*HALVES}
     dtype = _precision(tensors[name] for name in read)
     _say(layers, embedding, left, sorted(halves), source, report)
@@ -498,7 +511,7 @@ def _is_table(name, tensors):
     """Return whether a weight may be an embedding's: a matrix without a bias."""
     module, _, last = name.rpartition(".")
     is_matrix = last == "weight" and len(tensors[name].shape) == 2
-    return is_matrix and f"{module}.bias" not in tensors
+    return module != "" and is_matrix and f"{module}.bias" not in tensors
 
 
 def _require_a_chain(embedding, table, layers, source):
@@ -538,27 +551,122 @@ def _linear(tensors, name, layer, source):
 # ------------------------------------------------------------------ what is not read
 
 
-def _require_above(tensors, left, above, has_table, layers, source):
-    """Refuse weights that are not read, and could stand below the recurrent layers.
+def _tables(tensors, embedding, above):
+    """Return the names of the embedding: those of its weight that no head has.
 
-    Between an embedding and a layer of the same width w stands only what leads from w
-    to w: a square nn.Linear, a norm, or a chain of modules. A bare parameter may be
-    anything. Below a layer that reads numbers stands whatever gives its width.
+    A tied weight has several. A module with a bias is an nn.Linear on the states, and
+    one of `above` is said to be.
     """
+    tied = _same(tensors, f"{embedding}.weight")
+    tables = {name.removesuffix(".weight") for name in tied if _is_table(name, tensors)}
+    return tables - {*above} or {embedding}
+
+
+def _require_all_accounted_for(
+    tensors, left, above, modules, has_table, layers, source
+):
+    """Refuse weights that are not read, unless they are above those that are.
+
+    Parameters
+    ----------
+    tensors : dict of str to _Tensor
+    left : list of str
+        The names of those that are not read.
+    above : list of str
+        Modules and weights that are said to stand above.
+    modules : set of str
+        Those that are read, under all names of theirs.
+    has_table : bool
+        False if the lowest layer reads numbers.
+    layers : list of _Layer
+    source : str
+    """
+    # PEFT moves a module to MODULE.base_layer, and puts LoRA's weights beside it
+    modules = {name.removesuffix(".base_layer") for name in modules}
+    holders = {holder for module in modules for holder in _holders(module)}
+    above = {*above} - modules - holders
     left = [
         name
         for name in left
         if not any(name == one or name.startswith(f"{one}.") for one in above)
     ]
-    known = {name.rpartition(".")[0] for name in left}
-    edges = {module: _edges(module, left, tensors) for module in known - {""}}
+    for module in sorted(modules):
+        if own := [name for name in left if name.startswith(_dotted(module))]:
+            raise ValueError(
+                f"{WHO}: all weights in {module or 'the recurrent module'} of {source} "
+                f"must be read, received others, {_shapes(own, tensors)}, which may "
+                "change what it computes, as peepholes, norms of the gates or LoRA do. "
+                "If they act between embedding and state, build the model in Keras "
+                "with what they do, and give it the weights; if not, take them out of "
+                "the weights, or name them in `above` (--above)."
+            )
+    common = max(set.intersection(*map(_holders, modules)), key=len, default="")
+    _require_above(tensors, left, holders, common, has_table, layers, source)
+
+
+def _holders(module):
+    """Return the modules that hold another: of "a.b.c" these are "", "a" and "a.b"."""
+    parts = module.split(".") if module else []
+    return {".".join(parts[:n]) for n in range(len(parts))}
+
+
+def _require_above(tensors, left, holders, common, has_table, layers, source):
+    """Refuse weights that could act between embedding and state.
+
+    A bare parameter of a module that holds those that are read may be anything. Between
+    an embedding and a layer of the same width w stands only what leads from w to w: a
+    square nn.Linear, a norm, or a chain of modules; or a table of w columns is added,
+    or a single number scales it. Below a layer that reads numbers stands whatever gives
+    its width. And a state to start from has the layer's units.
+    """
+    bare = {name for name in left if _owner(name) in holders}
+    left = [name for name in left if name not in bare]
+    doubtful = _of_fitting_widths(tensors, left, has_table, layers)
+    doubtful |= _scales(tensors, left, holders, common)
+    doubtful |= {
+        _module(name)
+        for name in left
+        if _is_of_positions(tensors[name], layers)
+        or _is_start(tensors[name], _beyond(name, holders), layers)
+    }
+    if bare or doubtful:
+        own = [name for name in left if _module(name) in doubtful]
+        raise ValueError(
+            f"{WHO}: what stands below the recurrent layers of {source} must be "
+            f"known, received {checks.short(sorted(bare | doubtful), 200)}, whose "
+            f"shapes would fit there: {_shapes(sorted({*own} | bare), tensors)}. Name "
+            "those that do not in `above` (--above), or take them out of the weights; "
+            "if one does, or is a state to start from, build the model in Keras with "
+            "what it does, and give it the weights."
+        )
+
+
+def _module(name):
+    return name.rpartition(".")[0]
+
+
+def _owner(name):
+    """Return the module whose parameter, or list of parameters, a weight is (of)."""
+    while name.rpartition(".")[2].isdigit():  # in an nn.ParameterList
+        name = _module(name)
+    return _module(name)
+
+
+def _shapes(names, tensors):
+    return checks.short({name: tensors[name].shape for name in names}, 400)
+
+
+def _of_fitting_widths(tensors, left, has_table, layers):
+    """Return the modules whose shapes would fit below a layer."""
+    modules = {_module(name) for name in left}
+    edges = {module: _edges(module, left, tensors) for module in modules}
     pairs = {edge for of_module in edges.values() for edge in of_module}
     joints = {layer.n_inputs for layer in (layers if has_table else layers[1:])}
-    doubtful = {name for name in left if "." not in name}
+    fitting = set()
     for width in joints:
         after = _reached(width, pairs)
         before = _reached(width, {(b, a) for a, b in pairs})
-        doubtful |= {
+        fitting |= {
             module
             for module, of_module in edges.items()
             if any(a in after and b in before for a, b in of_module)
@@ -566,18 +674,65 @@ def _require_above(tensors, left, above, has_table, layers, source):
         }
     if not has_table:
         width = layers[0].n_inputs
-        doubtful |= {
+        fitting |= {
             module
             for module, of_module in edges.items()
             if any(b == width for _, b in of_module)
         }
-    if doubtful:
-        raise ValueError(
-            f"{WHO}: what stands below the recurrent layers of {source} must be "
-            f"known, received {checks.short(sorted(doubtful), 200)}, whose shapes "
-            "would fit there. Name those that do not in `above` (--above); if one "
-            "does, build the model in Keras, and give it the weights."
-        )
+    return fitting
+
+
+def _scales(tensors, left, holders, common):
+    """Return the modules of single numbers beside those that are read.
+
+    A number fits any width. One that stands in `common`, the module that holds all that
+    is read, may act below, unless other weights of its branch show where that is, as of
+    a PReLU in a head.
+    """
+    numbers, others = {}, set()  # by branch of a holder
+    for name in left:
+        if name.startswith(_dotted(common)):
+            beyond = _beyond(name, holders)
+            branch = name.removesuffix(beyond) + beyond.partition(".")[0]
+            if np.prod(tensors[name].shape) == 1:
+                numbers.setdefault(branch, set()).add(_module(name))
+            else:
+                others.add(branch)
+    return {
+        module
+        for branch, modules in numbers.items()
+        for module in modules
+        if branch not in others
+    }
+
+
+def _beyond(name, holders):
+    """Return what is left of a name without the longest of the holders' names."""
+    return min((name.removeprefix(_dotted(holder)) for holder in holders), key=len)
+
+
+def _is_buffer(tensor):
+    """Return whether no module of PyTorch's own has a parameter of such a name."""
+    return not OF_MODULES.search(tensor.name.rpartition(".")[2])
+
+
+def _is_of_positions(tensor, layers):
+    """Return whether a weight may be a table of positions, (.., columns)."""
+    shape, widths = tensor.shape, {layer.n_inputs for layer in layers}
+    return _is_buffer(tensor) and len(shape) > 1 and shape[-1] in widths
+
+
+def _is_start(tensor, name, layers):
+    """Return whether a weight may be, or make, the state that a layer starts from.
+
+    It is called so, or has the shape of one: (layers, 1, units), or for an LSTM
+    (2, units), whatever of these is left out.
+    """
+    shape, units = tensor.shape, {layer.units for layer in layers}
+    if STARTS.search(name):
+        return not units.isdisjoint(shape)
+    has_shape = len(shape) > 1 and {*shape[:-1]} <= {1, 2, len(layers)}
+    return _is_buffer(tensor) and has_shape and shape[-1] in units
 
 
 def _is_table_of(width, name, left, tensors):
@@ -586,13 +741,23 @@ def _is_table_of(width, name, left, tensors):
 
 
 def _edges(module, left, tensors):
-    """Return pairs of widths (read, given) of a module, by its weights' shapes."""
-    own = [name for name in left if name.rpartition(".")[0] == module]
+    """Return pairs of widths (read, given) of a module, by its weights' shapes.
+
+    A recurrent module or cell gives its units, twice as many if it reads both ways. A
+    convolution (out, in / groups, ..) reads a multiple of its second axis.
+    """
+    own = [name for name in left if _module(name) == module]
     shapes = {name.removeprefix(f"{module}."): tensors[name].shape for name in own}
-    if "weight_ih_l0" in shapes and len(shapes.get("weight_hh_l0", ())) == 2:
-        return {(shapes["weight_ih_l0"][-1], shapes["weight_hh_l0"][1])}
-    matrices = {(shape[1], shape[0]) for shape in shapes.values() if len(shape) > 1}
-    return matrices or {(shape[0], shape[0]) for shape in shapes.values() if shape}
+    for end in ("_l0", ""):
+        ih, hh = (shapes.get(f"weight_{part}{end}", ()) for part in ("ih", "hh"))
+        if len(ih) == len(hh) == 2:
+            ways = 2 if f"weight_hh{end}_reverse" in shapes else 1
+            return {(ih[1], ways * hh[1])}
+    edges = {(shape[1], shape[0]) for shape in shapes.values() if len(shape) > 1}
+    for given, read, *_ in (shape for shape in shapes.values() if len(shape) > 2):
+        groups = (n for n in range(1, given + 1) if given % n == 0)
+        edges |= {(read * n, given) for n in groups}
+    return edges or {(shape[0], shape[0]) for shape in shapes.values() if shape}
 
 
 def _reached(width, edges):
