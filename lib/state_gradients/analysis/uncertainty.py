@@ -26,7 +26,7 @@ BLOCK_LENGTH = 5  # a block's least length, in units of the longest delay
 # Over how many equal blocks a mean's samples must be spread, and should be, or which
 # share of the blocks, if that is less: block_bootstrap has the coverage.
 LEAST_EFFECTIVE, FEW_EFFECTIVE = 2, 4
-LEAST_SHARE, FEW_SHARE = 0.6, 0.8
+LEAST_SHARE, FEW_SHARE = 0.6, 0.7
 HELD = 2**26  # bytes of means at once: of 51 x 256 x 64 float64 these are ten
 
 
@@ -160,7 +160,7 @@ def block_bootstrap(
     ==========================  =====  ====  ====  ====  ====
 
     So means of m below 2 are refused, and below 4 there is a warning. Where 0.6 n or
-    0.8 n are less, they are the limits: t of so few is wide, and at these limits
+    0.7 n are less, they are the limits: t of so few is wide, and at these limits
     covers 91 % and 93 % where one block is larger.
 
     Parameters
