@@ -40,6 +40,7 @@ import test_sentence_files as sentences  # noqa: E402
 import test_series as series  # noqa: E402
 import test_text_files as commands  # noqa: E402
 import test_torch_weights as torch  # noqa: E402
+import test_uncertainty as intervals  # noqa: E402
 import test_what_is_not_known_to_be_right as engine  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
@@ -322,6 +323,9 @@ SECTIONS = {
             title="A checkpoint: {}",
         ),
         Family(on_disk.refusal_of_artifact, all_but(on_disk.ON_DISK)),
+    ],
+    "Intervals": [
+        Family(intervals.refusal_of_samples, tuple(intervals.REFUSED)),
     ],
     "Two models compared": [
         Family(

@@ -219,6 +219,96 @@ def test_the_fit_minimises_the_squared_error(rng):
     assert abs(fit.b - log_slope) > 0.1  # not merely the start
 
 
+def least_squares(sigma, tau):
+    """Return RSS and rate of the best exponential of some 30,000 rates of either sign.
+
+    For each rate the best factor is a ratio of sums.
+    """
+    falling = np.geomspace(1e-4, 60, 20_000)
+    rates = np.concatenate([-np.geomspace(1e-4, 1, 8_000), falling])
+    first = np.where(rates > 0, tau.min(), tau.max())
+    waves = np.exp(-rates[:, None] * (tau - first[:, None]))
+    a = waves @ sigma / np.sum(waves**2, axis=1)
+    rss = np.sum((sigma - a[:, None] * waves) ** 2, axis=1)
+    return rss.min(), rates[rss.argmin()]
+
+
+CURVES = {
+    f"exp(-{c} tau^{p})": lambda tau, c=c, p=p: np.exp(-c * tau**p)
+    for p in (0.9, 1.1, 1.3, 1.6, 2.0)
+    for c in (0.1, 0.5, 1.0, 1.6, 2.0)
+}
+CURVES |= {  # of two rates, whose RSS has a minimum near either
+    f"{floor} of slow memory": lambda tau, floor=floor: (
+        np.exp(-2 * tau) + floor * np.exp(-0.01 * tau)
+    )
+    for floor in (0.05, 0.15, 0.2, 0.25, 0.3, 0.5)
+}
+CURVES |= {
+    "a power law": lambda tau: (1 + tau) ** -4.0,
+    "a floor": lambda tau: np.exp(-10 * tau) + 1e-3,
+    "growth": lambda tau: np.exp(0.02 * tau**1.3),
+    "noise": lambda tau: np.random.default_rng(1).uniform(0.01, 1, tau.size),
+}
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_no_rate_fits_better_than_the_one_that_is_said(curve):
+    tau = np.arange(51.0)
+    sigma = CURVES[curve](tau)
+    fit = spectra.fit_decay(sigma)
+    assert fit.converged
+    rss = np.sum((sigma - float(fit.a) * np.exp(-float(fit.b) * tau)) ** 2)
+    best, rate = least_squares(sigma, tau)
+    # Of the sum of squares some eps are round-off, of RSS as said and as computed.
+    assert rss <= best + 1e-14 * np.sum(sigma**2)
+    tss = np.sum((sigma - sigma.mean()) ** 2)
+    np.testing.assert_allclose(1 - fit.r_squared, rss / tss, rtol=1e-9, atol=1e-14)
+    # Rates tried are 7e-4 apart; a growth that explains nothing is near 0.
+    np.testing.assert_allclose(fit.b, rate, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "infinite"),
+    [
+        ([1, 0, 0, 0.5], True),
+        ([0.5, 0, 0, 1], True),  # an infinite growth
+        ([1, 0.5, 0, 0], False),
+        ([1, 1e-100, 0, 0.5], False),  # a finite one is better, by 1e-200
+        ([1, 0, 0.9, 0.9], False),  # nearly a constant is better
+    ],
+)
+def test_a_least_error_at_an_infinite_rate_is_no_fit(sigma, infinite):
+    fit = spectra.fit_decay(sigma)
+    assert fit.converged != infinite
+    assert np.isnan([fit.a, fit.b, fit.r_squared]).all() == infinite
+
+
+@pytest.mark.parametrize("b", [-200.0, -5.0, 5.0, 200.0])
+def test_a_steep_exponential_is_recovered_from_delays_in_any_order(b):
+    tau = np.array([3, 0, 1, 2])
+    sigma = xr.DataArray(
+        2 * np.exp(-b * tau), dims="delay", coords={"delay": tau}, name="sigma"
+    )
+    fit = spectra.fit_decay(sigma)
+    assert fit.converged
+    # ln a = ln 2 + b t + a round-off of 600 eps, and what b lacks three times
+    np.testing.assert_allclose(fit.a, 2, rtol=1e-11)
+    np.testing.assert_allclose(fit.b, b, rtol=1e-14)
+
+
+@pytest.mark.parametrize(("b", "is_number"), [(5.0, True), (8.0, False)])
+def test_a_fit_needs_a_value_at_delay_zero_that_is_a_number(b, is_number):
+    tau = np.arange(100, 106)  # exp(8 x 100) is none
+    sigma = xr.DataArray(np.exp(-b * (tau - 100)), dims="delay", coords={"delay": tau})
+    fit = spectra.fit_decay(sigma)
+    assert fit.converged == is_number
+    if is_number:
+        np.testing.assert_allclose(fit.a, np.exp(500), rtol=1e-11)
+    else:
+        assert np.isnan([fit.a, fit.b, fit.r_squared]).all()
+
+
 def test_decays_follow_the_delay_coordinate_and_keep_groups():
     tau = np.array([0, 1, 2, 5, 10, 20])
     rates = np.array([0.66, 0.11])

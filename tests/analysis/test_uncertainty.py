@@ -1,5 +1,7 @@
 """Intervals: closed forms where there are any, and coverage of a known truth."""
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -197,6 +199,101 @@ def test_unfit_blocks_and_options_are_refused(blocks):
     blocks["n_samples"][1:, 0] = 0
     with pytest.raises(ValueError, match=r"samples in two blocks or more, received 1"):
         block_bootstrap(blocks, entries, seed=1)
+
+
+# --- samples that few blocks hold ---------------------------------------------------
+
+REFUSED = {  # the samples of each block, and what is said
+    "a text that holds most of the samples of an interval": (
+        [30_000] + 7 * [300],
+        r"2 equal blocks or more, .* received 1\.14 of 8, .* 93 % .* like length",
+    ),
+    "an interval from one block alone": (
+        [500, 0, 0, 0],
+        "samples in two blocks or more, received 1; leave out",
+    ),
+}
+TOO_FEW = [[100_000] + 7 * [1], [160] + 63 * [1], [11, 1], [20, 1, 1]]
+FEW = [[8_000] + 7 * [1_000], 2 * [9] + 6 * [0], [150] + 63 * [1], [5, 1], [4, 1, 1, 1]]
+ENOUGH = [8 * [7], 4 * [9] + 60 * [0], [3, 3], [501, 500], [3, 2, 2], [2, 2, 1, 2]]
+
+
+def scattered(n_samples, n_means=1, seed=0):
+    """Return blocks of means of normal numbers about 0, of so many each."""
+    n = np.array(n_samples, float).reshape(len(n_samples), -1, 1, 1)
+    shape = (*n.shape[:2], n_means, 1)
+    noise = np.random.default_rng(seed).normal(size=shape)
+    return blocks_of(noise / np.sqrt(np.maximum(n, 1e-300)), n[..., 0, 0])
+
+
+def refusal_of_samples(case, _=None):
+    """Return what is said of the samples of a case of `REFUSED`."""
+    with pytest.raises(ValueError) as refused:
+        block_bootstrap(scattered(REFUSED[case][0]), entries, seed=1)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_samples_that_one_block_holds_are_refused(case):
+    said = refusal_of_samples(case)
+    assert said.startswith("block_bootstrap: ")
+    assert re.search(REFUSED[case][1], said)
+
+
+@pytest.mark.parametrize("n_samples", TOO_FEW)
+def test_means_over_too_few_effective_blocks_are_refused(n_samples):
+    blocks = scattered(n_samples)
+    effective = sum(n_samples) ** 2 / sum(n**2 for n in n_samples)
+    said = f"received {effective:.3g} of {len(n_samples)}, one of which"
+    with pytest.raises(ValueError, match=f"block_bootstrap: .*{said}"):
+        block_bootstrap(blocks, entries, seed=1)
+    with pytest.raises(ValueError, match=f"without_each: .*{said}"):
+        uncertainty.without_each(blocks, entries)
+    assert not uncertainty.are_spread(blocks["n_samples"])
+
+
+@pytest.mark.parametrize("n_samples", FEW)
+def test_there_is_a_warning_of_means_over_few_effective_blocks(n_samples):
+    blocks = scattered(n_samples)
+    with pytest.warns(RuntimeWarning, match="block_bootstrap: .* too narrow") as warned:
+        block_bootstrap(blocks, entries, seed=1)
+    assert [warning.filename for warning in warned] == [__file__]
+    with pytest.warns(RuntimeWarning, match="without_each: .* too narrow"):
+        uncertainty.without_each(blocks, entries)
+    assert uncertainty.are_spread(blocks["n_samples"])
+
+
+@pytest.mark.parametrize("n_samples", ENOUGH)
+def test_means_over_enough_blocks_or_equal_ones_pass_in_silence(n_samples):
+    blocks = scattered(n_samples)
+    block_bootstrap(blocks, entries, seed=1)  # a warning would be an error
+    uncertainty.without_each(blocks, entries)
+
+
+def test_one_mean_of_several_decides():
+    n_samples = np.array([8 * [9], [90] + 7 * [1]]).T  # (block, delay)
+    with pytest.raises(ValueError, match=r"received 1\.16 of 8, .* 93 %"):
+        block_bootstrap(scattered(n_samples), entries, seed=1)
+
+
+def test_intervals_cover_less_where_few_blocks_hold_the_samples():
+    n_blocks, n_means = 16, 4_000
+    m = np.array([2, 3, 4, 8, 16])
+    holds = np.arange(n_blocks)[:, None] < m  # (block, delay)
+    blocks = scattered(np.where(holds, 1e9, 1), n_means)
+    with pytest.warns(RuntimeWarning, match="received 2 of 16"):
+        found = block_bootstrap(blocks, entries, seed=1)
+    covered = ((found["lower"] < 0) & (found["upper"] > 0)).mean(["state", "embedding"])
+    # The m blocks' error is sqrt((1 - 1/m) / (1 - 1/n)) of what it should be, on
+    # average, and t of m - 1 degrees.
+    quantile = student.ppf(0.975, n_blocks - 1)
+    ratio = np.sqrt((1 - 1 / m) / (1 - 1 / n_blocks))
+    expected = 1 - 2 * student.sf(quantile * ratio, m - 1)
+    # three deviations of a share of 4,000; the larger of two errors may add 1 %
+    slack = 3 * np.sqrt(expected * (1 - expected) / n_means)
+    assert (covered.values > expected - slack).all()
+    assert (covered.values < expected + slack + 0.01).all()
+    assert (np.diff(expected) > 0).all() and expected[0] < 0.65
 
 
 def test_shuffled_text_keeps_frequencies_and_loses_order(rng):

@@ -89,7 +89,14 @@ def stretch_curves(blocks: xr.Dataset, embedding: ArrayLike) -> xr.Dataset:
     Raises
     ------
     ValueError
-        If the blocks do not fit, or the embedding cannot be whitened.
+        If the blocks do not fit, a mean's samples are spread over too few of them, or
+        the embedding cannot be whitened.
+
+    Warns
+    -----
+    RuntimeWarning
+        If they are spread over few
+        (:func:`state_gradients.analysis.uncertainty.block_bootstrap`).
 
     Examples
     --------

@@ -9,15 +9,13 @@ The last is how the k-th power of a matrix falls whose m largest eigenvalues, al
 size rho, share one Jordan block; with a real m it holds the first two as special cases.
 """
 
-import contextlib
 import functools
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
-from scipy.optimize import OptimizeWarning, curve_fit, minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 
 from state_gradients.foundation.checks import in_own_name
 from state_gradients.foundation.labels import RAW, apply, described, labelled
@@ -33,6 +31,7 @@ FORMULAS = {
 RATES = {"exponential": "1 / token", "power": "1", "stretched": "1 / token^beta"}
 RATES |= {"damped power": "1 / token"}
 N_PARAMETERS = {"exponential": 3, "power": 3, "stretched": 4, "damped power": 4}
+N_RATES = 100  # tried of either sign: over 50 delays a factor of 1.15 apart
 
 
 def _line(x, y):
@@ -49,23 +48,82 @@ def _explained(rss, y):
     return 1 - rss / tss if tss > 0 else rss * np.nan
 
 
-def _exponential(tau, a, b):
-    return a * np.exp(-b * tau)
+def _largest_at(b, tau):
+    """Return the delay where exp(-b tau) is largest."""
+    return np.where(b > 0, tau.min(), tau.max())
+
+
+def _projected(b, tau, y):
+    """Return a, RSS and half its slope dRSS/db of the best multiple of each wave.
+
+    With w = exp(-b (tau - t)), t where that is largest, a = w.y / w.w and r = y - a w,
+    RSS has the slope 2 a sum r (tau - t) w along b: that along a is zero. Delay t has
+    no term in it, so that its round-off hides no smaller one.
+
+    Parameters
+    ----------
+    b : ndarray of shape (rate, 1)
+    tau, y : ndarray of shape (delay,)
+
+    Returns
+    -------
+    tuple of three ndarrays of shape (rate,)
+    """
+    since = tau - _largest_at(b, tau)
+    wave = np.exp(-b * since)  # (rate, delay)
+    a = wave @ y / np.sum(wave**2, axis=1)
+    residual = y - a[:, None] * wave
+    half_slope = a * np.sum(residual * since * wave, axis=1)
+    return a, np.sum(residual**2, axis=1), half_slope
+
+
+def _rates_to_search(tau):
+    """Return rates (rate,), ascending, close enough to tell minima of RSS apart."""
+    # From nearly constant to e^-300 at the delay next to the largest value, whose
+    # square is still above 0. Waves differ by ratios of b: they change near b tau = 1.
+    gaps = np.diff(np.sort(tau))
+    falling, rising = (
+        np.geomspace(0.01 / np.ptp(tau), 300 / gap, N_RATES) for gap in gaps[[0, -1]]
+    )
+    return np.concatenate([-rising[::-1], falling])
+
+
+def _best_rate(tau, y):
+    """Return the rate of the least RSS over a and b, or NaN if there is none."""
+    rates = _rates_to_search(tau)
+    _, rss, slope = _projected(rates[:, None], tau, y)
+
+    def slope_at(b):
+        return _projected(np.array([[b]]), tau, y)[2].item()
+
+    minima = np.array(
+        [
+            brentq(slope_at, *rates[i : i + 2], xtol=1e-12 / np.ptp(tau))
+            for i in np.flatnonzero((slope[:-1] < 0) & (slope[1:] >= 0))
+        ]
+    )
+    if len(minima) == 0:
+        return np.nan
+    of_minima = _projected(minima[:, None], tau, y)[1]
+    # Where RSS still falls at an end, it falls to that of an infinite rate, a wave of
+    # one value: no finite one may be as good.
+    ends = rss[[0, -1]][[slope[0] > 0, slope[-1] < 0]]
+    is_least = (ends > of_minima.min()).all()
+    return minima[of_minima.argmin()] if is_least else np.nan
 
 
 def _fit_exponential(sigma, tau):
     """Return a, b, r_squared, converged of one curve, both of shape (delay,)."""
-    kept = sigma > 0
-    if np.isfinite(sigma).all() and np.count_nonzero(kept) >= 2:
+    if np.isfinite(sigma).all() and np.count_nonzero(sigma > 0) >= 2:
         y = sigma / sigma.max()  # or the squares of 1e-200 would vanish
-        start = _line(tau[kept], np.log(y[kept]))[:2]
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", OptimizeWarning)  # of the unused covariance
-            with contextlib.suppress(RuntimeError, ValueError):  # did not converge
-                (a, b), _ = curve_fit(_exponential, tau, y, p0=start)
-                if np.isfinite([a, b]).all():
-                    rss = np.sum((y - _exponential(tau, a, b)) ** 2)
-                    return a * sigma.max(), b, _explained(rss, y), True
+        with np.errstate(all="ignore"):
+            b = _best_rate(tau, y)
+            (a,), (rss,), _ = _projected(np.array([[b]]), tau, y)
+            # a at delay 0, of logarithms: exp(b tau) alone may overflow
+            log_a = np.log(np.abs(a)) + np.log(sigma.max()) + b * _largest_at(b, tau)
+            a = np.sign(a) * np.exp(log_a)
+        if np.isfinite(a) and a != 0:
+            return a, b, _explained(rss, y), True
     return np.nan, np.nan, np.nan, False
 
 
@@ -135,7 +193,10 @@ def fit_decay(sigma_1: ArrayLike) -> xr.Dataset:
     """Fit sigma_1 = a exp(-b tau) by non-linear least squares (Eq. 13).
 
     The squared error is that of sigma_1, not of its logarithm: large values decide.
-    The search starts from the line through ln sigma_1.
+    For each b the best a is a ratio of sums, which leaves an error of b alone (variable
+    projection: Golub and Pereyra 1973, SIAM J. Numer. Anal. 10, 413-432). Its slope is
+    taken at `N_RATES` rates of either sign; a minimum lies wherever it turns positive,
+    is found to round-off, and the least of all is the fit.
 
     Parameters
     ----------
@@ -147,7 +208,8 @@ def fit_decay(sigma_1: ArrayLike) -> xr.Dataset:
     Dataset of shape (...)
         ``a`` in units of sigma_1, ``b`` per token (1 / b is the time constant),
         ``r_squared`` (NaN for a constant) and ``converged``: False, the others NaN,
-        where a value is not finite, fewer than two are positive or the search fails.
+        where a value is not finite, fewer than two are positive, no finite rate is the
+        best (1, 0, 0, 0.5: the first value alone), or a, at delay 0, no float64.
 
     Raises
     ------

@@ -291,8 +291,8 @@ def rows_of(cells, n_samples):
     -------
     DataArray of bool, shape (row, cell)
         With the coordinates ``group`` and ``band`` of each row, those that have
-        `FEWEST` inputs and stand in two blocks at least. All words of a band come
-        before its classes.
+        `FEWEST` inputs and are spread over two blocks at least. All words of a band
+        come before its classes.
 
     Raises
     ------
@@ -310,8 +310,8 @@ def rows_of(cells, n_samples):
             row = in_band & in_class
             if of_band != ALL_BANDS and name not in (ALL_WORDS, *parts_of_speech.WORDS):
                 continue
-            of_row = n_samples.values[:, row].sum(axis=1)
-            if of_row.sum() >= FEWEST and (of_row > 0).sum() > 1:
+            of_row = n_samples.isel(cell=row).sum("cell")
+            if of_row.sum() >= FEWEST and uncertainty.are_spread(of_row):
                 keys.append((name, of_band))
                 members.append(row)
     names = {name for name, _ in keys}
