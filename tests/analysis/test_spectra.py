@@ -586,5 +586,34 @@ def test_a_direction_with_other_coordinates_is_refused(gradient):
     other = xr.DataArray(
         np.eye(6)[0], dims="embedding", coords={"embedding": np.arange(1, 7)}
     )
-    with pytest.raises(ValueError, match="embedding"):
-        spectra.relative_memory(labelled, other)
+    for function, options in (
+        (spectra.relative_memory, {}),
+        (spectra.subspace_cosine, {"n": 1}),
+    ):
+        named = rf"^{function.__name__}: .*same names along `embedding`"
+        with pytest.raises(ValueError, match=named):
+            function(labelled, other, **options)
+
+
+def test_classes_with_their_embedding_in_two_orders_are_refused(rng):
+    table, axes = rng.normal(size=(20, 3)), ("word", "embedding")
+    named = xr.DataArray(table, {"embedding": ["a", "b", "c"]}, axes)
+    a, b, whitening = named[:10], named[10:], fit_whitening(named)
+    direction = spectra.property_direction(a, b, whitening)
+    plain = spectra.property_direction(table[:10], table[10:], fit_whitening(table))
+    np.testing.assert_array_equal(direction, plain)
+    turned = slice(None, None, -1)
+    for classes in (
+        (a, b[:, turned]),
+        (a[:, turned], b[:, turned]),
+        (table[:10], b[:, turned]),
+    ):
+        with pytest.raises(ValueError, match=r"^property_direction: .*same names"):
+            spectra.property_direction(*classes, whitening)
+
+
+def test_masked_gradients_are_refused():
+    masked = np.ma.masked_less(SQUARE, 1)
+    for function in (spectra.decompose, spectra.memory_curve):
+        with pytest.raises(ValueError, match=rf"^{function.__name__}: .*no masked"):
+            function(masked)

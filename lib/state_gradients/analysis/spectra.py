@@ -22,7 +22,14 @@ from state_gradients.analysis.decays import compare_decays as compare_decays
 from state_gradients.analysis.decays import fit_decay as fit_decay
 from state_gradients.analysis.whitening import Whitening, require_whitening
 from state_gradients.foundation.checks import in_own_name, whole_number
-from state_gradients.foundation.labels import RAW, apply, described, labelled
+from state_gradients.foundation.labels import (
+    RAW,
+    apply,
+    described,
+    labelled,
+    names_of,
+    require_same_names,
+)
 
 
 def _gradient(array):
@@ -222,6 +229,9 @@ def property_direction(
     require_whitening(whitening, "property_direction")
     classes = [labelled(x, "class", "token", "embedding", n_core=1) for x in (a, b)]
     a, b = (x.mean([name for name in x.dims if name != "embedding"]) for x in classes)
+    names = {"`a`": names_of(a, "embedding"), "`b`": names_of(b, "embedding")}
+    names["the embeddings of `whitening`"] = whitening.names
+    require_same_names("property_direction", "embedding", names)
     if not a.shape == b.shape == whitening.mean.shape or np.array_equal(a, b):
         raise ValueError(
             "property_direction: `a` and `b` must have different means, of the size "

@@ -1,9 +1,11 @@
 """Labelling: plain arrays get named axes, and results say what they mean."""
 
+import itertools
+
 import numpy as np
 import xarray as xr
 
-from state_gradients.foundation.checks import as_array, real
+from state_gradients.foundation.checks import as_array, real, short
 
 RAW = "state unit / embedding unit"  # of a gradient that does not say its units
 # name: (long name, units or None for the gradient's own, equation)
@@ -186,9 +188,50 @@ def labelled(array, what, *names, n_core, finite=True):
     return array.astype(np.float64, copy=False)
 
 
+def names_of(array, axis):
+    """Return the names along an axis of a DataArray, or of columns, or None."""
+    if isinstance(array, xr.DataArray):
+        return array[axis].values if axis in array.indexes else None
+    columns = getattr(array, "columns", None)  # of a DataFrame
+    return None if columns is None else np.asarray(columns)
+
+
+def require_same_names(who, axis, names):
+    """Refuse arrays that name the entries of an axis otherwise, or in another order.
+
+    Parameters
+    ----------
+    who, axis : str
+    names : dict of str to ndarray or None
+        By what the message calls the arrays; None are of an array that has no names.
+
+    Raises
+    ------
+    ValueError
+        In the name of the function `who`.
+    """
+    named = [(what, own.tolist()) for what, own in names.items() if own is not None]
+    for (one, first), (other, second) in itertools.pairwise(named):
+        if first != second:
+            raise ValueError(
+                f"{who}: {one} and {other} must have the same names along `{axis}`, in "
+                f"one order, received {short(first)} and {short(second)}; put one into "
+                "the order of the other."
+            )
+
+
 def apply(function, *arrays, inputs, outputs, **options):
-    """Call `function` on labelled arrays; "state embedding" names two core axes."""
+    """Call `function` on labelled arrays; "state embedding" names two core axes.
+
+    Raises
+    ------
+    ValueError
+        If the labels of an axis that arrays share are not the same, in one order.
+    """
     inputs, outputs = ([axes.split() for axes in each] for each in (inputs, outputs))
+    for axis in {axis for array in arrays for axis in array.dims}:
+        names = {f"argument {k}": names_of(x, axis) for k, x in enumerate(arrays, 1)}
+        require_same_names("spectra", axis, names)
     return xr.apply_ufunc(
         function, *arrays, input_core_dims=inputs, output_core_dims=outputs, **options
     )
