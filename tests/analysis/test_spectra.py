@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from hypothesis import given
@@ -7,7 +8,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.optimize import minimize_scalar
 
 from state_gradients.analysis import spectra, summary
-from state_gradients.analysis.whitening import fit_whitening
+from state_gradients.analysis.influence import spectrum
+from state_gradients.analysis.whitening import fit_whitening, whiten_moment
 
 THREE = ("exponential", "power", "stretched")
 EPS = np.finfo(np.float64).eps
@@ -610,6 +612,32 @@ def test_classes_with_their_embedding_in_two_orders_are_refused(rng):
     ):
         with pytest.raises(ValueError, match=r"^property_direction: .*same names"):
             spectra.property_direction(*classes, whitening)
+
+
+@pytest.mark.parametrize("index", [[10, 11, 12, 13, 20], range(10, 15), range(5)])
+def test_the_index_of_a_series_is_its_delays(index):
+    sigma = 2 * np.exp(-0.3 * np.array(index))
+    for fit in (spectra.fit_decay, spectra.compare_decays):
+        found = fit(pd.Series(sigma, index))
+        same = fit(xr.DataArray(sigma, {"delay": list(index)}))
+        xr.testing.assert_identical(found, same)
+    # an exact curve, to the tolerance of curve_fit
+    np.testing.assert_allclose(spectra.fit_decay(pd.Series(sigma, index)).a, 2, 1e-6)
+
+
+def test_a_second_moment_must_be_symmetric(moments):
+    _, mean, second = moments
+    whitening = fit_whitening(np.random.default_rng(0).normal(size=(20, 4)))
+    rounded = second + 1e-6 * np.triu(np.ones((4, 4)))
+    xr.testing.assert_allclose(
+        spectra.coherence(mean, rounded), spectra.coherence(mean, second), rtol=1e-4
+    )
+    other = second + np.triu(np.ones((4, 4)), 1)
+    with pytest.raises(ValueError, match=r"^coherence: .* differ by 1; give"):
+        spectra.coherence(mean, other)
+    for function in (whiten_moment, spectrum):
+        with pytest.raises(ValueError, match=rf"^{function.__name__}: .* symmetric"):
+            function(other, whitening)
 
 
 def test_masked_gradients_are_refused():

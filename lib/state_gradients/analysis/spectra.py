@@ -20,7 +20,11 @@ from scipy.special import entr
 
 from state_gradients.analysis.decays import compare_decays as compare_decays
 from state_gradients.analysis.decays import fit_decay as fit_decay
-from state_gradients.analysis.whitening import Whitening, require_whitening
+from state_gradients.analysis.whitening import (
+    Whitening,
+    require_symmetric,
+    require_whitening,
+)
 from state_gradients.foundation.checks import in_own_name, whole_number
 from state_gradients.foundation.labels import (
     RAW,
@@ -165,6 +169,11 @@ def coherence(
         is 0, or so small that float32, in which the squares are summed, may have lost a
         thousandth of it: below 4e-16 for 256 states and 64 components.
 
+    Raises
+    ------
+    ValueError
+        If the second moment is not symmetric, or not that of the gradient's positions.
+
     Examples
     --------
     Three positions agree, and one pulls the other way: half is left.
@@ -179,6 +188,7 @@ def coherence(
     gradient = _gradient(gradient)
     names = ("group", "delay", "embedding", "embedding_2")
     moment = labelled(second_moment, "second_moment", *names, n_core=2)
+    require_symmetric(moment, "coherence")
     axes = {"inputs": ["embedding embedding_2"], "outputs": ["component"]}
     eigenvalues = apply(np.linalg.eigvalsh, moment, **axes)[..., ::-1]
     rms_s = np.sqrt(np.maximum(eigenvalues, 0))  # round-off may leave -1e-17
@@ -217,6 +227,11 @@ def property_direction(
     DataArray of shape (embedding,)
         For whitened gradients. Length 1 after Z, as Eqs. 16 and 19 need and the
         released code has it; Eq. 14 as printed divides before Z.
+
+    Raises
+    ------
+    ValueError
+        If the means are the same, or do not match the whitening, in size or in names.
 
     Examples
     --------

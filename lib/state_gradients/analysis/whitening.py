@@ -110,9 +110,9 @@ def fit_whitening(
     Raises
     ------
     ValueError
-        If the matrix is not two-dimensional and finite, or if its covariance, shrunk
-        where that is asked for, is singular to working precision: too few rows,
-        dependent columns, one-hot input.
+        If the matrix is not two-dimensional and finite, has masked entries, or if its
+        covariance, shrunk where that is asked for, is singular to working precision:
+        too few rows, dependent columns, one-hot input.
 
     Examples
     --------
@@ -289,6 +289,29 @@ def whiten_gradient(
     return whitened
 
 
+def require_symmetric(moment, who):
+    """Refuse a second moment that is not its own transpose: it is no mean of G^T G.
+
+    Parameters
+    ----------
+    moment : DataArray of shape (..., embedding, embedding_2)
+    who : str
+
+    Raises
+    ------
+    ValueError
+        In the name of the function `who`, if two entries across the diagonal differ by
+        a thousandth of the largest entry: sums in float32 err by 1e-5.
+    """
+    matrices = moment.transpose(..., "embedding", "embedding_2").values
+    apart = np.abs(matrices - matrices.swapaxes(-1, -2)).max((-2, -1))
+    if (apart > 1e-3 * np.abs(matrices).max((-2, -1))).any():
+        raise ValueError(
+            f"{who}: a second moment must be symmetric, received entries across "
+            f"the diagonal that differ by {apart.max():.3g}; give the mean of G^T G."
+        )
+
+
 @in_own_name
 def whiten_moment(second_moment: ArrayLike, whitening: Whitening) -> xr.DataArray:
     """Express M = E[G^T G] with respect to the whitened embedding, D^T M D.
@@ -302,6 +325,11 @@ def whiten_moment(second_moment: ArrayLike, whitening: Whitening) -> xr.DataArra
     Returns
     -------
     DataArray of shape (..., embedding, embedding_2)
+
+    Raises
+    ------
+    ValueError
+        If it is not symmetric, or does not match the whitening.
 
     Examples
     --------
@@ -319,6 +347,7 @@ def whiten_moment(second_moment: ArrayLike, whitening: Whitening) -> xr.DataArra
             f"whiten_moment: `second_moment` must be {size} x {size}, as the whitening "
             f"is, received {dict(moment.sizes)}."
         )
+    require_symmetric(moment, "whiten_moment")
     swapped = {"embedding": "embedding_2", "embedding_2": "embedding"}
     half = whiten_gradient(moment, whitening).rename(swapped)
     whitened = whiten_gradient(half, whitening).transpose(..., *axes[2:])

@@ -154,8 +154,9 @@ def mean_state_gradients(
     Raises
     ------
     ValueError
-        If an argument does not fit the model, or the model is not known to do what is
-        read from it: see :mod:`state_gradients.engine.trust`.
+        If an argument does not fit the model, has masked entries or names its axes and
+        features otherwise than it is read, or the model is not known to do what is read
+        from it: see :mod:`state_gradients.engine.trust`.
     FloatingPointError
         If a gradient is not finite, or vanishes from a `dtype` that was asked for.
 

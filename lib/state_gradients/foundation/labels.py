@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from state_gradients.foundation.checks import as_array, real, short
@@ -165,7 +166,8 @@ def described(units=RAW, **variables):
 def labelled(array, what, *names, n_core, finite=True):
     """Return a float64 DataArray that has the last `n_core` of `names` as axes.
 
-    A plain array's axes are named from the last; a DataArray keeps its own names.
+    A plain array's axes are named from the last; a DataArray keeps its own names, and
+    a Series its index as labels, if that does not just count from 0.
 
     Raises
     ------
@@ -173,6 +175,10 @@ def labelled(array, what, *names, n_core, finite=True):
         If an axis is missing, there is no value, or (`finite`) one is not finite; the
         message calls the array `what`.
     """
+    if isinstance(array, pd.Series) and not array.index.equals(
+        pd.RangeIndex(len(array))
+    ):
+        array = xr.DataArray(array.to_numpy(), {names[-1]: array.index.to_numpy()})
     if not isinstance(array, xr.DataArray):
         array = real(as_array(array, "spectra", what), "spectra", what)
         fits = 0 < array.ndim <= len(names)
