@@ -418,6 +418,9 @@ def test_a_moment_of_other_positions_is_refused(moments):
     _, mean, second = moments
     with pytest.raises(ValueError, match=r"coherence: sigma_1 .* received .* both raw"):
         spectra.coherence(mean, 0.1 * second)
+    delays = mean.assign_coords(delay=[0, 1, 2]), second.assign_coords(delay=[0, 2, 1])
+    with pytest.raises(ValueError, match=r"^coherence: .* names along `delay`"):
+        spectra.coherence(*delays)
 
 
 @pytest.mark.parametrize("scale", [1e-14, 1e-17, 3e-19, 1e-20, 1e-30, 0])

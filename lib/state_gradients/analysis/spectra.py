@@ -32,6 +32,7 @@ from state_gradients.foundation.labels import (
     described,
     labelled,
     names_of,
+    require_same_labels,
     require_same_names,
 )
 
@@ -189,6 +190,7 @@ def coherence(
     names = ("group", "delay", "embedding", "embedding_2")
     moment = labelled(second_moment, "second_moment", *names, n_core=2)
     require_symmetric(moment, "coherence")
+    require_same_labels(gradient, moment)
     axes = {"inputs": ["embedding embedding_2"], "outputs": ["component"]}
     eigenvalues = apply(np.linalg.eigvalsh, moment, **axes)[..., ::-1]
     rms_s = np.sqrt(np.maximum(eigenvalues, 0))  # round-off may leave -1e-17

@@ -226,6 +226,19 @@ def require_same_names(who, axis, names):
             )
 
 
+def require_same_labels(*arrays):
+    """Refuse DataArrays whose labels differ along an axis that they share.
+
+    Raises
+    ------
+    ValueError
+        If they are not the same, in one order.
+    """
+    for axis in {axis: None for array in arrays for axis in array.dims}:
+        names = {f"argument {k}": names_of(x, axis) for k, x in enumerate(arrays, 1)}
+        require_same_names("spectra", axis, names)
+
+
 def apply(function, *arrays, inputs, outputs, **options):
     """Call `function` on labelled arrays; "state embedding" names two core axes.
 
@@ -235,9 +248,7 @@ def apply(function, *arrays, inputs, outputs, **options):
         If the labels of an axis that arrays share are not the same, in one order.
     """
     inputs, outputs = ([axes.split() for axes in each] for each in (inputs, outputs))
-    for axis in {axis for array in arrays for axis in array.dims}:
-        names = {f"argument {k}": names_of(x, axis) for k, x in enumerate(arrays, 1)}
-        require_same_names("spectra", axis, names)
+    require_same_labels(*arrays)
     return xr.apply_ufunc(
         function, *arrays, input_core_dims=inputs, output_core_dims=outputs, **options
     )
