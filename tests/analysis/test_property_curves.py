@@ -110,6 +110,13 @@ def test_groups_keep_their_axis_and_a_zero_gradient_has_no_memory():
     assert "missing" not in found["direction"].attrs
 
 
+@pytest.mark.parametrize("share", [0.6, -1, np.nan])
+def test_halves_are_whole_numbers(share):
+    halves = Halves((X > 0) * share, X < 0)
+    with pytest.raises(ValueError, match=r"^property_curves: `halves` must say"):
+        property_curves([np.eye(2)], TABLE, halves)
+
+
 def test_what_has_no_direction_is_refused():
     same = Halves(X > 0, X < 0)
     turned = TABLE.copy()

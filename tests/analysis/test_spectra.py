@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from hypothesis import given
@@ -7,7 +8,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.optimize import minimize_scalar
 
 from state_gradients.analysis import spectra, summary
-from state_gradients.analysis.whitening import fit_whitening
+from state_gradients.analysis.influence import spectrum
+from state_gradients.analysis.whitening import fit_whitening, whiten_moment
 
 THREE = ("exponential", "power", "stretched")
 EPS = np.finfo(np.float64).eps
@@ -506,6 +508,9 @@ def test_a_moment_of_other_positions_is_refused(moments):
     _, mean, second = moments
     with pytest.raises(ValueError, match=r"coherence: sigma_1 .* received .* both raw"):
         spectra.coherence(mean, 0.1 * second)
+    delays = mean.assign_coords(delay=[0, 1, 2]), second.assign_coords(delay=[0, 2, 1])
+    with pytest.raises(ValueError, match=r"^coherence: .* names along `delay`"):
+        spectra.coherence(*delays)
 
 
 @pytest.mark.parametrize("scale", [1e-14, 1e-17, 3e-19, 1e-20, 1e-30, 0])
@@ -676,5 +681,60 @@ def test_a_direction_with_other_coordinates_is_refused(gradient):
     other = xr.DataArray(
         np.eye(6)[0], dims="embedding", coords={"embedding": np.arange(1, 7)}
     )
-    with pytest.raises(ValueError, match="embedding"):
-        spectra.relative_memory(labelled, other)
+    for function, options in (
+        (spectra.relative_memory, {}),
+        (spectra.subspace_cosine, {"n": 1}),
+    ):
+        named = rf"^{function.__name__}: .*same names along `embedding`"
+        with pytest.raises(ValueError, match=named):
+            function(labelled, other, **options)
+
+
+def test_classes_with_their_embedding_in_two_orders_are_refused(rng):
+    table, axes = rng.normal(size=(20, 3)), ("word", "embedding")
+    named = xr.DataArray(table, {"embedding": ["a", "b", "c"]}, axes)
+    a, b, whitening = named[:10], named[10:], fit_whitening(named)
+    direction = spectra.property_direction(a, b, whitening)
+    plain = spectra.property_direction(table[:10], table[10:], fit_whitening(table))
+    np.testing.assert_array_equal(direction, plain)
+    turned = slice(None, None, -1)
+    for classes in (
+        (a, b[:, turned]),
+        (a[:, turned], b[:, turned]),
+        (table[:10], b[:, turned]),
+    ):
+        with pytest.raises(ValueError, match=r"^property_direction: .*same names"):
+            spectra.property_direction(*classes, whitening)
+
+
+@pytest.mark.parametrize("index", [[10, 11, 12, 13, 20], range(10, 15), range(5)])
+def test_the_index_of_a_series_is_its_delays(index):
+    sigma = 2 * np.exp(-0.3 * np.array(index))
+    for fit in (spectra.fit_decay, spectra.compare_decays):
+        found = fit(pd.Series(sigma, index))
+        same = fit(xr.DataArray(sigma, {"delay": list(index)}))
+        xr.testing.assert_identical(found, same)
+    # an exact curve, to the tolerance of curve_fit
+    np.testing.assert_allclose(spectra.fit_decay(pd.Series(sigma, index)).a, 2, 1e-6)
+
+
+def test_a_second_moment_must_be_symmetric(moments):
+    _, mean, second = moments
+    whitening = fit_whitening(np.random.default_rng(0).normal(size=(20, 4)))
+    rounded = second + 1e-6 * np.triu(np.ones((4, 4)))
+    xr.testing.assert_allclose(
+        spectra.coherence(mean, rounded), spectra.coherence(mean, second), rtol=1e-4
+    )
+    other = second + np.triu(np.ones((4, 4)), 1)
+    with pytest.raises(ValueError, match=r"^coherence: .* differ by 1; give"):
+        spectra.coherence(mean, other)
+    for function in (whiten_moment, spectrum):
+        with pytest.raises(ValueError, match=rf"^{function.__name__}: .* symmetric"):
+            function(other, whitening)
+
+
+def test_masked_gradients_are_refused():
+    masked = np.ma.masked_less(SQUARE, 1)
+    for function in (spectra.decompose, spectra.memory_curve):
+        with pytest.raises(ValueError, match=rf"^{function.__name__}: .*no masked"):
+            function(masked)

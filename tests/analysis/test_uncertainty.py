@@ -196,6 +196,9 @@ def test_unfit_blocks_and_options_are_refused(blocks):
             block_bootstrap(blocks, entries, seed=1, **unfit)
     with pytest.raises(ValueError, match="two or more"):
         block_bootstrap(blocks.isel(block=[0]), entries, seed=1)
+    below = blocks.assign(n_samples=blocks["n_samples"] - 1_000)
+    with pytest.raises(ValueError, match=r"`n_samples` must be 0 or more, received -"):
+        block_bootstrap(below, entries, seed=1)
     blocks["n_samples"][1:, 0] = 0
     with pytest.raises(ValueError, match=r"samples in two blocks or more, received 1"):
         block_bootstrap(blocks, entries, seed=1)

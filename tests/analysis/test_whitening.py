@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from hypothesis import given
@@ -156,6 +157,8 @@ def test_names_and_coordinates_are_kept(rng, embeddings):
         (np.ones(5), r"finite matrix .* received shape \(5,\)"),
         (np.ones((0, 5)), r"received shape \(0, 5\)"),
         ([[1.0, np.nan], [0.0, 1.0], [np.inf, 1.0]], "2 non-finite"),
+        (np.ma.masked_less(np.eye(3), 1), "no masked entries, .* received 6; fill"),
+        ([np.ma.masked_less([1, 0], 1), [0, 1]], "no masked entries, .* received 1"),
     ],
 )
 def test_unfit_embeddings_are_refused(embeddings, message):
@@ -178,6 +181,27 @@ def test_a_gradient_of_another_size_is_refused(embeddings):
     ):
         with pytest.raises(ValueError, match="must be the embedding; expected size 6"):
             whiten_gradient(gradient, whitening)
+
+
+@pytest.mark.parametrize("kind", ["DataArray", "DataFrame"])
+def test_features_in_another_order_than_the_whitening_are_refused(kind, rng):
+    names, table = ["a", "b", "c"], rng.normal(size=(20, 3))
+    axes = ("state", "embedding")
+    given = {
+        "DataArray": xr.DataArray(table, {"embedding": names}, ("row", "embedding")),
+        "DataFrame": pd.DataFrame(table, columns=names),
+    }[kind]
+    whitening, gradient = fit_whitening(given), rng.normal(size=(2, 3))
+    of_names = xr.DataArray(gradient, {"embedding": names}, axes)
+    whitened = whiten_gradient(of_names, whitening)
+    np.testing.assert_array_equal(whitened, whiten_gradient(gradient, whitening))
+    with pytest.raises(ValueError, match=r"^whiten_gradient: .*\['c', 'b', 'a'\] and"):
+        whiten_gradient(of_names[:, ::-1], whitening)
+    moment = xr.DataArray(
+        np.eye(3), dict.fromkeys(("embedding", "embedding_2"), names[::-1])
+    )
+    with pytest.raises(ValueError, match=r"^whiten_moment: .*\['c', 'b', 'a'\] and"):
+        whiten_moment(moment, whitening)
 
 
 def test_a_whitened_moment_is_that_of_whitened_gradients(embeddings, rng):

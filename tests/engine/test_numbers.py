@@ -364,6 +364,15 @@ def axes(*dims):
     return xr.DataArray(TRIAL, dims=dims)
 
 
+def ordered(*orders):
+    """Return trials with their features in some orders."""
+    return [pd.DataFrame(TRIAL, columns=NAMES)[list(order)] for order in orders]
+
+
+def back_in_time():
+    return axes("time", "feature").assign_coords(time=np.arange(len(TRIAL))[::-1])
+
+
 ARGUMENTS = {
     "neither ids nor `inputs`": ({"inputs": None}, "received neither"),
     "both ids and `inputs`": ({"ids": [1, 2, 3]}, "received both"),
@@ -384,6 +393,26 @@ ARGUMENTS = {
     "`inputs` with other axes": (
         {"inputs": axes("day", "feature")},
         "([trial], time, feature), received ('day', 'feature')",
+    ),
+    "`inputs` with features in two orders": (
+        {"inputs": ordered(NAMES, NAMES[::-1])},
+        "trial 0 and trial 1 must have the same names along `feature`",
+    ),
+    "`inputs` with a feature of another name": (
+        {"inputs": [gap(0)[0], gap(0)[0].assign_coords(feature=["x", "y", "z"])]},
+        "received ['temperature', 'humidity', 'wind'] and ['x', 'y', 'z']",
+    ),
+    "`inputs` whose times fall": (
+        {"inputs": back_in_time()},
+        "`time` of `inputs` must rise, received [8, 7, 6",
+    ),
+    "masked `inputs`": (
+        {"inputs": np.ma.masked_less(TRIAL, -1)},
+        "`inputs` must have no masked entries",
+    ),
+    "masked `inputs` in a list": (
+        {"inputs": [TRIAL, np.ma.masked_less(TRIAL, -1)]},
+        "fill or drop them first",
     ),
     "`groups` of `inputs`": (
         {"groups": np.ones((1, F), bool)},

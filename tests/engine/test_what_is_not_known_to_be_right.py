@@ -343,6 +343,14 @@ def model():
 
 
 SQUARE = np.eye(V, dtype=bool)
+
+
+def counted(axis, masks):
+    """Return masks whose entries are counted along an axis, the last first."""
+    coords = {axis: np.arange(masks.shape[1])[::-1]}
+    return xr.DataArray(masks, coords, dims=("group", axis))
+
+
 ARGUMENTS = {
     "dtype='float16'": ({"dtype": "float16"}, "`dtype` must be"),
     "dtype=np.float64": ({"dtype": np.float64}, "`dtype` must be"),
@@ -368,6 +376,18 @@ ARGUMENTS = {
         {"groups": xr.DataArray(SQUARE, dims=("vocabulary", "set"))},
         "group",
     ),
+    "groups in another order than the ids": (
+        {"groups": counted("vocabulary", SQUARE)},
+        "`vocabulary` of `groups` must count from 0",
+    ),
+    "positions in another order than the ids": (
+        {"positions": counted("time", np.ones((1, 30), bool))},
+        "`time` of `positions` must count from 0",
+    ),
+    "masked groups": (
+        {"groups": np.ma.masked_array(SQUARE, SQUARE)},
+        "`groups` must have no masked entries",
+    ),
     "positions=np.arange(30)[None]": ({"positions": np.arange(30)[None]}, "boolean"),
     "positions without groups": ({"positions": np.ones(30, bool)}, "`positions`"),
     "engine='tile'": ({"engine": "tile"}, "`engine` must"),
@@ -382,6 +402,22 @@ def refusal_of_argument(model, name):
 def test_an_argument_of_the_wrong_kind_is_refused_by_name(model, name):
     said = refusal_of_argument(model, name)
     assert re.match(f"mean_state_gradients: .*{ARGUMENTS[name][1]}", said)
+
+
+def test_positions_of_texts_must_have_their_groups_in_one_order(model):
+    texts, masks = [IDS, IDS[:20]], [np.eye(2, n, dtype=bool) for n in (30, 20)]
+    positions = [
+        xr.DataArray(mask, {"group": ["first", "second"]}, dims=("group", "time"))
+        for mask in masks
+    ]
+    asked = {"max_delay": 2, "positions": positions}
+    found = means.mean_state_gradients(model, texts, **asked)
+    plain = means.mean_state_gradients(model, texts, max_delay=2, positions=masks)
+    np.testing.assert_array_equal(found["n_samples"], plain["n_samples"])
+    positions[1] = positions[1][::-1]
+    said = refusal(model, texts, **asked)
+    assert "of text 1 must have the same names along `group`" in said
+    assert "['first', 'second'] and ['second', 'first']" in said
 
 
 def test_groups_of_a_dataarray_are_taken_by_the_names_of_their_axes(model, rng):
@@ -401,6 +437,8 @@ IDS_REFUSED = {
     "an array of three axes": IDS.reshape(1, 2, 15),
     "nothing": IDS[:0],
     "complex numbers": IDS.astype(complex),
+    "a masked array": np.ma.masked_equal(IDS, 7),
+    "axes (time, stream)": xr.DataArray(IDS.reshape(15, 2), dims=("time", "stream")),
 }
 
 

@@ -107,6 +107,9 @@ def test_halves_in_python_are_of_words_and_of_all_of_them(folder):
     model = keras.saving.load_model("model.keras")
     with pytest.raises(ValueError, match=r"each of the 7 rows .* received .*\(3,\)"):
         inspection.inspect_model(model, [1, 2, 3], max_delay=1, halves=halves)
+    halves = Halves(0.6 * (np.arange(7) < 3), np.arange(7) > 3)
+    with pytest.raises(ValueError, match=r"^inspect_model: `halves` must say .* 0\.6"):
+        inspection.inspect_model(model, [1, 2, 3], max_delay=1, halves=halves)
 
 
 def _no_step():

@@ -72,6 +72,31 @@ def test_a_table_without_a_header_loses_no_step(tmp_path):
     assert (found.features, found.how) == (["0", "1"], "one trial")
 
 
+@pytest.mark.parametrize("first", ["0,0", "0.5,0.5", "0.0,1.0", "3,3"])
+def test_a_first_step_that_repeats_a_number_is_no_header(tmp_path, first):
+    (tmp_path / "t.csv").write_text(f"{first}\n1,2\n")
+    (trial,) = series.read_series(tmp_path / "t.csv").trials
+    step = [float(number) for number in first.split(",")]
+    np.testing.assert_array_equal(trial, [step, [1, 2]])
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["1", "1.5", "10"],
+        ["2026-01-31 23:00", "2026-02-01 00:00", "2026-02-01 01:00"],
+        ["31.01.2026 23:00", "01.02.2026 00:00", "13.02.2026 00:00"],
+        ["01/31/2026", "02/01/2026", "02/02/2026"],
+        ["2026-03-29T01:30+01:00", "2026-03-29T03:30+02:00", "2026-03-29T04:30+02:00"],
+    ],
+)
+def test_times_are_numbers_or_dates_that_rise_within_a_trial(tmp_path, times):
+    rows = [f"{trial},{time},1" for trial in "ab" for time in times]
+    lines("Trial,Time,wind", *rows)(tmp_path / "t.csv")
+    found = series.read_series(tmp_path / "t.csv")
+    assert (found.features, found.how, found.n_steps) == (["wind"], "2 trials", 6)
+
+
 def test_windows_cut_each_trial_and_lose_no_step(tmp_path):
     np.save(tmp_path / "t.npy", TRIALS)
     found = series.arrange(series.read_series(tmp_path / "t.npy"), context=3, length=3)
@@ -106,6 +131,15 @@ def names_too_few(path):
     np.savez(path, x=TRIALS, features=["temperature"])
 
 
+def lines(*rows):
+    return lambda path: path.write_text("\n".join(rows) + "\n")
+
+
+def falling(path):
+    dates = pd.date_range("2026-01-01", periods=4)[::-1]
+    labelled(TRIALS).assign_coords(time=dates).to_netcdf(path, engine="h5netcdf")
+
+
 REFUSED = {  # case: (name of the file, how it is written, words of the message)
     "inputs that are not there": ("i.csv", lambda path: None, "must be a file"),
     "inputs of another kind": (
@@ -134,6 +168,67 @@ REFUSED = {  # case: (name of the file, how it is written, words of the message)
         lambda path: frame(TRIALS[:, :0]).astype(float).to_csv(path, index=False),
         "an empty trial or none",
     ),
+    "column numbers in the place of names in .csv": (
+        "i.csv",
+        lambda path: pd.DataFrame(TRIALS[0]).to_csv(path, index=False),
+        "received '0,1', which may be either",
+    ),
+    "column numbers above an index in .csv": (
+        "i.csv",
+        lambda path: pd.DataFrame(TRIALS[0]).to_csv(path),
+        "received 'nan,0.0,1.0', which may be either",
+    ),
+    "an index in .csv": (
+        "i.csv",
+        lambda path: frame(TRIALS).to_csv(path),
+        "must have a name, and no two the same, received ['', 'temperature', 'wind']",
+    ),
+    "two columns of one name in .csv": (
+        "i.csv",
+        lines("wind,wind ", "1,2", "3,4"),
+        "no two the same, received ['wind', 'wind']",
+    ),
+    "two columns of trials in .csv": (
+        "i.csv",
+        lines("Trial,trial,wind", "1,1,2", "1,2,4"),
+        "no two the same, received ['trial', 'trial', 'wind']",
+    ),
+    "two features of one name in .npz": (
+        "i.npz",
+        lambda path: np.savez(path, x=TRIALS, features=["wind", "wind"]),
+        "no two the same, received ['wind', 'wind']",
+    ),
+    "a step without its trial in .csv": (
+        "i.csv",
+        lines("trial,wind", "1,1", ",3", "1,5"),
+        "name its `trial`, received none in step 1",
+    ),
+    "rows with more fields than columns in .csv": (
+        "i.csv",
+        lines("temperature,wind", "1,2,3", "4,5,6"),
+        "Expected 2 fields in line 2, saw 3",
+    ),
+    "a row with more fields than others in .csv": (
+        "i.csv",
+        lines("temperature,wind", "1,2", "4,5,6"),
+        "Expected 2 fields in line 3, saw 3",
+    ),
+    "times that fall in .csv": (
+        "i.csv",
+        lines("time,wind", "1,1", "3,3", "2,5"),
+        "received 2 in step 2, after 3",
+    ),
+    "dates that fall in .csv": (
+        "i.csv",
+        lines("time,wind", "30/01/2026,1", "02/01/2026,3"),
+        "received 2026-01-02 00:00:00+00:00 in step 1, after 2026-01-30",
+    ),
+    "times of which one is missing in .csv": (
+        "i.csv",
+        lines("time,wind", "1,1", ",3", "3,5"),
+        "received nan in step 1, after 1.0",
+    ),
+    "times that fall in .nc": ("i.nc", falling, "in step 1, after 2026-01-04"),
     "an empty file of inputs": (
         "i.csv",
         lambda path: path.touch(),

@@ -13,7 +13,11 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.special import entr
 
-from state_gradients.analysis.whitening import require_whitening, whiten_moment
+from state_gradients.analysis.whitening import (
+    require_symmetric,
+    require_whitening,
+    whiten_moment,
+)
 from state_gradients.foundation.labels import labelled
 
 AXES = ("group", "delay", "embedding", "embedding_2")
@@ -37,9 +41,10 @@ def spectrum(influence: ArrayLike, whitening=None) -> xr.DataArray:
     Raises
     ------
     ValueError
-        If an axis is missing, or a value not finite.
+        If an axis is missing, a value not finite, or the influence not symmetric.
     """
     moment = labelled(influence, "influence", *AXES, n_core=2)
+    require_symmetric(moment, "spectrum")
     if whitening is not None:
         require_whitening(whitening, "spectrum")
         moment = whiten_moment(moment, whitening)

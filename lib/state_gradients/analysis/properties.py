@@ -23,6 +23,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import beta
 
+from state_gradients.foundation.checks import as_array, short
+
 LEVEL = 0.95  # of intervals
 CHANCE = 0.90  # of bands by chance: one in twenty lies above
 DRAWN_TOGETHER = 100  # splits: a matrix (100, pairs) of a few MB
@@ -38,6 +40,26 @@ class Halves(NamedTuple):
 
     a: np.ndarray
     b: np.ndarray
+
+
+def read_halves(halves):
+    """Return halves as numbers of pairs, or refuse them: 0.6 of a pair is none.
+
+    Raises
+    ------
+    ValueError
+        If they are no whole numbers from 0 on, nor bools.
+    """
+    sides = Halves(*(as_array(half, "properties", "halves") for half in halves))
+    for side in sides:
+        is_count = side.dtype.kind in "biuf" and ((side >= 0) & (side % 1 == 0)).all()
+        if not is_count:
+            raise ValueError(
+                "properties: `halves` must say of each type how many pairs (type, tag) "
+                f"it has in a half, 0, 1, .., received {short(side.tolist())}; count "
+                "a type where it belongs, and leave the others out by 0."
+            )
+    return Halves(*(side.astype(int) for side in sides))
 
 
 def require_halves(halves):

@@ -104,7 +104,8 @@ def property_curves(
     Raises
     ------
     ValueError
-        As :func:`whitened_step`, and if the gradient does not fit the embedding.
+        As :func:`whitened_step`, and if the gradient does not fit the embedding, or a
+        half holds anything but whole numbers.
 
     Examples
     --------
@@ -122,7 +123,7 @@ def property_curves(
     >>> middle.values.round(3).tolist()  # sqrt((1 + 1 / 4) / 2)
     [0.791]
     """
-    halves = Halves(*(np.asarray(half).astype(int) for half in halves))
+    halves = properties.read_halves(halves)
     whitening, table, step = whitened_step(embedding, halves, shrinkage=shrinkage)
     length = np.linalg.norm(step)
     steps = {

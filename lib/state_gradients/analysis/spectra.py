@@ -20,9 +20,21 @@ from scipy.special import entr
 
 from state_gradients.analysis.decays import compare_decays as compare_decays
 from state_gradients.analysis.decays import fit_decay as fit_decay
-from state_gradients.analysis.whitening import Whitening, require_whitening
+from state_gradients.analysis.whitening import (
+    Whitening,
+    require_symmetric,
+    require_whitening,
+)
 from state_gradients.foundation.checks import in_own_name, whole_number
-from state_gradients.foundation.labels import RAW, apply, described, labelled
+from state_gradients.foundation.labels import (
+    RAW,
+    apply,
+    described,
+    labelled,
+    names_of,
+    require_same_labels,
+    require_same_names,
+)
 
 
 def _gradient(array):
@@ -158,6 +170,11 @@ def coherence(
         is 0, or so small that float32, in which the squares are summed, may have lost a
         thousandth of it: below 4e-16 for 256 states and 64 components.
 
+    Raises
+    ------
+    ValueError
+        If the second moment is not symmetric, or not that of the gradient's positions.
+
     Examples
     --------
     Three positions agree, and one pulls the other way: half is left.
@@ -172,6 +189,8 @@ def coherence(
     gradient = _gradient(gradient)
     names = ("group", "delay", "embedding", "embedding_2")
     moment = labelled(second_moment, "second_moment", *names, n_core=2)
+    require_symmetric(moment, "coherence")
+    require_same_labels(gradient, moment)
     axes = {"inputs": ["embedding embedding_2"], "outputs": ["component"]}
     eigenvalues = apply(np.linalg.eigvalsh, moment, **axes)[..., ::-1]
     rms_s = np.sqrt(np.maximum(eigenvalues, 0))  # round-off may leave -1e-17
@@ -211,6 +230,11 @@ def property_direction(
         For whitened gradients. Length 1 after Z, as Eqs. 16 and 19 need and the
         released code has it; Eq. 14 as printed divides before Z.
 
+    Raises
+    ------
+    ValueError
+        If the means are the same, or do not match the whitening, in size or in names.
+
     Examples
     --------
     >>> import state_gradients as sg
@@ -222,6 +246,9 @@ def property_direction(
     require_whitening(whitening, "property_direction")
     classes = [labelled(x, "class", "token", "embedding", n_core=1) for x in (a, b)]
     a, b = (x.mean([name for name in x.dims if name != "embedding"]) for x in classes)
+    names = {"`a`": names_of(a, "embedding"), "`b`": names_of(b, "embedding")}
+    names["the embeddings of `whitening`"] = whitening.names
+    require_same_names("property_direction", "embedding", names)
     if not a.shape == b.shape == whitening.mean.shape or np.array_equal(a, b):
         raise ValueError(
             "property_direction: `a` and `b` must have different means, of the size "

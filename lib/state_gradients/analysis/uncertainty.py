@@ -343,6 +343,12 @@ def _checked_share(blocks, n_resamples, level, who="block_bootstrap"):
             f"{n_resamples} and {level}; average with mean_state_gradients(blocks=64)."
         )
     n_samples = blocks["n_samples"]
+    if not (n_samples >= 0).all():
+        raise ValueError(
+            "block_bootstrap: `n_samples` must be 0 or more, received "
+            f"{float(n_samples.min())} at least, {int(n_samples.isnull().sum())} of "
+            "them missing; average with mean_state_gradients(blocks=64)."
+        )
     n_filled = (n_samples > 0).sum("block")
     if (n_filled < 2).any():
         raise ValueError(

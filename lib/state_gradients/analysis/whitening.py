@@ -25,7 +25,12 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
 from state_gradients.foundation.checks import as_array, in_own_name, real, short
-from state_gradients.foundation.labels import about, labelled
+from state_gradients.foundation.labels import (
+    about,
+    labelled,
+    names_of,
+    require_same_names,
+)
 
 SHRINK = "shrink the covariance (`shrinkage='auto'`, --shrinkage auto), "
 
@@ -45,6 +50,8 @@ class Whitening:
         Inverse of D.
     shrinkage : float
         delta, by which the covariance was shrunk.
+    names : ndarray of shape (embedding,), or None
+        What the columns of the embeddings were called.
 
     Examples
     --------
@@ -59,6 +66,7 @@ class Whitening:
     D: np.ndarray
     Z: np.ndarray
     shrinkage: float = 0.0
+    names: np.ndarray | None = None
 
     @property
     def condition_number(self) -> float:
@@ -102,9 +110,9 @@ def fit_whitening(
     Raises
     ------
     ValueError
-        If the matrix is not two-dimensional and finite, or if its covariance, shrunk
-        where that is asked for, is singular to working precision: too few rows,
-        dependent columns, one-hot input.
+        If the matrix is not two-dimensional and finite, has masked entries, or if its
+        covariance, shrunk where that is asked for, is singular to working precision:
+        too few rows, dependent columns, one-hot input.
 
     Examples
     --------
@@ -126,11 +134,9 @@ def fit_whitening(
     """
     shrinkage = read_shrinkage(shrinkage)
     remedy = "" if shrinkage else SHRINK
-    names = None
+    names = names_of(embeddings, "embedding")
     if isinstance(embeddings, xr.DataArray) and "embedding" in embeddings.dims:
         embeddings = embeddings.transpose(..., "embedding")
-        if "embedding" in embeddings.coords:
-            names = embeddings["embedding"].values
     embeddings = as_array(embeddings, "fit_whitening", "embeddings")
     real(embeddings, "fit_whitening", "embeddings")
     embeddings = embeddings.astype(np.float64)
@@ -171,7 +177,7 @@ def fit_whitening(
             "fit_whitening: the scale of `embeddings` must leave D and Z in float64, "
             f"received values up to 2^{exponent}; give them in other units."
         )
-    return Whitening(mean=mean, D=D, Z=Z, shrinkage=shrinkage)
+    return Whitening(mean=mean, D=D, Z=Z, shrinkage=shrinkage, names=names)
 
 
 def read_shrinkage(shrinkage, who="fit_whitening"):
@@ -244,7 +250,8 @@ def whiten_gradient(
     Raises
     ------
     ValueError
-        If the embedding axis is missing or does not match the whitening.
+        If the embedding axis is missing or does not match the whitening, in its size
+        or its names, where both have some.
 
     Examples
     --------
@@ -269,6 +276,10 @@ def whiten_gradient(
             f"{who}: the last axis of `gradient` must be the embedding; expected "
             f"size {len(whitening.D)}, received shape {gradient.shape}."
         )
+    if is_labelled:
+        names = {"what is whitened": names_of(gradient, "embedding")}
+        names["the embeddings of `whitening`"] = whitening.names
+        require_same_names(who, "embedding", names)
     axis = [["embedding"]]
     whitened = xr.apply_ufunc(
         lambda g: g @ whitening.D, gradient, input_core_dims=axis, output_core_dims=axis
@@ -276,6 +287,29 @@ def whiten_gradient(
     if is_labelled:
         whitened.attrs = about("whitened_gradient")
     return whitened
+
+
+def require_symmetric(moment, who):
+    """Refuse a second moment that is not its own transpose: it is no mean of G^T G.
+
+    Parameters
+    ----------
+    moment : DataArray of shape (..., embedding, embedding_2)
+    who : str
+
+    Raises
+    ------
+    ValueError
+        In the name of the function `who`, if two entries across the diagonal differ by
+        a thousandth of the largest entry: sums in float32 err by 1e-5.
+    """
+    matrices = moment.transpose(..., "embedding", "embedding_2").values
+    apart = np.abs(matrices - matrices.swapaxes(-1, -2)).max((-2, -1))
+    if (apart > 1e-3 * np.abs(matrices).max((-2, -1))).any():
+        raise ValueError(
+            f"{who}: a second moment must be symmetric, received entries across "
+            f"the diagonal that differ by {apart.max():.3g}; give the mean of G^T G."
+        )
 
 
 @in_own_name
@@ -291,6 +325,11 @@ def whiten_moment(second_moment: ArrayLike, whitening: Whitening) -> xr.DataArra
     Returns
     -------
     DataArray of shape (..., embedding, embedding_2)
+
+    Raises
+    ------
+    ValueError
+        If it is not symmetric, or does not match the whitening.
 
     Examples
     --------
@@ -308,6 +347,7 @@ def whiten_moment(second_moment: ArrayLike, whitening: Whitening) -> xr.DataArra
             f"whiten_moment: `second_moment` must be {size} x {size}, as the whitening "
             f"is, received {dict(moment.sizes)}."
         )
+    require_symmetric(moment, "whiten_moment")
     swapped = {"embedding": "embedding_2", "embedding_2": "embedding"}
     half = whiten_gradient(moment, whitening).rename(swapped)
     whitened = whiten_gradient(half, whitening).transpose(..., *axes[2:])

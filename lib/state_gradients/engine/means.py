@@ -157,8 +157,9 @@ def mean_state_gradients(
     Raises
     ------
     ValueError
-        If an argument does not fit the model, or the model is not known to do what is
-        read from it: see :mod:`state_gradients.engine.trust`.
+        If an argument does not fit the model, has masked entries or names its axes and
+        features otherwise than it is read, or the model is not known to do what is read
+        from it: see :mod:`state_gradients.engine.trust`.
     FloatingPointError
         If a state or a gradient is not finite, or vanishes from a `dtype` that was asked
         for.

@@ -99,7 +99,7 @@ def occurrence_gradients(
 
 
 def _checked(positions, n_followed):
-    positions = np.asarray(positions)
+    positions = checks.as_array(positions, WHO, "positions")
     is_list = positions.ndim == 1 and positions.size and positions.dtype.kind in "iu"
     if not is_list or positions.min() < 0 or positions.max() >= n_followed:
         raise ValueError(

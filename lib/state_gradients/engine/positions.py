@@ -227,7 +227,7 @@ class _Asked:
 
 def _checked_sample(sample, n_tokens):
     """Return the sampled positions in order, each once."""
-    sampled = np.unique(np.asarray(sample, dtype=int))
+    sampled = np.unique(checks.as_array(sample, WHO, "sample").astype(int))
     if len(sampled) and not 0 <= sampled[0] <= sampled[-1] < n_tokens:
         raise ValueError(
             f"{WHO}: `sample` must hold positions in 0..{n_tokens - 1}, received "
@@ -239,7 +239,7 @@ def _checked_sample(sample, n_tokens):
 def _counted_in_units(network, factor):
     """Return the lowest cell, its input counted in the units of `factor`."""
     size = network.table.shape[1]
-    factor = np.eye(size) if factor is None else np.asarray(factor)
+    factor = checks.as_array(np.eye(size) if factor is None else factor, WHO, "factor")
     if factor.shape != (size, size):
         raise ValueError(
             f"{WHO}: `factor` must have shape (embedding, embedding) = {(size, size)}, "

@@ -25,6 +25,7 @@ import xarray as xr
 
 from state_gradients.engine import long_texts
 from state_gradients.foundation import checks
+from state_gradients.foundation.labels import names_of, require_same_names
 
 WHO = "mean_state_gradients"
 MASKED = 0  # the id that Keras masks
@@ -177,7 +178,10 @@ def read_trials(
     """
     listed = isinstance(inputs, list | tuple) and all(np.ndim(x) == 2 for x in inputs)
     arrays = list(inputs) if listed and len(inputs) else [inputs]
-    features = _features(arrays[0])
+    features = names_of(arrays[0], "feature")
+    for number, array in enumerate(arrays):
+        names = {"trial 0": features, f"trial {number}": names_of(array, "feature")}
+        require_same_names(WHO, "feature", names)
     arrays = [_numbers(array) for array in arrays]
     trials = arrays if listed else list(_trials(arrays[0]))
     n_features = network.table.shape[1]
@@ -198,15 +202,6 @@ def read_trials(
     )
 
 
-def _features(array):
-    """Return the names of the features, of a DataArray or a DataFrame, or None."""
-    if isinstance(array, xr.DataArray):
-        coordinate = array.coords.get("feature")
-        return None if coordinate is None else coordinate.values
-    columns = getattr(array, "columns", None)
-    return None if columns is None else np.asarray(columns)
-
-
 def _numbers(array):
     """Return an array of real numbers, a DataArray with its axes in order."""
     if isinstance(array, xr.DataArray):
@@ -218,6 +213,12 @@ def _numbers(array):
                 "another."
             )
         array = array.transpose(*order)
+        times = array.indexes.get("time")
+        if times is not None and not (times[1:] > times[:-1]).all():
+            raise ValueError(
+                f"{WHO}: `time` of `inputs` must rise, received "
+                f"{checks.short(list(times))}; sort the steps by it, or drop it."
+            )
     return checks.real(checks.as_array(array, WHO, "inputs"), WHO, "inputs")
 
 
@@ -336,6 +337,9 @@ def _positions_by_text(positions, texts, listed):
             )
         pairs = [_labelled(one, "positions", ("time",)) for one in positions]
         by_text, labels = [one for one, _ in pairs], pairs[0][1]
+        for number, (_, own) in enumerate(pairs):
+            names = {"`positions` of text 0": labels, f"of text {number}": own}
+            require_same_names(WHO, "group", names)
     else:
         positions, labels = _labelled(positions, "positions", ("stream", "time"))
         if positions.ndim == 2:
@@ -362,6 +366,8 @@ def _labelled(array, name, other_axes):
             )
         order = [axis for axis in ("group", *other_axes) if axis in array.dims]
         array = array.transpose(*order)
+        for axis in order[1:]:
+            _require_counted(array, name, axis)
         labels = array.coords.get("group", xr.DataArray(np.arange(len(array)))).values
         array = array.values
     else:
@@ -369,6 +375,17 @@ def _labelled(array, name, other_axes):
         labels = np.arange(len(array))
     instead = "of ids, make np.isin(np.arange(n_types), ids)[None]."
     return checks.boolean(array, WHO, name, instead=instead), labels
+
+
+def _require_counted(array, name, axis):
+    """Refuse labels along an axis that do not say what place an entry has anyhow."""
+    labels = names_of(array, axis)
+    if labels is not None and labels.tolist() != [*range(len(labels))]:
+        raise ValueError(
+            f"{WHO}: `{axis}` of `{name}` must count from 0, for entries are taken by "
+            f"their place, received {checks.short(labels.tolist())}; put them into the "
+            f"order of the ids, and drop `{axis}` (.drop_vars)."
+        )
 
 
 def _without(padding, texts, members):

@@ -94,8 +94,15 @@ def as_array(value, who, name):
     Raises
     ------
     ValueError
-        If NumPy makes no array of it.
+        If NumPy makes no array of it, or would take masked entries for others.
     """
+    parts = value if isinstance(value, list | tuple) else [value]
+    n_masked = sum(map(np.ma.count_masked, filter(np.ma.is_masked, parts)))
+    if n_masked:
+        raise ValueError(
+            f"{who}: `{name}` must have no masked entries, of which the values below "
+            f"the mask would be taken, received {n_masked}; fill or drop them first."
+        )
     try:
         return np.asarray(value)
     except (TypeError, ValueError):
@@ -121,8 +128,15 @@ def ids_within(ids, who, n_types=None, *, name="ids"):
     Raises
     ------
     ValueError
-        If they are no integers (bools are none), or do not lie in 0..n_types - 1.
+        If they are no integers (bools are none), do not lie in 0..n_types - 1, or are
+        streams whose last axis has another name than ``time``.
     """
+    axes = getattr(ids, "dims", ())  # of a DataArray, which calls them dim_0, dim_1
+    if len(axes) > 1 and axes[-1] not in ("time", f"dim_{len(axes) - 1}"):
+        raise ValueError(
+            f"{who}: `{name}` must have the axes (stream, time), received {axes}; "
+            "transpose or rename them, so that none is taken for another."
+        )
     array = as_array(ids, who, name)
     if array.dtype.kind not in "iu" or not array.size:
         raise ValueError(

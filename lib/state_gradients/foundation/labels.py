@@ -1,9 +1,12 @@
 """Labelling: plain arrays get named axes, and results say what they mean."""
 
+import itertools
+
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from state_gradients.foundation.checks import as_array, real
+from state_gradients.foundation.checks import as_array, real, short
 
 RAW = "state unit / embedding unit"  # of a gradient that does not say its units
 # name: (long name, units or None for the gradient's own, equation)
@@ -163,7 +166,8 @@ def described(units=RAW, **variables):
 def labelled(array, what, *names, n_core, finite=True):
     """Return a float64 DataArray that has the last `n_core` of `names` as axes.
 
-    A plain array's axes are named from the last; a DataArray keeps its own names.
+    A plain array's axes are named from the last; a DataArray keeps its own names, and
+    a Series its index as labels, if that does not just count from 0.
 
     Raises
     ------
@@ -171,6 +175,10 @@ def labelled(array, what, *names, n_core, finite=True):
         If an axis is missing, there is no value, or (`finite`) one is not finite; the
         message calls the array `what`.
     """
+    if isinstance(array, pd.Series) and not array.index.equals(
+        pd.RangeIndex(len(array))
+    ):
+        array = xr.DataArray(array.to_numpy(), {names[-1]: array.index.to_numpy()})
     if not isinstance(array, xr.DataArray):
         array = real(as_array(array, "spectra", what), "spectra", what)
         fits = 0 < array.ndim <= len(names)
@@ -186,9 +194,61 @@ def labelled(array, what, *names, n_core, finite=True):
     return array.astype(np.float64, copy=False)
 
 
+def names_of(array, axis):
+    """Return the names along an axis of a DataArray, or of columns, or None."""
+    if isinstance(array, xr.DataArray):
+        return array[axis].values if axis in array.indexes else None
+    columns = getattr(array, "columns", None)  # of a DataFrame
+    return None if columns is None else np.asarray(columns)
+
+
+def require_same_names(who, axis, names):
+    """Refuse arrays that name the entries of an axis otherwise, or in another order.
+
+    Parameters
+    ----------
+    who, axis : str
+    names : dict of str to ndarray or None
+        By what the message calls the arrays; None are of an array that has no names.
+
+    Raises
+    ------
+    ValueError
+        In the name of the function `who`.
+    """
+    named = [(what, own.tolist()) for what, own in names.items() if own is not None]
+    for (one, first), (other, second) in itertools.pairwise(named):
+        if first != second:
+            raise ValueError(
+                f"{who}: {one} and {other} must have the same names along `{axis}`, in "
+                f"one order, received {short(first)} and {short(second)}; put one into "
+                "the order of the other."
+            )
+
+
+def require_same_labels(*arrays):
+    """Refuse DataArrays whose labels differ along an axis that they share.
+
+    Raises
+    ------
+    ValueError
+        If they are not the same, in one order.
+    """
+    for axis in {axis: None for array in arrays for axis in array.dims}:
+        names = {f"argument {k}": names_of(x, axis) for k, x in enumerate(arrays, 1)}
+        require_same_names("spectra", axis, names)
+
+
 def apply(function, *arrays, inputs, outputs, **options):
-    """Call `function` on labelled arrays; "state embedding" names two core axes."""
+    """Call `function` on labelled arrays; "state embedding" names two core axes.
+
+    Raises
+    ------
+    ValueError
+        If the labels of an axis that arrays share are not the same, in one order.
+    """
     inputs, outputs = ([axes.split() for axes in each] for each in (inputs, outputs))
+    require_same_labels(*arrays)
     return xr.apply_ufunc(
         function, *arrays, input_core_dims=inputs, output_core_dims=outputs, **options
     )

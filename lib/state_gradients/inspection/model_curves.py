@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from state_gradients.analysis.influence import influence_curve
-from state_gradients.analysis.properties import Halves
+from state_gradients.analysis.properties import Halves, read_halves
 from state_gradients.analysis.property_curves import property_curves, whitened_step
 from state_gradients.analysis.summary import spectra_of, whitenings
 from state_gradients.analysis.whitening import read_shrinkage
@@ -80,7 +80,8 @@ def inspect_model(
     Raises
     ------
     ValueError, FloatingPointError
-        As mean_state_gradients; or if a property has no direction.
+        As mean_state_gradients; or if a property has no direction, or its halves are
+        no whole numbers.
 
     Examples
     --------
@@ -168,7 +169,7 @@ def _read_halves(halves, means, model, *, inputs, state, layer, by):
             "either out."
         )
     network, *_ = means.read(model, state=state, layer=layer)
-    halves = Halves(*(np.asarray(half).astype(int) for half in halves))
+    halves = read_halves(halves)
     shapes = {half.shape for half in halves}
     if shapes != {(len(network.table),)}:
         raise ValueError(

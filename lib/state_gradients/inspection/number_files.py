@@ -111,7 +111,7 @@ class AskedOfNumbers:
     def table(self):
         """Return what the gradient is whitened by: all steps, (step, embedding)."""
         steps = np.concatenate([trial.values for trial in self.series.trials])
-        names = {"embedding": self.series.features}
+        names = {"embedding": self.series.trials[0]["feature"].values}
         return xr.DataArray(steps, names, ("step", "embedding"))
 
     @property

@@ -10,6 +10,7 @@ A file is a table (time, feature), or holds trials (trial, time, feature):
   ([trial], time), a feature each.
 """
 
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,8 @@ def read_series(path):
     ------
     FileNotFoundError, ValueError
         If there is no such file, it is of another kind or damaged, or what it holds has
-        other axes, or is no number.
+        other axes, is no number, or may be read in two ways: a first row that may be
+        names, a name twice, a step without its trial, times that do not rise.
     """
     path = Path(path)
     if not path.is_file():
@@ -149,6 +151,7 @@ def _named(array, features=None):
             f"{WHO}: there must be a name for each of the {array.shape[-1]} features, "
             f"received {names.size}; write a name for each."
         )
+    _require_distinct(names.astype(str).tolist())
     trials = array[None] if array.ndim == 2 else array
     return [
         xr.DataArray(one.astype(np.float64), {"feature": names}, dims=AXES[1:])
@@ -156,17 +159,72 @@ def _named(array, features=None):
     ]
 
 
+def _require_distinct(names):
+    """Refuse names of which one is empty, or comes twice."""
+    if "" in names or len({*names}) < len(names):
+        raise ValueError(
+            f"{WHO}: each column must have a name, and no two the same, received "
+            f"{short(names, 200)}; name them, and leave out what is no feature, such "
+            "as an index."
+        )
+
+
+def _require_rising(times, path):
+    """Refuse an index of times that does not rise, for steps follow each other."""
+    rises = times[1:] > times[:-1]  # not where one is missing, or no date
+    if not rises.all():
+        step = rises.argmin() + 1
+        raise ValueError(
+            f"{WHO}: `time` of {path} must be numbers or dates that rise within a "
+            f"trial, received {times[step]} in step {step}, after {times[step - 1]}; "
+            "sort the steps, tell trials apart by `trial`, or leave `time` out."
+        )
+
+
+def _dates(times, *, dayfirst):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a format that is guessed
+        return pd.to_datetime(times, dayfirst=dayfirst, errors="coerce", utc=True)
+
+
+def _times(column):
+    """Return a column of times as an index: numbers, or dates of either order."""
+    times = pd.Index(column)
+    if pd.api.types.is_numeric_dtype(times):
+        return times
+    dates = _dates(times, dayfirst=False)
+    return _dates(times, dayfirst=True) if dates.hasnans else dates
+
+
+def _header(path):
+    """Return the names in the first row, or None if it is a step."""
+    first = pd.read_csv(path, header=None, nrows=1)
+    if first.select_dtypes(["number", "bool"]).shape == first.shape:
+        row = [str(value) for value in first.to_numpy()[0].tolist()]
+        is_counted = row == [str(column) for column in range(len(row))]
+        if is_counted or first.isna().to_numpy().any():
+            raise ValueError(
+                f"{WHO}: the first row of {path} must be names or a step, received "
+                f"{short(','.join(row))}, which may be either; write names, or neither "
+                "header nor index (pandas: `header=False, index=False`)."
+            )
+        return None
+    # Of a first row as data, pandas renames nothing, and takes no longer row below it.
+    rows = pd.read_csv(path, header=None, nrows=2, dtype=str, keep_default_na=False)
+    return rows.iloc[0].str.strip().tolist()
+
+
 def _read_csv(path):
-    header = pd.read_csv(path, nrows=0).columns
-    is_number = pd.to_numeric(header, errors="coerce").notna()
-    table = pd.read_csv(path, header=None if is_number.all() else 0)
-    if is_number.all():
-        return _named(table.to_numpy())
+    names = _header(path)
+    if names is None:
+        return _named(pd.read_csv(path, header=None).to_numpy())
+    names = [name.lower() if name.lower() in LABELS else name for name in names]
+    _require_distinct(names)
+    table = pd.read_csv(path)
     if table.empty:
         return []
-    labels = {name.strip().lower(): name for name in table.columns}
-    labels = {name: labels[name] for name in LABELS if name in labels}
-    features = table.drop(columns=list(labels.values()))
+    table = table.set_axis(names, axis="columns")
+    features = table.drop(columns=[*LABELS], errors="ignore")
     other = features.select_dtypes(exclude=["number", "bool"]).columns
     if len(other):
         raise ValueError(
@@ -174,10 +232,18 @@ def _read_csv(path):
             f"{short(list(other), 200)}. Call a column of times `time`, one that tells "
             "trials `trial`; leave others out, or write them as numbers."
         )
-    names = [name.strip() for name in features.columns]
-    if "trial" not in labels:
-        return _named(features.to_numpy(np.float64), names)
-    by_trial = features.groupby(table[labels["trial"]], sort=False)
+    trials = table.get("trial", pd.Series(0, table.index))
+    if trials.isna().any():
+        raise ValueError(
+            f"{WHO}: each row of {path} must name its `trial`, received none in step "
+            f"{trials.isna().argmax()}, counted from 0; name it, or drop the row."
+        )
+    if "time" in table:
+        times = _times(table["time"])
+        for rows in trials.groupby(trials, sort=False).indices.values():
+            _require_rising(times[rows], path)
+    names = [*features.columns]
+    by_trial = features.groupby(trials, sort=False)
     return [_named(part.to_numpy(np.float64), names)[0] for _, part in by_trial]
 
 
@@ -215,6 +281,8 @@ def _read_netcdf(path):
             "the axes, and leave other variables out."
         )
     array = data[whole[0]].transpose(*(axis for axis in AXES if axis in axes))
+    if "time" in array.indexes:
+        _require_rising(array.indexes["time"], path)
     features = array["feature"].values if "feature" in array.coords else None
     return _named(array.values, features)
 
