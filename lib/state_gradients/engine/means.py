@@ -161,8 +161,8 @@ def mean_state_gradients(
         features otherwise than it is read, or the model is not known to do what is read
         from it: see :mod:`state_gradients.engine.trust`.
     FloatingPointError
-        If a state or a gradient is not finite, or vanishes from a `dtype` that was asked
-        for.
+        If a state or a gradient is not finite, or vanishes from a `dtype` that was
+        asked for.
 
     Examples
     --------
