@@ -294,13 +294,14 @@ def _gru(xp, weights, x, states, *, reset_after):
     to_z, to_r, to_a = (xp.matmul(x, w) + b for w, b in zip(kernel, bias, strict=True))
     to_z = to_z + xp.matmul(h, recurrent.z) + recurrent_bias.z
     to_r = to_r + xp.matmul(h, recurrent.r) + recurrent_bias.r
-    z, kept_out, r = xp.sigmoid(to_z), xp.sigmoid(-to_z), xp.sigmoid(to_r)
+    z, r = xp.sigmoid(to_z), xp.sigmoid(to_r)
     read = h if reset_after else r * h
     recalled = xp.matmul(read, recurrent.h) + recurrent_bias.h
     to_a = to_a + (r * recalled if reset_after else recalled)
     a = xp.tanh(to_a)
 
     def slopes():
+        kept_out = xp.sigmoid(-to_z)
         update = ((h - a) * z * kept_out)[..., None, :]
         candidate = (kept_out * tanh_slope(xp, to_a))[..., None, :]
         of_r = r * xp.sigmoid(-to_r)
@@ -320,7 +321,8 @@ def _gru(xp, weights, x, states, *, reset_after):
             lambda: (on_state(*kernel),), {(0, 0): to_h}, ((Term(0, z),),)
         )
 
-    return (z * h + kept_out * a,), slopes, differential
+    # 1 - z as Keras has it: of the state itself its rounding is small
+    return (z * h + (1 - z) * a,), slopes, differential
 
 
 def gru_reset_after(xp, weights, x, states):

@@ -25,7 +25,7 @@ from state_gradients.models import cells
 
 BATCH = 32  # tokens that the backend differentiates in one call
 N_ROWS = 4  # of a batch, on which a cell made anew is held against the old one
-STEP = 1e-2  # of the largest entry, of central differences: their error is its square
+STEP = 1e-2  # of the largest entry: of central differences, whose error is its square
 OFF = 0.1  # of a derivative, at most, that these may differ from it
 
 
@@ -484,23 +484,23 @@ class Automatic:
             ops.convert_to_numpy(self._flat(*(row[t : t + 1] for row in rows)))
             for t in range(len(x))
         ]
-        scale = np.abs(together).max()
-        if not np.abs(together - np.concatenate(alone)).max() <= 1e-4 * scale:
+        scale = np.abs(together).max(axis=1, keepdims=True)  # of each token
+        if not (np.abs(together - np.concatenate(alone)) <= 1e-4 * scale).all():
             return "treat the rows of a batch one by one"
         (jacobians,) = self._by_parts(x, states)
         rng = np.random.default_rng(0)
         for k, (row, jacobian) in enumerate(zip(rows, jacobians, strict=False)):
-            step = rng.normal(size=row.shape).astype(row.dtype)
-            step *= STEP * max(np.abs(row).max(), 1) / np.abs(step).max()
+            length = np.abs(row).max(axis=1, keepdims=True)
+            length = STEP * np.where(length > 0, length, scale)
+            step = (rng.uniform(-1, 1, row.shape) * length).astype(row.dtype)
             ahead, behind = (
                 ops.convert_to_numpy(self._flat(*rows[:k], moved, *rows[k + 1 :]))
                 for moved in (row + step, row - step)
             )
             found = np.einsum("tj,tji->ti", step, jacobian)
             off = np.linalg.norm((ahead - behind) / 2 - found, axis=1)
-            size = (
-                np.linalg.norm(found, axis=1) + 1e-5 * scale
-            )  # float32 of differences
+            size = np.linalg.norm(found, axis=1)
+            size += 1e-5 * scale[:, 0] + np.finfo(row.dtype).tiny  # what rounding makes
             if not np.median(off / size) <= OFF:
                 along = "the input" if k == 0 else f"the state {self.names[k - 1]!r}"
                 return (

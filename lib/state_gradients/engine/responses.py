@@ -42,6 +42,7 @@ MEANING = {
 }
 
 
+@checks.in_own_name
 def step_responses(
     model: "keras.Model",
     ids: ArrayLike,
