@@ -146,18 +146,21 @@ def block_bootstrap(
     Blocks must hold about as many samples each: t_{n-1} counts all of them, but where
     one is a long text and the others are short, the error is that of few. What a mean's
     samples spread over is (sum n_b)^2 / sum n_b^2 equal blocks, m in short. Where m
-    blocks hold all of n, 95 % intervals of what is linear in the mean cover
-    P(|t_{m-1}| < t_{n-1} sqrt((1 - 1/m) / (1 - 1/n))), least of all; where one is
-    larger than the others (20,000 simulations, 0.3 % known):
+    blocks hold all of n, 95 % intervals of what is linear in the mean cover, least of
+    all,
 
-    ==========================  =====  ====  ====  ====  ====
-    m                            1.2     2     3     4     8
-    ==========================  =====  ====  ====  ====  ====
-    m of 64 hold all                 -  61 %  76 %  82 %  90 %
-    one of 64 is larger           56 %  81 %  87 %  89 %  92 %
-    m of 8 hold all                  -  68 %  82 %  88 %  95 %
-    one of 8 is larger            63 %  86 %  91 %  92 %  95 %
-    ==========================  =====  ====  ====  ====  ====
+        P(abs(t_{m-1}) < t_{n-1} sqrt((1 - 1/m) / (1 - 1/n)));
+
+    where one is larger than the others (20,000 simulations, 0.3 % known):
+
+    ===================  =====  =====  =====  =====  =====
+    m                    1.2    2      3      4      8
+    ===================  =====  =====  =====  =====  =====
+    m of 64 hold all            61 %   76 %   82 %   90 %
+    one of 64 is larger  56 %   81 %   87 %   89 %   92 %
+    m of 8 hold all             68 %   82 %   88 %   95 %
+    one of 8 is larger   63 %   86 %   91 %   92 %   95 %
+    ===================  =====  =====  =====  =====  =====
 
     So means of m below 2 are refused, and below 4 there is a warning. Where 0.6 n or
     0.7 n are less, they are the limits: t of so few is wide, and at these limits
