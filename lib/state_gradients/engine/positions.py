@@ -41,6 +41,7 @@ MEANING = {
 }
 
 
+@checks.in_own_name
 def position_memory(
     model: "keras.Model",
     ids: ArrayLike,

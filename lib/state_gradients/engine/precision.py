@@ -38,10 +38,10 @@ def checked(cut, dtype):
     PrecisionLostError
         If `dtype` is None and float32 is not enough; with "float32" it warns.
     """
-    has_warned = dtype == "float64"
+    is_known = dtype == "float64"  # or has been said
     for stretch, job in cut:
-        if not has_warned and job.number % EVERY == 0:
-            has_warned = require(job, dtype)
+        if not is_known and job.number % EVERY == 0:
+            is_known = require(job, dtype)
         yield stretch, job
 
 
@@ -52,7 +52,7 @@ def require(job, dtype):
         return False
     message = (
         "mean_state_gradients: float32 must be enough for the network's gates, but "
-        f"gradients of {INPUTS} inputs are {error:.2g} of their norm from those in "
+        f"gradients of some inputs are {error:.2g} of their norm from those in "
         'float64; pass dtype="float64" (on JAX, with JAX_ENABLE_X64=1).'
     )
     if dtype is None:
