@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from state_gradients.engine import sums, tiles
+from state_gradients.engine import diagonals, sums, tiles
 from state_gradients.engine.rows import Rows
 from state_gradients.engine.shared_basis import Finder
 
@@ -93,7 +93,7 @@ def job_sums(job):
     """
     if not any(d.dense for d in tiles.Differentials(job).at(0)):
         nothing = np.zeros((len(job.request.state_indices), job.request.max_delay + 1))
-        return tiles.job_sums(job), Check(0.0, nothing, nothing)
+        return diagonals.job_sums(job), Check(0.0, nothing, nothing)
     total = sums.Sums(job)
     flight = Flight(job, total)
     for _ in flight.carry():

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from state_gradients.engine import bundles, capacity, tiles
+from state_gradients.engine import bundles, capacity, diagonals
 from state_gradients.foundation import backends, checks
 
 LENGTH = 256  # inputs a job: the tokens after it are linearised in two jobs
@@ -189,7 +189,7 @@ def n_cores():
 
 def _job_sums(job):
     if job.request.tolerance is None:
-        return tiles.job_sums(job)
+        return diagonals.job_sums(job)
     return bundles.job_sums(job)
 
 

@@ -81,6 +81,27 @@ def diagonal(xp, weights, x, states):
     return (a * h + driven,), slopes, differential
 
 
+def gates_apart(weights, *, n_gates):
+    """Return what B is made of, where a unit reads the input by its own gates only.
+
+    Parameters
+    ----------
+    weights : tuple
+        The kernel (in, gates units) first.
+
+    Returns
+    -------
+    kernels : ndarray of shape (k, in, units)
+        B = sum_k kernels_k diag(b_k).
+    weights : tuple
+        Those of the same cell whose input is the k: what it has for B are the b.
+    """
+    kernel, *others = weights
+    kernels = np.stack(np.split(kernel, n_gates, axis=1))
+    ones = np.repeat(np.eye(n_gates, dtype=kernel.dtype), kernels.shape[-1], axis=1)
+    return kernels, (ones, *others)
+
+
 class LRUWeights(NamedTuple):
     """An LRU's weights, its logarithms applied; complex numbers as [real, imaginary].
 
@@ -131,6 +152,12 @@ def lru(xp, weights, x, states):
         )
 
     return (after,), slopes, differential
+
+
+def lru_apart(weights):
+    """As :func:`gates_apart`: both numbers of a pair hold what either has read."""
+    kernels, (ones,) = gates_apart(weights[:1], n_gates=2)
+    return np.tile(kernels, 2), weights._replace(kernel=ones)
 
 
 def lru_with_output(xp, weights, x, states):
@@ -214,6 +241,24 @@ def s6(xp, weights, x, states):
         return Differential(inputs, {}, ((Term(0, a),),))
 
     return (a * h + g * b * u,), slopes, differential
+
+
+def s6_apart(weights):
+    """As :func:`gates_apart`, by the step, by u and by B."""
+    n_units, n = len(weights.step_bias), weights.to_b.shape[1]
+    kernels = np.stack(
+        [
+            np.repeat(weights.to_step, n, axis=1),
+            np.repeat(weights.kernel, n, axis=1),
+            np.tile(weights.to_b, n_units),
+        ]
+    )
+    by_step, by_u, by_b = np.eye(3, dtype=weights.kernel.dtype)[..., None]
+    return kernels, weights._replace(
+        to_step=np.tile(by_step, n_units),
+        kernel=np.tile(by_u, n_units),
+        to_b=np.tile(by_b, n),
+    )
 
 
 def s6_with_output(xp, weights, x, states):

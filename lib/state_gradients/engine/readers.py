@@ -59,14 +59,17 @@ def _of_ours(cell, sizes):
     w = {v.name: ops.convert_to_numpy(v).astype(np.float64) for v in cell.weights}
     hidden = ("hidden",)
     if type(cell) is cells.MinGRUCell:
-        return ClosedForm(own_formulas.min_gru, (w["kernel"], w["bias"]), sizes, hidden)
+        weights = w["kernel"], w["bias"]
+        span = partial(own_formulas.gates_apart, n_gates=2)
+        return ClosedForm(own_formulas.min_gru, weights, sizes, hidden, span=span)
     if type(cell) is cells.MinLSTMCell:
-        return ClosedForm(
-            own_formulas.min_lstm, (w["kernel"], w["bias"]), sizes, hidden
-        )
+        weights = w["kernel"], w["bias"]
+        span = partial(own_formulas.gates_apart, n_gates=3)
+        return ClosedForm(own_formulas.min_lstm, weights, sizes, hidden, span=span)
     if type(cell) is cells.DiagonalCell:
         weights = w["kernel"], w["bias"], w["decay"]
-        return ClosedForm(own_formulas.diagonal, weights, sizes, hidden)
+        span = partial(own_formulas.gates_apart, n_gates=1)
+        return ClosedForm(own_formulas.diagonal, weights, sizes, hidden, span=span)
     if type(cell) is cells.SLSTMCell:
         weights = w["kernel"], w["recurrent_kernel"], w["bias"]
         names = "hidden", "normaliser", "cell"
@@ -75,13 +78,17 @@ def _of_ours(cell, sizes):
     if type(cell) is cells.LRUCell:
         weights = own_formulas.lru_weights(**w)
         step, alone = own_formulas.lru_with_output, own_formulas.lru
+        span = own_formulas.lru_apart
     elif type(cell) is cells.S6Cell:
         weights = own_formulas.s6_weights(**w)
         step, alone = own_formulas.s6_with_output, own_formulas.s6
+        span = own_formulas.s6_apart
     else:
         return None
     sizes, names = (*sizes, cell.units), ("hidden", "output")
-    return ClosedForm(step, weights, sizes, names, output=1, step_alone=alone)
+    return ClosedForm(
+        step, weights, sizes, names, output=1, step_alone=alone, span=span
+    )
 
 
 def read_cell(cell, *, n_inputs, dtype="float32"):
@@ -175,6 +182,7 @@ class ClosedForm:
     output: int = 0
     starts: tuple | None = None  # what each state begins with; None: zero
     step_alone: Any = None  # without an output that is no state, if there is one
+    span: Any = None  # of a cell whose units never meet: see engine.diagonals
 
     def in_dtype(self, dtype):
         """Return the cell with its weights cast."""

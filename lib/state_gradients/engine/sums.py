@@ -79,7 +79,11 @@ class Sums:
         """
         self._add(0, kind, members, delays, tangents)
         if self.has_second_moment:
-            self._add(1, kind, members, delays, gram(tangents))
+            self._add(1, kind, members, delays, self.square(tangents))
+
+    def square(self, tangents):
+        """Return what the second moment is the sum of, for each source."""
+        return gram(tangents)
 
     def add_influence(self, members, delays, moved):
         """Add Y Y^T of Y = X R^T (source, embedding, row), as :meth:`add` does X."""
