@@ -194,6 +194,7 @@ def extensions(model, ids):
         "both_states": mean(model, ids, state=("hidden", "cell")),
         "every_type": every_type,
         **{name: mean(other, ids) for name, other in cells.items()},
+        "min_gru_second_moment": mean(cells["min_gru"], ids, second_moment=True),
     }
     return ratios(calls, mean(model, ids), rounds=3)
 

@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 
 from state_gradients.figures import style
 from state_gradients.figures.lines import draw_lines
-from state_gradients.foundation.settings import load_experiment
+from state_gradients.foundation.settings import experiment_names, load_experiment
 from state_gradients.paper.book.average_memory import whitened
 from state_gradients.paper.book.pages import DASH, as_runs, has_run, runs_of
 from state_gradients.project import artifacts
@@ -638,6 +638,43 @@ def _at(curves, quantity, delay):
     at = curves.sel(quantity=quantity, delay=delay)
     value, *ends = (float(at[name]) for name in ("value", "lower", "upper"))
     return (value, *(value if np.isnan(end) else end for end in ends))
+
+
+FIRST = "-first"  # ends the name of an experiment that was trained once more
+
+
+def twice_table(networks, lives):
+    """Return what two trainings of one cell from one seed came to, as text.
+
+    Parameters
+    ----------
+    networks : dict of str to (tuple of str, str)
+    lives : dict of str to dict of str to ndarray
+        Of :func:`half_lives`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``first | second`` in each respect, a row for each network that was trained
+        twice; empty if none was.
+    """
+    delays = judged_at(networks)
+    far, middle = delays
+    known, rows = experiment_names(), {}
+    for label, ((name, *_), state) in networks.items():
+        both = name + FIRST, name
+        if both[0] not in known or not all(map(has_run, both)):
+            continue
+        units = half_lives({"first": ((both[0],), state)}).get("first", {})
+        units |= lives.get(label, {})
+        found = [_measured(run, state, units.get(run), delays) for run in both]
+        rows[label] = {
+            WORDS[respect][0].format(far=far, middle=middle): " | ".join(
+                f"{one[respect][0]:.3g}" if respect in one else DASH for one in found
+            )
+            for respect in ("perplexity", "carried", "half_life", "directions")
+        }
+    return _by_cell(rows)
 
 
 WORDS = {  # of each respect: its title, what more is called, and what less

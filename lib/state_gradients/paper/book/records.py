@@ -18,7 +18,7 @@ WAYS = {  # of computing the same gradients, by their names in a record
 def read_records(folder="", *, root=None):
     """Return the records of a folder of ``benchmarks/records``, by machine."""
     base = (root or settings.project_root()) / "benchmarks" / "records"
-    paths = sorted((base / folder).glob("*.json"))
+    paths = sorted((base / folder).glob("*.json"), key=lambda path: path.stem)
     return {path.stem: json.loads(path.read_text("utf-8")) for path in paths}
 
 
