@@ -109,3 +109,27 @@ def test_what_coefficients_cannot_say_is_asked_of_the_tangents(carried, monkeypa
     ours, exact = both_ways(monkeypatch, build("mingru", "minlstm"), **of_the_upper)
     assert distance(ours, exact) < 1e-5
     assert 3 in carried
+
+
+@double
+def test_kernels_that_cancel_are_carried_by_tangents(carried, monkeypatch):
+    """Of a minLSTM whose gates read alike only what the two differ by is left."""
+    model = build("minlstm")
+    kernel = np.random.default_rng(6).normal(size=(E, 3, 7)) / 9
+    kernel[:, 1] = kernel[:, 0] * (1 + 1e-3)  # of i as of f, but for so much
+    kernel[:, 2] = 0  # and of no candidate
+    bias = np.repeat([1.0, 1.0, 2.0], 7)
+    model.layers[1].set_weights([kernel.reshape(E, -1), bias])
+
+    def means(dtype):  # at the first tokens: later the state is the candidate
+        options = {"max_delay": 2, "second_moment": True, "dtype": dtype}
+        return mean_state_gradients(model, IDS[:8], **options)
+
+    exact = means("float64")
+    carried.clear()
+    ours = means("float32")
+    assert E in carried
+    with monkeypatch.context() as patched:
+        patched.setattr(diagonals, "CANCEL", 0)
+        by_coefficients = means("float32")
+    assert distance(by_coefficients, exact) > 10 * distance(ours, exact)

@@ -11,6 +11,9 @@ has, and the kernels come in when all has been summed up:
 
     mean X = sum_k K_k diag(mean c_k),
     mean X X' = sum_km K_k diag(mean c_k c_m) K_m'.
+
+Where the terms of these sums all but cancel, their rounding would be what is left of
+the second moment: such a job is carried by its tangents.
 """
 
 from dataclasses import dataclass, replace
@@ -22,12 +25,14 @@ import numpy as np
 from state_gradients.engine import formulas, tiles
 from state_gradients.engine.sums import Sums
 
+CANCEL = 1e-2  # of the sum of what each kernel adds to |X|^2: less is left, of float32
+
 
 def job_sums(job):
     """Return the sums over a job's inputs, as :func:`tiles.job_sums` does.
 
-    By the coefficients c of its one cell, where that has them and nothing is asked for
-    but its state; else by the tangents themselves.
+    By the coefficients c of its one cell, where that has them, nothing is asked for but
+    its state, and they do not cancel; else by the tangents themselves.
     """
     if not _applies(job):
         return tiles.job_sums(job)
@@ -40,7 +45,10 @@ def job_sums(job):
     tangents = np.einsum("...ku,keu->...eu", coefficients, kernels)
     if not products:
         return [tangents]
-    return [tangents, _second_moment(products[0], kernels)]
+    moment = _second_moment(products[0], kernels)
+    if job.dtype == np.float32 and _cancel(products[0], kernels, moment):
+        return tiles.job_sums(job)
+    return [tangents, moment]
 
 
 def _applies(job):
@@ -63,6 +71,15 @@ def _second_moment(products, kernels):
             part = (kernels[k] * product) @ kernels[m].T
             found[index] += part if k == m else part + part.T
     return found
+
+
+def _cancel(products, kernels, moment):
+    """Return whether |X|^2 is next to nothing beside sum_k |K_k diag(c_k)|^2."""
+    k, m = _pairs(kernels)
+    squares = (kernels**2).sum(axis=1)  # of each kernel's columns
+    apart = np.einsum("...ku,ku->...", products[..., k == m, :], squares)
+    together = np.trace(moment, axis1=-2, axis2=-1)
+    return bool((together < CANCEL * apart).any())
 
 
 def _pairs(kernels):
