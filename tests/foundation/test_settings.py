@@ -88,6 +88,11 @@ def test_settings_are_frozen_and_keyword_only(project):
         ("{gradients: {states: [memory]}}", "states must be 'hidden' or 'cell', rec"),
         ("{gradients: {window: '200'}}", "new.gradients.window must be a whole number"),
         ("{gradients: {window: 0}}", "new.gradients.window must be at least 1"),
+        ("{gradients: {n_tokens: 0}}", "new.gradients.n_tokens must be at least 1"),
+        (
+            "{corpus: {name: synthetic}, gradients: {groups: new-tokens, n_tokens: 9}}",
+            "gradients.n_tokens must be null where gradients.groups is 'new-tokens'",
+        ),
         ("{gradients: {controls: 1}}", "controls must be true or false, received 1"),
         ("{corpus: {train: 5}}", "new.corpus.train must be text, received 5"),
         ("{corpus: {eos_at_stops: 'no'}}", "must be true or false, received 'no'"),

@@ -199,6 +199,35 @@ def test_verdicts_hold_a_cell_against_the_same_state_of_the_seeds(networks, live
     assert cells.listed({"x": {}}, "x", "more") == "no cell"
 
 
+def test_two_trainings_from_one_seed_stand_side_by_side(networks, lives):
+    table = cells.twice_table(networks)
+    assert set(table.index) == set(cells.trained_before(networks)) >= {"LRU"}
+    first, second = (
+        artifacts.load(name, "training")["valid_perplexity_final"]
+        for name in ("ptb-lru-256-first", "ptb-lru-256")
+    )
+    assert table.loc["LRU", "perplexity"] == f"{first:.3g} | {second:.3g}"
+    assert cells.DASH in table.loc["LRU", "left at 49, read"]
+    once = {"LSTM": networks["LSTM"], "S6": networks["S6"]}
+    assert cells.twice_table(once).empty
+
+
+def test_a_verdict_that_another_training_turns_is_named(networks, lives, monkeypatch):
+    judge = cells.verdicts
+
+    def turning(some, of_some):
+        found = judge(some, of_some)
+        if some["LRU"][0] == ("ptb-lru-256-first",):
+            one = found["carried"]["LRU"]
+            found["carried"]["LRU"] = one._replace(verdict="less")
+        return found
+
+    as_they_are = cells.turned(networks, lives)
+    monkeypatch.setattr(cells, "verdicts", turning)
+    assert "LRU, left at 49, carried" in cells.turned(networks, lives)
+    assert "LRU, left at 49, carried" not in as_they_are
+
+
 def test_what_no_seed_has_is_told_without_a_ratio():
     some, none = cells.judged(3, 3, 3, [0, 0]), cells.judged(0, 0, 0, [0, 0])
     assert some == cells.Judged("more", np.inf) and none == cells.Judged("alike", 1)

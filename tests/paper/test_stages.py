@@ -30,6 +30,7 @@ experiments:
   mine-untrained: {training: {max_epochs: 0}}
   mine-window: {gradients: {window: 8, blocks: null}}
   mine-controls: {gradients: {controls: true}}
+  mine-part: {gradients: {n_tokens: 60, blocks: 2}}
   mine-short: {gradients: {max_delay: 50}}
   synthetic-small:
     corpus: {name: synthetic, train: null, valid: null, test: null,
@@ -62,6 +63,17 @@ def run(*arguments):
 def states(name):
     table = artifacts.status(names=[name])
     return dict(zip(table["kind"], table["state"], strict=True))
+
+
+def test_a_part_of_the_text_is_averaged_over_and_makes_another_artifact(project):
+    assert run("reproduce", "mine-part").exit_code == 0
+    made = artifacts.load("mine-part", "gradients")
+    assert made["n_samples"].sel(delay=0).item() == 60
+    assert json.loads(made.attrs["config"])["gradients"]["n_tokens"] == 60
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("n_tokens: 60", "n_tokens: 50"))
+    assert states("mine-part")["gradients"] == "stale"
+    assert states("mine-part")["training"] == "fresh"
 
 
 def test_reproduce_makes_what_is_missing_and_then_nothing(project):

@@ -139,6 +139,7 @@ class Gradients:
     window: Positive | None = None  # 200 cuts the chain as the released code does
     blocks: Positive | None = 64  # stretches of text that intervals are drawn from
     controls: bool = False  # also the text cut at 200 tokens, and shuffled
+    n_tokens: Positive | None = None  # the first of the split; None: all that it has
 
 
 Study = Literal[
@@ -187,6 +188,16 @@ class Experiment:
             raise ValueError(
                 "gradients.groups must be 'all', received 'new-tokens', which only the "
                 "synthetic corpus has."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _new_tokens_are_of_the_whole_text(self):
+        n_tokens = self.gradients.n_tokens
+        if self.gradients.groups == "new-tokens" and n_tokens is not None:
+            raise ValueError(
+                "gradients.n_tokens must be null where gradients.groups is "
+                f"'new-tokens', received {n_tokens}."
             )
         return self
 

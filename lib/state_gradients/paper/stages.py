@@ -92,12 +92,12 @@ def refuse_short_text(experiment, text):
         short for intervals.
     """
     wanted = experiment.gradients
-    n_tokens = len(text.splits[wanted.split])
+    n_tokens = len(text.splits[wanted.split][: wanted.n_tokens])
     if n_tokens <= wanted.max_delay:
         raise ValueError(
             f"gradients.max_delay: it must be below the {n_tokens} tokens of the "
             f"{wanted.split} text, received {wanted.max_delay}; lower it, or set "
-            "gradients.split to a longer text."
+            "gradients.split to a longer text, or gradients.n_tokens to more of it."
         )
     n_blocks(wanted.blocks, n_tokens, wanted.max_delay)
 
@@ -270,7 +270,7 @@ def run_extract(experiment, *, root=None, progress=True):
     text = corpora.load(experiment.corpus)
     require_same_words(encoder, text, experiment)
     refuse_short_text(experiment, text)
-    ids = text.splits[wanted.split]
+    ids = text.splits[wanted.split][: wanted.n_tokens]
     options = {
         "max_delay": wanted.max_delay,
         "state": wanted.states or _states(read_network(model).cells[0]),

@@ -643,14 +643,29 @@ def _at(curves, quantity, delay):
 FIRST = "-first"  # ends the name of an experiment that was trained once more
 
 
-def twice_table(networks, lives):
-    """Return what two trainings of one cell from one seed came to, as text.
+def trained_before(networks):
+    """Return the first trainings of those networks that were trained twice.
 
     Parameters
     ----------
     networks : dict of str to (tuple of str, str)
-    lives : dict of str to dict of str to ndarray
-        Of :func:`half_lives`.
+        Of :func:`members`.
+    """
+    known = experiment_names()
+    found = {}
+    for label, ((name, *_), state) in networks.items():
+        first = name + FIRST
+        if first in known and has_run(first) and has_run(name):
+            found[label] = (first,), state
+    return found
+
+
+def twice_table(networks):
+    """Return what two trainings of a cell from one seed came to, as text.
+
+    Parameters
+    ----------
+    networks : dict of str to (tuple of str, str)
 
     Returns
     -------
@@ -658,23 +673,41 @@ def twice_table(networks, lives):
         ``first | second`` in each respect, a row for each network that was trained
         twice; empty if none was.
     """
-    delays = judged_at(networks)
-    far, middle = delays
-    known, rows = experiment_names(), {}
-    for label, ((name, *_), state) in networks.items():
-        both = name + FIRST, name
-        if both[0] not in known or not all(map(has_run, both)):
-            continue
-        units = half_lives({"first": ((both[0],), state)}).get("first", {})
-        units |= lives.get(label, {})
+    far, middle = delays = judged_at(networks)
+    rows = {}
+    for label, ((first,), state) in trained_before(networks).items():
+        both = first, first.removesuffix(FIRST)
+        units = half_lives({label: (both, state)}).get(label, {})
         found = [_measured(run, state, units.get(run), delays) for run in both]
         rows[label] = {
-            WORDS[respect][0].format(far=far, middle=middle): " | ".join(
+            title.format(far=far, middle=middle): " | ".join(
                 f"{one[respect][0]:.3g}" if respect in one else DASH for one in found
             )
-            for respect in ("perplexity", "carried", "half_life", "directions")
+            for respect, (title, *_) in WORDS.items()
         }
     return _by_cell(rows)
+
+
+def turned(networks, lives):
+    """Return in words which verdicts another training from the same seed turns.
+
+    Parameters
+    ----------
+    networks : dict of str to (tuple of str, str)
+    lives : dict of str to dict of str to ndarray
+        Of :func:`half_lives`.
+    """
+    far, middle = judged_at(networks)
+    before = trained_before(networks)
+    now = verdicts(networks, lives)
+    then = verdicts(networks | before, lives | half_lives(before))
+    lines = [
+        f"{label}, {WORDS[respect][0].format(far=far, middle=middle)}"
+        for respect, by_cell in now.items()
+        for label, one in by_cell.items()
+        if then[respect][label].verdict != one.verdict
+    ]
+    return "; ".join(lines) or "none"
 
 
 WORDS = {  # of each respect: its title, what more is called, and what less

@@ -141,7 +141,8 @@ class Subject:
     @functools.cached_property
     def ids(self):
         """Return the ids of the split that gradients are averaged over, (time,)."""
-        return self.text.splits[self.experiment.gradients.split]
+        wanted = self.experiment.gradients
+        return self.text.splits[wanted.split][: wanted.n_tokens]
 
     @functools.cached_property
     def encoder(self):
