@@ -17,12 +17,11 @@ the second moment: such a job is carried by its tangents.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from state_gradients.engine import formulas, tiles
+from state_gradients.engine import tiles
 from state_gradients.engine.sums import Sums
 
 CANCEL = 1e-2  # of the sum of what each kernel adds to |X|^2: less is left, of float32
@@ -109,12 +108,7 @@ class _Apart:
 
     def differentials(self, x, states):
         """Return each token's differential, as a function; B is (k, unit)."""
-        step, xp = self.cell.step, formulas.NUMPY
-        _, slopes, _ = step(xp, self.cell.weights, x, states)
-        nothing = np.zeros((len(x), len(self.kernels)), x.dtype)
-        # what a step differentiates by stands in its weights, what at in its slopes
-        _, _, differential = step(xp, self.weights, nothing, states)
-        return [partial(differential, *one) for one in zip(*slopes(), strict=True)]
+        return self.cell.coefficients(self.weights, len(self.kernels), x, states)
 
 
 class _CoefficientSums(Sums):

@@ -218,6 +218,17 @@ class ClosedForm:
         _, slopes, differential = self.step(formulas.NUMPY, self.weights, x, states)
         return [partial(differential, *one) for one in zip(*slopes(), strict=True)]
 
+    def coefficients(self, weights, n_inputs, x, states):
+        """As :meth:`differentials`, but by what `weights` have for an input.
+
+        At a token a step differentiates by its slopes, which are those of x; what by
+        stands in its weights.
+        """
+        _, slopes, _ = self.step(formulas.NUMPY, self.weights, x, states)
+        nothing = np.zeros((len(x), n_inputs), x.dtype)
+        _, _, differential = self.step(formulas.NUMPY, weights, nothing, states)
+        return [partial(differential, *one) for one in zip(*slopes(), strict=True)]
+
     def stacked(self, x, states):
         """Return the differentials of all tokens, arrays with a leading time axis."""
         _, slopes, differential = self.step(formulas.NUMPY, self.weights, x, states)
