@@ -174,9 +174,12 @@ def test_networks_are_named_in_the_order_of_what_they_keep(data):
     faster = data.copy(deep=True)
     faster["estimate"] = faster["estimate"] * np.exp(-0.01 * faster["mark"])
     found = {"faster": faster, "slower": data}
-    near, far, absent = tails.told(found, found | {"absent": "x-1"}).split("\n\n")
+    near, far, *of_means, absent = tails.told(found, found | {"absent": "x-1"}).split(
+        "\n\n"
+    )
     assert near.index("slower") < near.index("faster")
     assert far.startswith("Root mean square 200 words after: slower ")
+    assert of_means[0].startswith("Memory 50 words after: slower ")
     assert absent == "Not run yet: `state-gradients tail x-1`."
     short = {name: one.sel(mark=slice(20)) for name, one in found.items()}
     assert tails.told(short, short) == ""

@@ -107,14 +107,16 @@ def told(found, members, delays=(50, 200)):
     delays : tuple of int
         Of the artifacts' marks; those that all texts are too short for are left out.
     """
-    lines, shares = [], left(found)
-    for delay in delays if shares is not None else ():
-        if delay in shares["delay"]:
-            at = shares["left"].sel(delay=delay).dropna("experiment")
-            at = at.sortby(at, ascending=False)
-            named = zip(at["experiment"].values, at.values, strict=True)
-            values = ", ".join(f"{name} {value:.2g}" for name, value in named)
-            lines.append(f"Root mean square {delay} words after: {values}.")
+    lines = []
+    for quantity, named in (("rms_memory", "Root mean square"), ("memory", "Memory")):
+        shares = left(found, quantity)
+        for delay in delays if shares is not None else ():
+            if delay in shares["delay"]:
+                at = shares["left"].sel(delay=delay).dropna("experiment")
+                at = at.sortby(at, ascending=False)
+                pairs = zip(at["experiment"].values, at.values, strict=True)
+                values = ", ".join(f"{name} {value:.2g}" for name, value in pairs)
+                lines.append(f"{named} {delay} words after: {values}.")
     absent = [members[label] for label in members if label not in found]
     if absent:
         commands = ", ".join(f"`state-gradients tail {name}`" for name in absent)
