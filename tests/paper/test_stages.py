@@ -76,6 +76,13 @@ def test_a_part_of_the_text_is_averaged_over_and_makes_another_artifact(project)
     assert states("mine-part")["training"] == "fresh"
 
 
+def test_the_large_text_is_averaged_over_for_as_long_as_the_small_one():
+    """So says params.yaml; the committed mean of the baseline knows how long it is."""
+    wanted = settings.load_experiment("wikitext-2-lstm-512").gradients.n_tokens
+    small = artifacts.load("ptb-lstm-256", "gradients")["n_samples"]
+    assert wanted == small.sel(delay=0).item()
+
+
 def test_reproduce_makes_what_is_missing_and_then_nothing(project):
     first = run("reproduce", "mine")
     assert first.exit_code == 0, first.output

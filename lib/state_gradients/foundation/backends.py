@@ -63,8 +63,8 @@ _TENSORFLOW = _TensorFlowInFull()
 def compiled(function, *, jit=False, reuse=()):
     """Compile a pure function of tensors, its results reproducible bit for bit.
 
-    On a GPU they are so within a process: XLA chooses among kernels as it compiles, by
-    how fast they are, and another process may get others, which round differently.
+    On a GPU XLA is asked for deterministic operations, which keeps it from choosing
+    kernels by their speed, too; whether two processes agree there was not tested.
 
     Parameters
     ----------

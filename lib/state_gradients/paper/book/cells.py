@@ -705,7 +705,7 @@ def turned(networks, lives):
         f"{label}, {WORDS[respect][0].format(far=far, middle=middle)}"
         for respect, by_cell in now.items()
         for label, one in by_cell.items()
-        if then[respect][label].verdict != one.verdict
+        if then[respect].get(label, one).verdict != one.verdict
     ]
     return "; ".join(lines) or "none"
 
