@@ -394,6 +394,19 @@ def test_no_warning_within_the_tolerance():
         ask(build("lstm", scale=0.8), 1e-4)
 
 
+def test_sums_by_token_are_those_by_delay(monkeypatch):
+    """Deep bases are added up token by token, others delay by delay."""
+    model = build("lstm", scale=0.8)
+    monkeypatch.setattr(bundles.sums, "DEEP", 1)
+    by_token = ask(model, 1e-3, second_moment=True)
+    monkeypatch.setattr(bundles.sums, "DEEP", 10**6)
+    by_delay = ask(model, 1e-3, second_moment=True)
+    for name in ("state_gradient", "second_moment"):
+        scale = np.abs(by_delay[name]).max(by_delay[name].dims[-2:])
+        far = np.abs(by_token[name] - by_delay[name]) / scale
+        assert far.max() < 1e-6
+
+
 def test_tiles_and_bundles_agree_for_sources_apart():
     """Sources that are not neighbours are added one by one."""
     model = build("lstm", scale=0.8)

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.linalg
 
 FLUSH = 64  # inputs whose float32 sum is safe: relative error below 64 * 2^-24 = 4e-6
+DEEP = 48  # rows of a basis: a product that sums over so many is worth its output
 FEW = 32  # rows: of so few, a general product takes half the time of syrk
 
 
@@ -129,39 +130,13 @@ class Sums:
                         total[kind, age : age + n_tokens] += part
 
     def _add_neighbours(self, kind, age, coefficients, bases):
-        """As :meth:`add_shared`, of sources one token apart, all in group 0.
-
-        At one delay, source k is at token t + k: the bases that count lie side by side,
-        and one product adds up all sources,  sum_k C_k W_(t + k) = [C_0 C_1 ..] W.
-        With second moments, sum_k (C_k W W^T) C_k^T.
-        """
-        n_sources, size, rank = coefficients.shape
-        stacked = coefficients.swapaxes(1, 2).reshape(-1, size)  # (source x rank, E)
-        rows = bases.reshape(len(bases) * rank, -1)
-        grams = gram(bases) if len(self.shapes) > 1 else None
-        first, last = age - n_sources + 1, age + len(bases) - 1
-        gemm = scipy.linalg.get_blas_funcs("gemm", dtype=self.dtype)
-        for delay in range(max(first, 0), min(last, self.shapes[0][1] - 1) + 1):
-            # source k has this delay at token delay - age + k
-            lo, hi = max(0, age - delay), min(n_sources, age - delay + len(bases))
-            tokens = slice(delay - age + lo, delay - age + hi)
-            of_sources = slice(lo * rank, hi * rank)
-            of_tokens = slice(tokens.start * rank, tokens.stop * rank)
-            total = self.running[0][0][kind, delay]
-            # total += stacked^T rows, in place: BLAS reads C's rows as columns
-            gemm(
-                1,
-                rows[of_tokens].T,
-                stacked[of_sources].T,
-                1,
-                total.T,
-                trans_b=1,
-                overwrite_c=1,
-            )
-            if grams is not None:
-                moved = coefficients[lo:hi] @ grams[tokens]  # (source, E, rank)
-                moved = moved.swapaxes(0, 1).reshape(size, -1)
-                self.running[0][1][kind, delay] += moved @ stacked[of_sources]
+        """As :meth:`add_shared`, of sources one token apart, all in group 0."""
+        first, *second = (sums[kind] for sums in self.running[0])
+        by_token = coefficients.shape[-1] >= DEEP
+        add = _add_by_token if by_token else _add_by_delay
+        add(first, age, coefficients, bases)
+        for total in second:
+            _add_squares(total, age, coefficients, bases)
 
     def take(self, group):
         """Hand a group's sums out, as precise as they are, and forget them."""
@@ -180,3 +155,64 @@ class Sums:
             for total, part in zip(totals, self.take(group), strict=True):
                 total[:, group] = part
         return totals
+
+
+def _add_by_token(total, age, coefficients, bases):
+    """Add C_k W_t of neighbouring sources to `total` (delay, embedding, units).
+
+    After one token the sources stand at delays side by side, the last one's first: one
+    product [.. C_1 C_0] W_t adds to all of them, a sum over the `rank` of the basis.
+    """
+    n_sources, _, rank = coefficients.shape
+    stacked = coefficients[::-1].reshape(-1, rank)  # (source x embedding, rank)
+    for delay, basis in enumerate(bases, start=age + 1 - n_sources):
+        delays = total[delay : delay + n_sources]
+        rows = delays.reshape(-1, delays.shape[-1])
+        _accumulate(rows, stacked[: len(rows)], basis)
+
+
+def _add_by_delay(total, age, coefficients, bases):
+    """As :func:`_add_by_token`, for bases of so few rows that these sums were short.
+
+    At one delay, source k is at token t + k, and the bases that count lie side by side:
+    one product adds up all sources,  sum_k C_k W_(t + k) = [C_0 C_1 ..] W.
+    """
+    _, size, rank = coefficients.shape
+    stacked = coefficients.swapaxes(1, 2).reshape(-1, size)  # (source x rank, E)
+    rows = bases.reshape(len(bases) * rank, -1)
+    for delay, sources, tokens in _by_delay(total, age, coefficients, bases):
+        left = stacked[sources.start * rank : sources.stop * rank]
+        right = rows[tokens.start * rank : tokens.stop * rank]
+        _accumulate(total[delay], left, right, transposed=True)
+
+
+def _add_squares(total, age, coefficients, bases):
+    """Add sum_k C_k (W W^T) C_k^T of neighbouring sources to `total` (delay, E, E)."""
+    _, size, rank = coefficients.shape
+    stacked = coefficients.swapaxes(1, 2).reshape(-1, size)
+    grams = gram(bases)
+    for delay, sources, tokens in _by_delay(total, age, coefficients, bases):
+        moved = coefficients[sources] @ grams[tokens]  # (source, E, rank)
+        moved = moved.swapaxes(0, 1).reshape(size, -1)
+        total[delay] += moved @ stacked[sources.start * rank : sources.stop * rank]
+
+
+def _by_delay(total, age, coefficients, bases):
+    """Yield (delay, sources, tokens): slices of which sources are there, and when.
+
+    Source k has a delay at token  delay - age + k.
+    """
+    n_sources, n_tokens = len(coefficients), len(bases)
+    for delay in range(age + 1 - n_sources, min(age + n_tokens, len(total))):
+        sources = slice(max(0, age - delay), min(n_sources, age - delay + n_tokens))
+        first = delay - age
+        yield delay, sources, slice(first + sources.start, first + sources.stop)
+
+
+def _accumulate(total, left, right, *, transposed=False):
+    """Add left @ right, or left^T @ right, to `total`, in place.
+
+    BLAS reads rows as columns, and so both sides exchanged.
+    """
+    gemm = scipy.linalg.get_blas_funcs("gemm", dtype=total.dtype)
+    gemm(1, right.T, left.T, 1, total.T, trans_b=transposed, overwrite_c=1)
