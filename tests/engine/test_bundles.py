@@ -388,6 +388,33 @@ def test_the_exact_chain_of_the_inputs_that_are_checked_is_the_tiles(monkeypatch
     assert float(ours["tolerance_error"].max()) == pytest.approx(0.5, abs=0.05)
 
 
+def test_an_error_of_one_group_is_not_hidden_by_the_others(monkeypatch):
+    """Each group has an error of its own; one of which none was drawn has NaN."""
+    add = bundles.sums.Sums.add_shared
+
+    def wrongly(self, members, ages, coefficients, history):
+        for k, (group,) in enumerate(members):
+            wrong = np.float32(1.5 if group == 1 else 1)
+            one = slice(k, k + 1)
+            add(self, members[one], ages[one], coefficients[one] * wrong, history)
+
+    monkeypatch.setattr(bundles.sums.Sums, "add_shared", wrongly)
+    nobody = np.zeros(V, bool)
+    groups = xr.DataArray(
+        [np.arange(V) > 0, np.arange(V) == 0, nobody],
+        dims=("group", "vocabulary"),
+        coords={"group": ["others", "rare", "nobody"]},
+    )
+    assert 0 < (IDS == 0).sum() < 0.2 * T
+    with pytest.warns(RuntimeWarning, match="mean of group rare is 0.5 away at delay"):
+        ours = ask(build("lstm", scale=0.8), 1e-3, groups=groups)
+    error = ours["tolerance_error"]
+    assert error.dims == ("group", "delay")
+    assert float(error.sel(group="others").max()) < 1e-3
+    assert float(error.sel(group="rare").max()) == pytest.approx(0.5, abs=0.01)
+    assert np.isnan(error.sel(group="nobody")).all()
+
+
 def test_no_warning_within_the_tolerance():
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)

@@ -170,11 +170,11 @@ def test_a_tolerance_is_kept_from_part_to_part(many_parts):
 
 def test_checks_of_jobs_are_put_together():
     one, other = (
-        bundles.Check(residual, np.array([[difference]]), np.array([[exact]]))
-        for residual, difference, exact in ((0.1, 1.0, 4.0), (0.3, 2.0, 5.0))
+        bundles.Check(residual, *(np.array([[x]]) for x in of_groups))
+        for residual, *of_groups in ((0.1, 7, 1.0, 4.0), (0.3, 8, 2.0, 5.0))
     )
     assert bundles.both(None, one) is one
-    assert bundles.both(one, other) == (0.3, 3.0, 9.0)
+    assert bundles.both(one, other) == (0.3, 15, 3.0, 9.0)
 
 
 # ------------------------------------------------------- what is run again

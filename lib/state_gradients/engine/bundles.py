@@ -66,23 +66,21 @@ class Bundle:
 class Check(NamedTuple):
     """What the cuts did, and how far some inputs came out from the exact chain.
 
-    Squares are of Frobenius norms, of sums over the inputs that went both ways.
+    Squares are of Frobenius norms, of sums over a group's inputs that went both ways.
     """
 
     residual: float  # the largest of any cut, relative to an input's norm
-    difference: np.ndarray  # (kind, delay): of bundles less exact
-    exact: np.ndarray  # (kind, delay)
+    n_checked: np.ndarray  # (group, delay): inputs that went both ways
+    difference: np.ndarray  # (kind, group, delay): of bundles less exact
+    exact: np.ndarray  # (kind, group, delay)
 
 
 def both(check, other):
     """Return the Check of two jobs together; the first may be None."""
     if check is None:
         return other
-    return Check(
-        max(check.residual, other.residual),
-        check.difference + other.difference,
-        check.exact + other.exact,
-    )
+    totals = map(np.add, check[1:], other[1:])
+    return Check(max(check.residual, other.residual), *totals)
 
 
 def job_sums(job):
@@ -92,8 +90,9 @@ def job_sums(job):
     would: they are carried exactly.
     """
     if not any(d.dense for d in tiles.Differentials(job).at(0)):
-        nothing = np.zeros((len(job.request.state_indices), job.request.max_delay + 1))
-        return diagonals.job_sums(job), Check(0.0, nothing, nothing)
+        n_checked = job.n_samples()
+        nothing = np.zeros((len(job.request.state_indices), *n_checked.shape))
+        return diagonals.job_sums(job), Check(0.0, n_checked, nothing, nothing)
     total = sums.Sums(job)
     flight = Flight(job, total)
     for _ in flight.carry():
@@ -140,18 +139,25 @@ class Flight:
         self._chosen = range(len(job.sources))[chosen]
         self._checked = replace(
             job,
-            request=replace(job.request, n_groups=1, second_moment=False),
+            request=replace(job.request, second_moment=False),
             sources=job.sources[chosen],
             ends=job.ends[chosen],
-            members=[(0,)] * len(self._chosen),
+            members=(job.members or [(0,)] * len(job.sources))[chosen],
         )
         self._sums_of_chosen = sums.Sums(self._checked)
 
     def check(self):
         """Return the Check, once all inputs are in."""
-        (ours,), (exact,) = self._sums_of_chosen.totals(), tiles.job_sums(self._checked)
-        squares = [((x[:, 0]) ** 2).sum(axis=(2, 3)) for x in (ours - exact, exact)]
-        return Check(self._residual, *squares)
+        n_checked = self._checked.n_samples()
+        exact = sums.Sums(self._checked)
+        for _ in tiles.carry(self._checked, exact):
+            pass
+        squares = np.zeros((2, len(self._job.request.state_indices), *n_checked.shape))
+        for group in [*exact.running]:  # few of many, of which all would be too large
+            (ours,), (theirs,) = self._sums_of_chosen.take(group), exact.take(group)
+            for k, x in enumerate((ours.astype(float) - theirs, theirs)):
+                squares[k, :, group] = (x.astype(float) ** 2).sum(axis=(2, 3))
+        return Check(self._residual, n_checked, *squares)
 
     def carry(self):
         """Carry all inputs to their ends; yield slices of sources that are in."""
@@ -164,7 +170,7 @@ class Flight:
             if begins:
                 self._sums.expect(job.members and job.members[born : born + 1], 1)
                 if born in self._chosen:
-                    self._sums_of_chosen.expect([(0,)], 1)
+                    self._sums_of_chosen.expect(self._members_of_chosen([born]), 1)
             if begins or done < born:
                 self._rows.step(differentials.at(t), job.n_inputs if begins else 0)
                 if begins:
@@ -202,13 +208,15 @@ class Flight:
         delays = [t - int(job.sources[k]) for k in self._own]
         members = job.members and [job.members[k] for k in self._own]
         chosen = self._which_are_chosen(self._own)
-        alone = [(0,)] * (chosen.stop - chosen.start)
+        groups = self._members_of_chosen(self._own[chosen])
         own = self._asked(slice(self._n_shared(), len(self._rows)))
         for kind, tangents in enumerate(own):
             by_source = tangents.reshape(len(self._own), job.n_inputs, -1)
             self._sums.add(kind, members, delays, by_source)
             if chosen.start < chosen.stop:
-                self._sums_of_chosen.add(kind, alone, delays[chosen], by_source[chosen])
+                self._sums_of_chosen.add(
+                    kind, groups, delays[chosen], by_source[chosen]
+                )
 
     def _add(self, bundle):
         """Add what a bundle's inputs were, from its history."""
@@ -219,14 +227,20 @@ class Flight:
         self._sums.add_shared(members, ages, bundle.coefficients, history)
         chosen = self._which_are_chosen(bundle.sources)
         if chosen.start < chosen.stop:
-            alone = [(0,)] * (chosen.stop - chosen.start)
             self._sums_of_chosen.add_shared(
-                alone, ages[chosen], bundle.coefficients[chosen], history
+                self._members_of_chosen(bundle.sources[chosen]),
+                ages[chosen],
+                bundle.coefficients[chosen],
+                history,
             )
 
     def _which_are_chosen(self, sources):
         """Return the slice of some sources, in order, that go both ways."""
         return slice(*np.searchsorted(sources, [self._chosen.start, self._chosen.stop]))
+
+    def _members_of_chosen(self, sources):
+        """Return the groups of sources of the job that go both ways."""
+        return [self._checked.members[k - self._chosen.start] for k in sources]
 
     def _drop(self, t, born):
         """Let go of what has reached its end; return the first source in flight."""

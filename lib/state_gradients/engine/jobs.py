@@ -64,6 +64,15 @@ class Job:
         """Tangents that each source sends: one a step of its input."""
         return self.n_steps or self.trace[0][0].shape[1]
 
+    def n_samples(self):
+        """Return over how many positions its sums are, (group, delay)."""
+        counts = np.zeros((self.request.n_groups, self.request.max_delay + 1), int)
+        members = self.members or [(0,)] * len(self.sources)
+        for groups, delays in zip(members, self.ends - self.sources, strict=True):
+            for group in groups:
+                counts[group, : delays + 1] += 1
+        return counts
+
     def factors(self):
         """Return R of each token, (time, row, units): `readouts.Readout.factors`."""
         last = self.cells[-1]
@@ -163,16 +172,6 @@ def last_tokens(inputs, n_tokens, request):
     window = request.window or n_tokens
     next_window = (inputs // window + 1) * window
     return np.minimum(inputs + request.max_delay, np.minimum(next_window, n_tokens) - 1)
-
-
-def n_samples(job):
-    """Return how many positions a job's sums are over, (group, delay)."""
-    counts = np.zeros((job.request.n_groups, job.request.max_delay + 1), int)
-    members = job.members or [(0,)] * len(job.sources)
-    for groups, delays in zip(members, job.ends - job.sources, strict=True):
-        for group in groups:
-            counts[group, : delays + 1] += 1
-    return counts
 
 
 def one_thread():

@@ -143,16 +143,16 @@ def mean_state_gradients(
         ``second_moment`` (.., delay, embedding, embedding_2).
         ``influence`` ([block], [group], delay, embedding, embedding_2), nats per
         squared embedding unit.
-        With a `tolerance`, ``tolerance_error`` ([state_kind], delay): how far the mean
-        of inputs drawn at random, one in a hundred, came out from the exact chain,
-        relative to its norm; and the attributes ``tolerance`` and
-        ``largest_residual``, of any input at any cut.
+        With a `tolerance`, ``tolerance_error`` ([state_kind], [group], delay): how far
+        the mean of inputs drawn at random, one in a hundred, came out from the exact
+        chain, relative to its norm, NaN where none of a group was drawn; and the
+        attributes ``tolerance`` and ``largest_residual``, of any input at any cut.
 
     Warns
     -----
     RuntimeWarning
-        If ``tolerance_error``, which is of all groups together, is above ten times the
-        tolerance at some delay; or if float32 was asked for and is not enough.
+        If ``tolerance_error`` of some group is above ten times the tolerance at some
+        delay; or if float32 was asked for and is not enough.
 
     Raises
     ------
@@ -314,7 +314,7 @@ def _in_precision(
             job_sums, of_job = job_sums
             check = bundles.both(check, of_job)
         sums = sums or [np.zeros((n_stretches, *part.shape)) for part in job_sums]
-        counts[stretch] += jobs.n_samples(job)
+        counts[stretch] += job.n_samples()
         for total, part in zip(sums, job_sums, strict=True):
             total[stretch] += part
     bar.close()
@@ -324,7 +324,7 @@ def _in_precision(
         result = _of_numbers(result, texts.features if wrt == 0 else None)
     result = result if blocks else result.isel(block=0)
     if tolerance is not None:
-        result = _with_error(result, tolerance, check)
+        result = _with_error(result, tolerance, check, labels)
     return result if isinstance(state, tuple) else result.isel(state_kind=0, drop=True)
 
 
@@ -400,35 +400,47 @@ def _require_tiles(**options):
             )
 
 
-def _with_error(result, tolerance, check):
+def _with_error(result, tolerance, check, labels):
     """Say how far a result is from the exact chain, and warn where that is too far."""
-    error = warn_beyond_tolerance(check, tolerance)
-    by_delay = xr.DataArray(error, dims=("state_kind", "delay"))
-    return result.merge(described(tolerance_error=by_delay)).assign_attrs(
+    error = warn_beyond_tolerance(check, tolerance, labels)
+    error = xr.DataArray(error, dims=("state_kind", "group", "delay"))
+    if labels is None:
+        error = error.isel(group=0)
+    return result.merge(described(tolerance_error=error)).assign_attrs(
         tolerance=tolerance,
         largest_residual=check.residual,
     )
 
 
-def warn_beyond_tolerance(check, tolerance):
-    """Return the measured error (kind, delay); warn where it is ten times too large.
+def warn_beyond_tolerance(check, tolerance, labels=None):
+    """Return the measured error; warn where it is ten times too large.
 
     Parameters
     ----------
     check : bundles.Check
         Of all jobs.
     tolerance : float
+    labels : sequence, optional
+        Of the groups.
+
+    Returns
+    -------
+    ndarray of shape (kind, group, delay)
+        NaN where no input was checked.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.sqrt(check.difference / check.exact)
     error = np.where(check.difference > 0, ratio, 0.0)
-    if tolerance and error.max() > 10 * tolerance:
-        _, delay = np.unravel_index(error.argmax(), error.shape)
+    error = np.where(check.n_checked, error, np.nan)
+    largest = np.nanmax(error, initial=0)
+    if tolerance and largest > 10 * tolerance:
+        _, group, delay = np.unravel_index(np.nanargmax(error), error.shape)
+        whose = "" if labels is None else f" of group {labels[group]}"
         warnings.warn(
             f"{WHO}: with tolerance={tolerance:g} the result should lie within ten "
-            "times that of the exact chain, but of the inputs that went both ways it "
-            f"is {error.max():.2g} away at delay {delay}: what was cut when it was "
-            "small has grown since. Choose a smaller tolerance, or none.",
+            "times that of the exact chain, but of the inputs that went both ways "
+            f"the mean{whose} is {largest:.2g} away at delay {delay}: what was cut "
+            "when it was small has grown since. Choose a smaller tolerance, or none.",
             RuntimeWarning,
             stacklevel=2,
         )

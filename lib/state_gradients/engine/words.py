@@ -288,7 +288,9 @@ class _Shard:
                 n_parts += 1
             start += len(text)
         if self._check is not None:
-            means.warn_beyond_tolerance(self._check, self._request.tolerance)
+            means.warn_beyond_tolerance(
+                self._check, self._request.tolerance, self._types
+            )
 
     def _carry(self, part, whole, differentials):
         """Carry a part's tiles, exactly or to the tolerance; yield what is in."""
@@ -299,7 +301,7 @@ class _Shard:
             ends=part.ends[:end],
             members=part.members[:end],
         )
-        self._n_samples += jobs.n_samples(carried)
+        self._n_samples += carried.n_samples()
         if self._request.tolerance is None:
             yield from tiles.carry(
                 part, self._sums, tiles=whole, differentials=differentials
