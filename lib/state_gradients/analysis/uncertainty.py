@@ -309,7 +309,8 @@ def _statistics(blocks, statistic, share, weights, variables, *, vectorized=Fals
     # The SVD of one small matrix after the other: threads would only wait for another.
     with threadpool_limits(1, "blas"):
         largest = max(blocks[name].isel(block=0).size for name in variables)
-        parts = np.array_split(weights, -(-len(weights) * largest * 8 // HELD))
+        n_parts = -(-len(weights) * largest * 8 // HELD)
+        parts = np.array_split(weights, min(n_parts, len(weights)))
         means = [_means(blocks[name], share, parts) for name in variables]
         if vectorized:
             return [
