@@ -185,6 +185,17 @@ def test_networks_are_named_in_the_order_of_what_they_keep(data):
     assert tails.told(short, short) == ""
 
 
+def test_a_network_that_halves_at_each_word_leaves_the_figure(data):
+    halved = data.copy(deep=True)
+    for end in ("estimate", "lower", "upper"):
+        halved[end] = data[end].sel(mark=0) * 0.5 ** data["mark"]
+    found = {"halved": halved, "slower": data}
+    *_, line = tails.told(found, found).split("\n\n")
+    assert line == "Of halved from 20 words on less than 1e-06 is left."
+    ax = tails.plot_left(tails.left(found))
+    assert ax.get_ylim()[0] == 1e-6
+
+
 def test_a_single_network_has_nothing_to_be_held_against(data):
     assert tails.left({"one": data}) is None
     assert tails.plot_left(None) is None

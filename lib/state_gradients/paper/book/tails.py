@@ -13,6 +13,7 @@ from state_gradients.paper.book import tail
 
 SHOWN = 20, 50, 100, 200, 500  # delays of the table
 ENDS = "lower", "upper"
+LEAST = 1e-6  # of what is left: a figure of lines that halve at each word ends there
 
 
 def left(found, quantity="rms_memory"):
@@ -48,7 +49,7 @@ def left(found, quantity="rms_memory"):
 
 
 def plot_left(data, *, ax=None):
-    """Draw :func:`left` against the delay.
+    """Draw :func:`left` against the delay, down to `LEAST`.
 
     Parameters
     ----------
@@ -64,9 +65,10 @@ def plot_left(data, *, ax=None):
     if data is None:
         return None
     ax = style.axes_or_new(ax, height=3.6)
-    floor = float(data["left"].min()) / 3
+    floor = max(float(data["left"].min()) / 3, LEAST)
     band = data[[*ENDS]].clip(min=floor)  # an interval may reach down to 0
     draw_lines(ax, data["left"], "delay", "plot_left", band=band, every=3)
+    ax.set_ylim(bottom=floor)
     x, y = "delay (tokens)", "root mean square over that at delay 0"
     return style.finish(ax, data, x=x, y=y, yscale="log", legend="above")
 
@@ -117,8 +119,22 @@ def told(found, members, delays=(50, 200)):
                 pairs = zip(at["experiment"].values, at.values, strict=True)
                 values = ", ".join(f"{name} {value:.2g}" for name, value in pairs)
                 lines.append(f"{named} {delay} words after: {values}.")
+    lines += _too_little(left(found))
     absent = [members[label] for label in members if label not in found]
     if absent:
         commands = ", ".join(f"`state-gradients tail {name}`" for name in absent)
         lines.append(f"Not run yet: {commands}.")
     return "\n\n".join(lines)
+
+
+def _too_little(shares):
+    """Return, as a line of text or none, from where on networks are not drawn."""
+    if shares is None:
+        return []
+    little = shares["left"] < LEAST
+    ends = [
+        f"{name} from {int(shares['delay'][little.sel(experiment=name)][0])} words on"
+        for name in shares["experiment"].values
+        if little.sel(experiment=name).any()
+    ]
+    return [f"Of {', of '.join(ends)} less than {LEAST:g} is left."] if ends else []
