@@ -531,6 +531,20 @@ def test_inputs_that_share_a_basis_have_a_row_a_tolerance_and_none_in_old_record
     assert records.shared({}).shape == (0, len(records.SHARED))
 
 
+def test_records_stand_side_by_side_with_what_each_has():
+    old = {"date": "2026-01-01", "extensions": {"gru": 0.5}}
+    new = {"date": "2026-02-02", "growth": {"tokens": 2}}
+    new["extensions"] = {"gru": 0.625, "min_gru": 0.1}
+    table = records.relative({"a": old, "b": new})
+    assert table.index.tolist() == [
+        ("when it doubles", "tokens"),
+        ("beside the plain mean", "gru"),
+        ("beside the plain mean", "min gru"),
+    ]
+    assert table["a, 2026-01-01"].tolist() == ["not measured", "0.50", "not measured"]
+    assert table["b, 2026-02-02"].tolist() == ["2.00", "0.62", "0.10"]
+
+
 @pytest.mark.parametrize(
     ("short", "long", "said"),
     [

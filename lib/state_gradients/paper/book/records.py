@@ -22,6 +22,40 @@ def read_records(folder="", *, root=None):
     return {path.stem: json.loads(path.read_text("utf-8")) for path in paths}
 
 
+GROUPS = {"growth": "when it doubles", "extensions": "beside the plain mean"}
+
+
+def relative(made):
+    """Return, by machine and date, times relative to the plain mean's, as text.
+
+    Each record is of the engine as it was on its date; what it does not have is
+    "not measured".
+
+    Parameters
+    ----------
+    made : dict of str to dict
+        As :func:`read_records` has read them.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
+    columns = {
+        f"{name}, {record['date']}": pd.concat(
+            {title: pd.Series(record.get(key, {})) for key, title in GROUPS.items()}
+        )
+        for name, record in made.items()
+    }
+    rows = dict.fromkeys(row for column in columns.values() for row in column.index)
+    rows = sorted(rows, key=lambda row: [*GROUPS.values()].index(row[0]))
+    index = pd.MultiIndex.from_tuples(rows, names=["", "what"])
+    table = pd.DataFrame(columns).reindex(index)
+    table = table.map(
+        lambda value: "not measured" if pd.isna(value) else f"{value:.2f}"
+    )
+    return table.rename(index=lambda text: text.replace("_", " "))
+
+
 SHARED = {  # of inputs that share a basis: the names in a record, and for readers
     "ratio_50": "time of delays 0..50",
     "ratio_500": "time of delays 0..500",
