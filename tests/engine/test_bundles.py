@@ -415,6 +415,23 @@ def test_an_error_of_one_group_is_not_hidden_by_the_others(monkeypatch):
     assert np.isnan(error.sel(group="nobody")).all()
 
 
+def test_word_types_are_checked_together(monkeypatch):
+    """Each by itself would take sums of its own, some MB for every one drawn."""
+    seen, warn = [], means.warn_beyond_tolerance
+
+    def watched(check, tolerance):
+        seen.append(check)
+        return warn(check, tolerance)
+
+    monkeypatch.setattr(means, "warn_beyond_tolerance", watched)
+    model = build("lstm", scale=0.8)
+    of_types = words.type_gradients(model, IDS, max_delay=30, tolerance=1e-3)
+    assert len(list(of_types)) == V
+    for check in seen:
+        assert check.n_checked.shape == (1, 31) and check.n_checked[0, 0] > 0
+        assert 0 < check.difference.max() < (1e-2) ** 2 * check.exact.max()
+
+
 def test_no_warning_within_the_tolerance():
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)

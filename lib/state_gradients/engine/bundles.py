@@ -123,9 +123,12 @@ class Flight:
     job : jobs.Job
         Its request has a tolerance.
     sums : sums.Sums
+    pooled : bool
+        Whether what goes both ways is checked as one group: of many small ones, as word
+        types are, each would need sums of its own.
     """
 
-    def __init__(self, job, sums_of_job):
+    def __init__(self, job, sums_of_job, *, pooled=False):
         self._job = job
         self._sums = sums_of_job
         self._finder = Finder(job.request.tolerance)
@@ -137,12 +140,15 @@ class Flight:
         self._residual = 0.0
         chosen = _chosen(job)
         self._chosen = range(len(job.sources))[chosen]
+        one_group = pooled or job.members is None
+        members = [(0,)] * len(job.sources) if one_group else job.members
+        n_groups = 1 if one_group else job.request.n_groups
         self._checked = replace(
             job,
-            request=replace(job.request, second_moment=False),
+            request=replace(job.request, n_groups=n_groups, second_moment=False),
             sources=job.sources[chosen],
             ends=job.ends[chosen],
-            members=(job.members or [(0,)] * len(job.sources))[chosen],
+            members=members[chosen],
         )
         self._sums_of_chosen = sums.Sums(self._checked)
 
@@ -153,7 +159,7 @@ class Flight:
         for _ in tiles.carry(self._checked, exact):
             pass
         squares = np.zeros((2, len(self._job.request.state_indices), *n_checked.shape))
-        for group in [*exact.running]:  # few of many, of which all would be too large
+        for group in [*exact.running]:  # those of which some were drawn
             (ours,), (theirs,) = self._sums_of_chosen.take(group), exact.take(group)
             for k, x in enumerate((ours.astype(float) - theirs, theirs)):
                 squares[k, :, group] = (x.astype(float) ** 2).sum(axis=(2, 3))

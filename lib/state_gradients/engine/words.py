@@ -288,9 +288,7 @@ class _Shard:
                 n_parts += 1
             start += len(text)
         if self._check is not None:
-            means.warn_beyond_tolerance(
-                self._check, self._request.tolerance, self._types
-            )
+            means.warn_beyond_tolerance(self._check, self._request.tolerance)
 
     def _carry(self, part, whole, differentials):
         """Carry a part's tiles, exactly or to the tolerance; yield what is in."""
@@ -307,7 +305,7 @@ class _Shard:
                 part, self._sums, tiles=whole, differentials=differentials
             )
             return
-        flight = bundles.Flight(carried, self._sums)
+        flight = bundles.Flight(carried, self._sums, pooled=True)
         yield from flight.carry()
         self._check = bundles.both(self._check, flight.check())
 
