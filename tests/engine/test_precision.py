@@ -82,6 +82,71 @@ def chaos():
     return model
 
 
+class Saturated(L.Layer):
+    """A cell without a formula here: h' = tanh(x + h W + b)."""
+
+    def __init__(self, units, shift, **options):
+        super().__init__(**options)
+        self.units = self.state_size = self.output_size = units
+        self.shift = shift
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], self.units))
+        self.recurrent = self.add_weight(shape=(self.units, self.units))
+        self.built = True
+
+    def call(self, x, states):
+        (h,) = states
+        h = keras.ops.tanh(x @ self.kernel + h @ self.recurrent + self.shift)
+        return h, [h]
+
+    def get_config(self):
+        return super().get_config() | {"units": self.units, "shift": self.shift}
+
+
+@pytest.mark.parametrize("reads", ["words", "numbers"])
+def test_a_cell_that_the_backend_differentiates_is_looked_at_too(reads):
+    """1 - tanh^2 is rounding in float32 where h is 1 to seven digits."""
+    keras.utils.set_random_seed(0)
+    rnn = L.RNN(Saturated(H, 8.0), return_sequences=True)
+    below = [L.Embedding(V, E)]
+    options = {"ids": IDS}
+    if reads == "numbers":
+        below = [keras.Input((None, E)), L.Dense(E)]
+        rng = np.random.default_rng(0)
+        options = {"inputs": rng.normal(size=(300, E)).astype(np.float32)}
+    model = keras.Sequential([*below, rnn])
+    model.build((None, None, E) if reads == "numbers" else (None, None))
+
+    def ask(**dtype):
+        found = mean_state_gradients(model, max_delay=3, **options, **dtype)
+        return found["state_gradient"].transpose("delay", ...).values
+
+    exact = ask(dtype="float64")
+    with pytest.warns(RuntimeWarning, match="float32 must be enough"):
+        single = ask(dtype="float32")
+    assert apart(single, exact) > 1e-3
+    assert apart(ask(), exact) < 1e-12
+
+
+class WithoutConfiguration(Saturated):
+    def get_config(self):
+        raise NotImplementedError
+
+
+class SinglePrecision(Saturated):
+    def call(self, x, states):
+        return super().call(x + np.float32(0) * keras.ops.ones(1, "float32"), states)
+
+
+@pytest.mark.parametrize("kind", [WithoutConfiguration, SinglePrecision])
+def test_a_cell_that_cannot_be_made_in_float64_is_taken_as_it_is(kind):
+    model = sequential(L.RNN(kind(H, 0.0), return_sequences=True))
+    assert np.isfinite(gradients(model)).all()
+    cell = model.layers[-1].cell
+    assert readers.read_cell(cell, n_inputs=E, dtype="float32").in_double() is None
+
+
 def test_where_float32_is_not_enough_the_whole_is_in_float64():
     model = chaos()
     options = {"max_delay": 60}

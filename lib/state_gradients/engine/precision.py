@@ -68,13 +68,13 @@ def apart(job):
     -------
     float
         The largest over kinds and delays, relative to the Frobenius norm there; 0 where
-        nothing is carried, or the backend differentiates a cell.
+        nothing is carried, or a cell cannot be made in float64.
     """
-    cells = [getattr(cell, "in_dtype", None) for cell in job.cells]
-    if not len(job.sources) or not all(cells):
+    cells = tuple(cell.in_double() for cell in job.cells)
+    if not len(job.sources) or None in cells:
         return 0.0
     some = _some(job)
-    double = _in_double(some, tuple(in_dtype("float64") for in_dtype in cells))
+    double = _in_double(some, cells)
     (ours,), (exact,) = tiles.job_sums(some), tiles.job_sums(double)
     difference, size = (
         np.linalg.norm(sums[:, 0], axis=(2, 3)) for sums in (ours - exact, exact)

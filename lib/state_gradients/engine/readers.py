@@ -184,6 +184,10 @@ class ClosedForm:
     step_alone: Any = None  # without an output that is no state, if there is one
     span: Any = None  # of a cell whose units never meet: see engine.diagonals
 
+    def in_double(self):
+        """Return the cell in float64."""
+        return self.in_dtype("float64")
+
     def in_dtype(self, dtype):
         """Return the cell with its weights cast."""
         weights = keras.tree.map_structure(
@@ -310,17 +314,31 @@ class Behind:
         """Return the cell without an output that is no state."""
         return Behind(self.dense, self.cell.without_output())
 
+    def in_double(self):
+        """Return the cell and the layers in float64; None where it cannot be made."""
+        cell = self.cell.in_double() if backends.supports("float64") else None
+        if cell is None:
+            return None
+        parts = [
+            (_in_dtype(config, "float64"), n_inputs, weights)
+            for config, n_inputs, weights in self._parts()
+        ]
+        return _behind(parts, cell)
+
+    def _parts(self):
+        """Return of each layer below its configuration, inputs and weights."""
+        return [
+            (d.get_config(), int(d.kernel.shape[0]), d.get_weights())
+            for d in self.dense
+        ]
+
     def fault_of_derivative(self, x, states):
         """Return what is wrong with the derivatives of the cell, or None."""
         forward, _ = self._compiled
         return self.cell.fault_of_derivative(self._by_parts(forward, x), states)
 
     def __reduce__(self):
-        parts = [
-            (d.get_config(), int(d.kernel.shape[0]), d.get_weights())
-            for d in self.dense
-        ]
-        return _behind, (parts, self.cell)
+        return _behind, (self._parts(), self.cell)
 
     def _forward(self, x):
         for layer in self.dense:
@@ -452,6 +470,25 @@ class Automatic:
     def without_output(self):
         """Return the cell as it is: what the backend differentiates, it knows whole."""
         return self
+
+    def in_double(self):
+        """Return the cell in float64; None where that cannot be made of it.
+
+        As where the backend does not compute in float64, or what `get_config` says and
+        the weights do not make the same cell again.
+        """
+        return self._in_double
+
+    @cached_property
+    def _in_double(self):
+        if not backends.supports("float64"):
+            return None
+        try:  # the cell's own code may raise what it will
+            if self._is_rebuilt_alike:
+                return read_cell(self.cell, n_inputs=self.n_inputs, dtype="float64")
+        except Exception:
+            return None
+        return None
 
     def __reduce__(self):
         cell = self.cell
