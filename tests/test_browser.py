@@ -107,10 +107,10 @@ def answers(page, question):
 
 
 def settled(page, question):
-    """Return what fails after a second: the theme marks boxes after each resize."""
+    """Return what fails after five seconds: the theme marks boxes after each resize."""
     try:
         page.wait_for_function(
-            f"() => window.book.{question}().length === 0", timeout=1000
+            f"() => window.book.{question}().length === 0", timeout=5000
         )
     except NotInTime:
         return answers(page, question)
