@@ -105,7 +105,8 @@ def mean_state_gradients(
         Of the whole chain. By default float32, and all once more in float64 where the
         gradients, or their squares for the second moment, vanish from it, where states
         overflow, or where some inputs that are carried in both are apart
-        (:mod:`state_gradients.engine.precision`).
+        (:mod:`state_gradients.engine.precision`). A cell of your own is looked at so
+        only if its `get_config` makes it again, and it computes in float64.
     second_moment : bool
         Average G^T G as well.
     blocks : int, optional
