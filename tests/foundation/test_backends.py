@@ -56,3 +56,22 @@ def test_a_thread_that_is_done_takes_full_products_from_no_other():
     assert not enabled()
     second.__exit__(None, None, None)
     assert enabled()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's")
+def test_functions_of_one_code_are_not_taken_for_one_that_is_compiled_too_often(
+    caplog,
+):
+    """As of the cells of several models, or of one in two precisions."""
+    import tensorflow as tf
+
+    tf.get_logger().addHandler(caplog.handler)
+    try:
+        for _ in range(8):
+            backends.compiled(lambda a: product(a, a))(MATRIX)
+        assert not caplog.records
+        for n in range(1, 9):  # one that does it is still told of
+            tf.function(lambda a: product(a, a))(MATRIX[:n, :n])
+        assert "retracing" in caplog.text
+    finally:
+        tf.get_logger().removeHandler(caplog.handler)

@@ -87,8 +87,9 @@ def compiled(function, *, jit=False, reuse=()):
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
-    traced = tf.function(
-        function, autograph=False, reduce_retracing=True, jit_compile=jit or None
+    own = functools.partial(function)  # each counted alone: all cells' have one code,
+    traced = tf.function(  # and TensorFlow warns of code that it often compiles
+        own, autograph=False, reduce_retracing=True, jit_compile=jit or None
     )
     return _in_full(traced)  # TensorFlow chooses when it multiplies, not when it traces
 
