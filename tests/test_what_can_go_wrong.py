@@ -184,7 +184,11 @@ SECTIONS = {
     "A model": [
         Family(
             lambda case, _: engine.refusal_of_model(case),
-            all_but(engine.MODELS, "An embedding in mixed bfloat16"),
+            all_but(
+                engine.MODELS,
+                "An embedding in mixed bfloat16",
+                "A recurrent layer called with training=True",
+            ),
             advice={
                 "An embedding quantized to int8": PLAIN,
                 "An embedding with LoRA weights": PLAIN,

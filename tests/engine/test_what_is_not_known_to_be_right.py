@@ -94,6 +94,13 @@ def a_mask_from_elsewhere():
     return keras.Model([ids, heard], L.LSTM(H)(embedding()(ids), mask=heard))
 
 
+def dropout_that_is_always_on(*, recurrent):
+    """`model(ids)` has it, `model.predict(ids)` has not."""
+    ids, on = keras.Input((None,), dtype="int32"), {"training": True}
+    x = L.Dropout(0.5)(embedding()(ids), **({} if recurrent else on))
+    return keras.Model(ids, L.LSTM(H, dropout=0.5)(x, **(on if recurrent else {})))
+
+
 def embedding_used_twice():
     ids, others = (keras.Input((None,), dtype="int32") for _ in range(2))
     table = embedding()
@@ -171,6 +178,14 @@ MODELS = {
         "initial_state",
     ),
     "A mask that comes from a second Input": (a_mask_from_elsewhere, "no `mask`"),
+    "A Dropout called with training=True": (
+        lambda: dropout_that_is_always_on(recurrent=False),
+        "not called with training=True",
+    ),
+    "A recurrent layer called with training=True": (
+        lambda: dropout_that_is_always_on(recurrent=True),
+        "not called with training=True",
+    ),
     "An embedding that is called twice": (embedding_used_twice, "called once"),
     "A Sequential that is not built": (unbuilt_sequential, "be built"),
     "A subclassed model": (Subclassed, "Sequential or functional"),

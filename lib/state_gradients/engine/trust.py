@@ -248,6 +248,8 @@ def _only_input(layer, calls):
     own_mask = getattr(inputs[0], "_keras_mask", None)
     if "mask" in given and arguments.kwargs["mask"] is not own_mask:
         refuse("have layers with no `mask` but that of the embedding", [layer])
+    if arguments.kwargs.get("training"):  # predict() leaves it out, model(x) does not
+        refuse("have layers that are not called with training=True", [layer])
     return inputs[0]
 
 
