@@ -323,10 +323,11 @@ def test_the_sweep_has_no_tolerance():
 
 
 @double
-def test_a_basis_leaves_what_it_says():
+@pytest.mark.parametrize("size", [5, 16])  # the embedding in one part, and in sixteen
+def test_a_basis_leaves_what_it_says(size):
     """Rows of known singular values: rank and residual, against the whole of them."""
     rng = np.random.default_rng(1)
-    n_inputs, size, n_states = 6, 5, 40
+    n_inputs, n_states = 6, 40
     u = np.linalg.qr(rng.normal(size=(n_inputs * size, 30)))[0]
     v = np.linalg.qr(rng.normal(size=(n_states, 30)))[0]
     rows = (u * 0.3 ** np.arange(30)) @ v.T
@@ -343,6 +344,21 @@ def test_a_basis_leaves_what_it_says():
     )
     again = finder.find(shared.basis, n_inputs, coefficients=shared.coefficients, age=3)
     assert again is None or len(again.basis) <= len(shared.basis)
+
+
+@double
+def test_parts_of_the_embedding_may_have_ranges_of_their_own():
+    """Each component along a direction that no other has: a sketch must meet all."""
+    rng = np.random.default_rng(1)
+    n_inputs, size, n_states = 6, 16, 60
+    directions = np.linalg.qr(rng.normal(size=(n_states, size)))[0].T
+    rows = rng.normal(size=(n_inputs, size, 1)) * directions
+    rows *= 0.5 ** np.arange(size)[:, None]
+    shared = shared_basis.Finder(1e-3).find(rows.reshape(-1, n_states), n_inputs)
+    left = rows - shared.coefficients @ shared.basis
+    norms = np.linalg.norm(rows, axis=(1, 2))
+    assert (np.linalg.norm(left, axis=(1, 2)) <= 2e-3 * norms).all()
+    assert len(shared.basis) <= size
 
 
 def test_a_basis_of_vanishing_tangents_is_found():
