@@ -146,6 +146,38 @@ def test_a_stop_ends_all_studies_that_run_side_by_side(trained, name):
             os.killpg(process.pid, 0)
             time.sleep(0.05)
     assert not [*(trained / "data").rglob(".*")]  # nothing is half-written
+    assert artifacts.outdated("mine").keys() == {*STUDIES}  # nor begun since
+    with locks.alone(settings.load_experiment("mine")):
+        pass
+
+
+IN_THE_POOL = """
+import os, signal, time
+from state_gradients.paper import reproduction
+
+def stage(*_, **__):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)  # as a pool that is broken does
+        print("taken back", flush=True)
+
+reproduction._in_order = stage
+reproduction._set_up(1)
+try:
+    reproduction._run_chain("mine", ["train"], None)
+except BaseException:
+    print("the pool goes on")
+"""
+
+
+def test_a_signal_ends_a_process_of_the_pool(project):
+    """The pool catches any error of what it runs, and would wait for this process."""
+    done = subprocess.run(
+        [sys.executable, "-c", IN_THE_POOL], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "taken back\n")
     with locks.alone(settings.load_experiment("mine")):
         pass
 

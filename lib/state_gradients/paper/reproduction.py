@@ -7,12 +7,15 @@ chain, and waits for it.
 """
 
 import itertools
+import os
 import signal
+import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context
 
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from state_gradients.foundation import settings
 from state_gradients.paper import stages
@@ -112,8 +115,8 @@ def _side_by_side(name, waiting, jobs, root, report):
     }
     ran, others = [], set(active_children())
     with ProcessPoolExecutor(jobs, **options) as pool:
-        runs = [pool.submit(_run_chain, name, chain, root) for chain in waiting]
         try:
+            runs = [pool.submit(_run_chain, name, chain, root) for chain in waiting]
             for run in as_completed(runs):
                 ran += run.result()
                 report(f"{name}: {', '.join(run.result())} made")
@@ -127,8 +130,7 @@ def _side_by_side(name, waiting, jobs, root, report):
             report(f"{name}: {error} What runs beside it is let end.")
             pool.shutdown(cancel_futures=True)
             raise
-        except BaseException:  # a signal: none goes on alone
-            pool.shutdown(wait=False, cancel_futures=True)
+        except BaseException:  # a signal: none goes on alone; the pool waits for them
             for process in set(active_children()) - others:
                 process.terminate()
             raise
@@ -138,16 +140,25 @@ def _side_by_side(name, waiting, jobs, root, report):
 def _set_up(n_threads):
     """Prepare a process for stages: its share of the cores, and its end."""
     threadpool_limits(n_threads)
+    tqdm.set_lock(threading.RLock())  # its own is of all processes, and to be cleared
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: this process's parent
     signal.signal(signal.SIGTERM, _stop)
 
 
 def _stop(number, frame):
     """End by an error where the stage is, so that what it was writing is taken back."""
+    signal.signal(number, signal.SIG_IGN)  # undisturbed
     raise SystemExit(128 + number)
 
 
 def _run_chain(name, chain, root):
-    """Run a chain of stages in a process of its own; see `_in_order`."""
-    with locks.lent(settings.load_experiment(name, root=root), root=root):
-        return _in_order(name, chain, root, progress=False)
+    """Run a chain of stages in a process of its own; see `_in_order`.
+
+    A signal ends the process. The pool would take the error for the chain's result, and
+    let it begin the next chain, or wait for one for ever.
+    """
+    try:
+        with locks.lent(settings.load_experiment(name, root=root), root=root):
+            return _in_order(name, chain, root, progress=False)
+    except SystemExit as stop:
+        os._exit(stop.code)

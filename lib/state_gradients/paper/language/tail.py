@@ -41,7 +41,8 @@ MEANING = {
     "largest_residual": ("the most that one left", "1", "largest |X - X Q Q^T| / |X|"),
 }
 MISSING = dict.fromkeys(
-    ("observed", "estimate", "lower", "upper"), "the gradient or its squares are 0"
+    ("observed", "estimate", "lower", "upper"),
+    "the gradient is 0, or its squares are too small for float32 to be sure of",
 )
 
 
