@@ -327,6 +327,20 @@ def test_an_lrus_half_lives_are_those_of_its_eigenvalues(lives):
     np.testing.assert_allclose(lru, np.log(2) / np.exp(nu.astype(float)), rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["ptb-lru-256", "ptb-s6-256"])
+def test_what_states_hold_longer_predictions_hear_less_of(name):
+    """As the page "What still matters" says."""
+    began, later, of_lstm, later_of_lstm = (
+        artifacts.load(experiment, "influence")[["estimate", "lower", "upper"]]
+        .sel(quantity="influence", delay=delay)
+        .load()
+        for experiment in (name, "ptb-lstm-256")
+        for delay in (0, 20)
+    )
+    assert began["lower"] > of_lstm["upper"]
+    assert later["upper"] < later_of_lstm["estimate"]
+
+
 def lines_of(ax):
     return [line.get_ydata() for line in ax.get_lines() if len(line.get_ydata()) > 5]
 
