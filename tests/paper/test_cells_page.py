@@ -331,14 +331,15 @@ def test_an_lrus_half_lives_are_those_of_its_eigenvalues(lives):
 def test_what_states_hold_longer_predictions_hear_less_of(name):
     """As the page "What still matters" says."""
     began, later, of_lstm, later_of_lstm = (
-        artifacts.load(experiment, "influence")[["estimate", "lower", "upper"]]
+        artifacts.load(experiment, "influence")[["lower", "upper"]]
         .sel(quantity="influence", delay=delay)
         .load()
         for experiment in (name, "ptb-lstm-256")
         for delay in (0, 20)
     )
     assert began["lower"] > of_lstm["upper"]
-    assert later["upper"] < later_of_lstm["estimate"]
+    falls_to = later["upper"] / began["lower"]  # at most
+    assert falls_to < later_of_lstm["lower"] / of_lstm["upper"]
 
 
 def lines_of(ax):
