@@ -14,6 +14,8 @@ refused, by three rules:
    that the backend differentiates are held against differences.
 """
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 from keras import ops
@@ -21,6 +23,7 @@ from keras import ops
 from state_gradients.foundation import backends
 
 N_TOKENS = 8  # of the run through Keras, where the model's length is free
+ROUNDINGS = 8  # of ours, by which Keras's outputs may be apart from them
 N_LOOKED_UP = 2**24  # numbers of the table, at most, that are looked up
 PRECISIONS = ("float32", "float64")
 FREE = {  # what a model's class may say otherwise
@@ -288,7 +291,8 @@ def require_same_first_steps(embedding, layers, network):
     ------
     ValueError
         If a recurrent layer's output after `N_TOKENS` tokens differs by more than the
-        round-off of float32 explains.
+        round-off of float32 explains: that of most networks, or that of this one, as
+        far as it is known.
     """
     inputs = _first_inputs(embedding, network)
     trace, after = network.run_unchecked(inputs, network.zero_states())
@@ -301,6 +305,7 @@ def require_same_first_steps(embedding, layers, network):
         if fault := cell.fault_of_derivative(of_cell, states):
             refuse(f"have cells that {fault}", [layer.cell])
     x = inputs[None] if embedding is None else embedding(inputs[None])
+    n_recurrent = 0
     for layer in layers:
         with backends.full_float32():
             x = keras.tree.flatten(layer(x, training=False))[0]
@@ -309,18 +314,44 @@ def require_same_first_steps(embedding, layers, network):
         theirs = ops.convert_to_numpy(x)[0]
         theirs = theirs[-1] if layer.return_sequences else theirs
         ours = next(outputs)
+        n_recurrent += 1
         if not np.isfinite(theirs).all() and not np.isfinite(ours).all():
             continue  # weights that are not finite: the mean says so itself
         # Eight steps of float32 err by some 1e-6 of the largest value; a state that
         # does not start from zero, or a shifted input, by far more than 1e-4.
         scale = max(np.abs(theirs).max(), np.finfo(np.float32).tiny)
         error = np.abs(ours - theirs).max() / scale
-        if not error <= 1e-4:
+        if error <= 1e-4:
+            continue
+        # Gates that are all but shut let 1 - z through, which is nothing but rounding:
+        # there ours err by more, and so may theirs.
+        if not error <= ROUNDINGS * _rounding(network, inputs, n_recurrent) / scale:
             refuse(
                 "do in Keras what was read from its layers: after "
                 f"{N_TOKENS} tokens the outputs differ by {error:.2g} of the largest",
                 [layer],
             )
+
+
+def _rounding(network, inputs, n_layers):
+    """Return how far the last of some layers ends in float32 from float64, at most.
+
+    0 where not all of their cells have a formula, which either precision takes.
+    """
+    cells = network.cells[:n_layers]
+    if not all(hasattr(cell, "in_dtype") for cell in cells):
+        return 0.0
+    last = []
+    for dtype in PRECISIONS:
+        one = replace(
+            network,
+            table=network.table.astype(dtype),
+            cells=[cell.in_dtype(dtype) for cell in cells],
+        )
+        x = inputs if one.reads_words else inputs.astype(dtype)
+        _, after = one.run_unchecked(x, one.zero_states())
+        last.append(after[-1][cells[-1].output])
+    return np.abs(last[0] - last[1]).max()
 
 
 def _first_inputs(embedding, network):
