@@ -6,7 +6,16 @@ import keras
 import numpy as np
 import pytest
 
-from state_gradients.engine import jobs, means, precision, readers, readouts, words
+from state_gradients.engine import (
+    jobs,
+    means,
+    network,
+    precision,
+    readers,
+    readouts,
+    trust,
+    words,
+)
 from state_gradients.engine.means import mean_state_gradients
 from state_gradients.foundation import backends
 from state_gradients.models import cells
@@ -64,6 +73,22 @@ def test_what_a_shut_gate_lets_through_is_known_in_float32(name):
     model = biased(*SHUT[name])
     ours = gradients(model, dtype="float32")
     assert apart(ours, gradients(model, dtype="float64")) < 1e-4
+
+
+def test_rounding_does_not_excuse_another_network():
+    """Of gates shut at 16 float32 knows the states to a third: it must not pass."""
+    model = biased(L.GRU, slice(0, H), 8.0)
+    read = network.Network(
+        model.layers[0].get_weights()[0],
+        (readers.read_cell(model.layers[1].cell, n_inputs=E, dtype="float32"),),
+    )
+    kernel, *others = model.layers[1].get_weights()
+    model.layers[1].set_weights([1.5 * kernel, *others])
+    ids = trust._first_inputs(model.layers[0], read)
+    _, ((state,),) = read.run_unchecked(ids, read.zero_states())
+    assert trust._rounding(read, ids, 1) > 0.1 * np.abs(state).max()
+    with pytest.raises(ValueError, match="must do in Keras what was read from its"):
+        trust.require_same_first_steps(*model.layers[:1], model.layers[1:], read)
 
 
 @pytest.mark.parametrize("kind", [cells.MinGRUCell, cells.MinLSTMCell])
