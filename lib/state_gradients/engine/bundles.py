@@ -131,7 +131,7 @@ class Flight:
     def __init__(self, job, sums_of_job, *, pooled=False):
         self._job = job
         self._sums = sums_of_job
-        self._finder = Finder(job.request.tolerance)
+        self._finder = Finder(job.request.tolerance, of_each=job.members is not None)
         self._bundles = []
         self._own = []  # sources with rows of their own
         self._youngest = YOUNGEST  # older, once a basis was not worth it

@@ -8,11 +8,12 @@ all their rows. With Q an orthonormal basis of the rows' range,
     C_s <- X_s Q,   W <- Q^T,   left_s = ||X_s - X_s Q Q^T|| / ||X_s||  (Frobenius).
 
 Q comes from a random sketch of the rows, each input's scaled to norm 1 (Halko,
-Martinsson and Tropp 2011, Algorithm 4.1): as many columns of it as leave no input more
-than `tolerance`. A row of the sketch mixes one of `PARTS` of each input's rows only: a
-sixteenth of the work, and as good where the parts have about one range, as rows have
-that passed the same Jacobians. With q_1.. q_n the columns of a sketch, the first k of
-which are kept,
+Martinsson and Tropp 2011, Algorithm 4.1): as many columns of it as leave no more than
+`tolerance`, at the root mean square over the inputs where a mean over all of them is
+asked for, which loses at most that, and of every input where it is a group's. A row of
+the sketch mixes one of `PARTS` of each input's rows only: a sixteenth of the work, and
+as good where the parts have about one range, as rows have that passed the same
+Jacobians. With q_1.. q_n the columns of a sketch, the first k of which are kept,
 
     left_s^2 ||X_s||^2 = sum_{k < j <= n} ||X_s q_j||^2 + ||X_s - X_s Q_n Q_n^T||^2,
 
@@ -24,15 +25,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
-import scipy.linalg.blas
 
 WORTH = 0.8  # of the rank at which a basis costs what the rows do
 MARGIN = 0.15  # of the columns needed last: as many more are tried
 PARTS = 16  # of the embedding, at most: each has its own rows of the sketch
 PROBES = 4  # random rows of an input that find what is left of it
 LEAST = 64  # times the least normal number: inputs with smaller probes are nothing
-TINY = np.finfo(np.float64).tiny
 
 
 class Shared(NamedTuple):
@@ -49,11 +47,14 @@ class Finder:
     Parameters
     ----------
     tolerance : float
-        What may be left of an input's tangents, relative to their norm.
+        What may be left of inputs' tangents, relative to their norms.
+    of_each : bool
+        Of each input, or else at the root mean square over the inputs of a basis.
     """
 
-    def __init__(self, tolerance):
+    def __init__(self, tolerance, *, of_each=True):
         self._tolerance = tolerance
+        self._over_inputs = np.max if of_each else np.mean
         self._needed = {}  # (whether in a basis before, age): columns
         self._normal = np.zeros(0, np.float32)  # random numbers, drawn once
 
@@ -91,7 +92,8 @@ class Finder:
             columns = self._range(tangents, probes, weights, n_columns)
             projected = tangents @ columns
             left = _left(projected * weights, probes, columns)
-            enough = np.flatnonzero(left <= self._tolerance**2)
+            over_inputs = self._over_inputs(left, axis=0)
+            enough = np.flatnonzero(over_inputs <= self._tolerance**2)
             if len(enough):
                 break
             if n_columns == most:
@@ -102,7 +104,7 @@ class Finder:
         return Shared(
             np.ascontiguousarray(projected[..., :rank]),
             np.ascontiguousarray(columns[:, :rank].T),
-            float(np.sqrt(left[rank])),
+            float(np.sqrt(left[:, rank].max())),
         )
 
     def _draw(self, *shape):
@@ -136,15 +138,16 @@ class Finder:
 
 
 def _left(projected, probes, columns):
-    """Return what the first k columns leave, k = 0..all, of any input at most.
+    """Return what the first k columns leave, k = 0..all, of each input (input, k).
 
-    Squares, relative to an input's norm; of an input without tangents nothing.
+    Squares, relative to an input's norm, of the inputs that have tangents.
     """
     squares = np.einsum("sek,sek->sk", projected, projected).astype(np.float64)
     beyond = probes - (probes @ columns) @ columns.T
     beyond = np.einsum("spi,spi->s", beyond, beyond)[:, None] / PROBES
     tails = np.cumsum(np.append(beyond, squares[:, ::-1], axis=1), axis=1)[:, ::-1]
-    return (tails / np.maximum(tails[:, :1], TINY)).max(axis=0)
+    tails = tails[tails[:, 0] > 0]
+    return tails / tails[:, :1]
 
 
 class _Tangents:
@@ -200,15 +203,11 @@ def _orthonormal(rows):
     """Return an orthonormal basis (states, row) of rows: Q^T = L^-1 rows, L L^T = Gram.
 
     Half the work of a QR decomposition, which is used where the Gram matrix, of the
-    square of the rows' condition, is singular in float64.
+    square of the rows' condition, is singular in float64. (NumPy lets other jobs'
+    threads go on meanwhile, as SciPy does not: so an inverse, and no triangular solve.)
     """
-    try:  # of the transpose, the same, which LAPACK need not copy
-        factor = scipy.linalg.cholesky(
-            (rows @ rows.T).T, lower=True, check_finite=False
-        )
+    try:
+        factor = np.linalg.cholesky(rows @ rows.T)
     except np.linalg.LinAlgError:
         return np.linalg.qr(rows.T)[0]
-    # X L^T = rows^T, in place: BLAS reads the rows as columns
-    return scipy.linalg.blas.dtrsm(
-        1, factor, rows.T, side=1, lower=1, trans_a=1, overwrite_b=1
-    )
+    return (np.linalg.inv(factor) @ rows).T

@@ -6,7 +6,6 @@ X,  X X' for the second moment,  (X R') (X R')' for the influence
 from collections import Counter
 
 import numpy as np
-import scipy.linalg
 
 FLUSH = 64  # inputs whose float32 sum is safe: relative error below 64 * 2^-24 = 4e-6
 DEEP = 48  # rows of a basis: a product that sums over so many is worth its output
@@ -168,7 +167,7 @@ def _add_by_token(total, age, coefficients, bases):
     for delay, basis in enumerate(bases, start=age + 1 - n_sources):
         delays = total[delay : delay + n_sources]
         rows = delays.reshape(-1, delays.shape[-1])
-        _accumulate(rows, stacked[: len(rows)], basis)
+        rows += stacked[: len(rows)] @ basis
 
 
 def _add_by_delay(total, age, coefficients, bases):
@@ -183,7 +182,7 @@ def _add_by_delay(total, age, coefficients, bases):
     for delay, sources, tokens in _by_delay(total, age, coefficients, bases):
         left = stacked[sources.start * rank : sources.stop * rank]
         right = rows[tokens.start * rank : tokens.stop * rank]
-        _accumulate(total[delay], left, right, transposed=True)
+        total[delay] += left.T @ right
 
 
 def _add_squares(total, age, coefficients, bases):
@@ -207,12 +206,3 @@ def _by_delay(total, age, coefficients, bases):
         sources = slice(max(0, age - delay), min(n_sources, age - delay + n_tokens))
         first = delay - age
         yield delay, sources, slice(first + sources.start, first + sources.stop)
-
-
-def _accumulate(total, left, right, *, transposed=False):
-    """Add left @ right, or left^T @ right, to `total`, in place.
-
-    BLAS reads rows as columns, and so both sides exchanged.
-    """
-    gemm = scipy.linalg.get_blas_funcs("gemm", dtype=total.dtype)
-    gemm(1, right.T, left.T, 1, total.T, trans_b=transposed, overwrite_c=1)

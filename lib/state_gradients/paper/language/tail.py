@@ -37,7 +37,7 @@ MEANING = {
     "upper": ("upper end of its interval", _OF_QUANTITY, "estimate + t SE"),
     "n_samples": ("positions averaged over", "1", "number of t"),
     "tolerance_error": labels.MEANING["tolerance_error"],
-    "tolerance": ("what a cut may leave of an input", "1", "|X - X Q Q^T| / |X|"),
+    "tolerance": ("what a cut may leave of inputs, r.m.s.", "1", "|X - X Q Q^T| / |X|"),
     "largest_residual": ("the most that one left", "1", "largest |X - X Q Q^T| / |X|"),
 }
 MISSING = dict.fromkeys(
