@@ -3,6 +3,7 @@
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -190,9 +191,8 @@ def test_inputs_that_are_independent_for_longer_share_a_basis_later():
     recurrent = np.eye(22)
     recurrent[2:, 2:] = 0.5 * np.linalg.qr(rng.normal(size=(20, 20)))[0]
     model = linear(recurrent, rng.normal(size=(E, 22)))
-    young = 0.5**bundles.YOUNGEST, 0.5 ** (bundles.YOUNGEST * bundles.GROWTH)
-    assert young[0] > 1e-3 > young[1]
-    assert max(rows_in_flight(model, tolerance=1e-3)) < 0.5 * E * 61
+    assert 0.5**bundles.YOUNGEST > 1e-3 > 0.5 ** (2 * bundles.YOUNGEST)
+    assert max(rows_in_flight(model, tolerance=1e-3)) < 0.6 * E * 61
     exact, ours = ask(model, None), ask(model, 1e-3)
     error = relative(ours["state_gradient"], exact["state_gradient"])
     assert 0 < float(error.max()) < 10 * 1e-3
@@ -323,6 +323,21 @@ def test_the_sweep_has_no_tolerance():
         ask(build("rnn"), 1e-3, engine="sweep")
 
 
+def join(finder, tangents):
+    """Return the basis that tangents have of themselves, and their coefficients."""
+    nothing = np.zeros((0, tangents.shape[-1]), tangents.dtype)
+    return finder.join(nothing, tangents, 0)
+
+
+def far(tangents, ours):
+    """The distance of each input's tangents, relative to their norm, in float64."""
+    tangents = tangents.astype(float)
+    axes = (1, 2)
+    return np.linalg.norm(ours - tangents, axis=axes) / np.linalg.norm(
+        tangents, axis=axes
+    )
+
+
 @double
 @pytest.mark.parametrize("size", [5, 16])  # the embedding in one part, and in sixteen
 def test_a_basis_leaves_what_it_says(size):
@@ -332,19 +347,79 @@ def test_a_basis_leaves_what_it_says(size):
     u = np.linalg.qr(rng.normal(size=(n_inputs * size, 30)))[0]
     v = np.linalg.qr(rng.normal(size=(n_states, 30)))[0]
     rows = (u * 0.3 ** np.arange(30)) @ v.T
+    rows = rows.reshape(n_inputs, size, n_states)
     finder = shared_basis.Finder(1e-3)
-    shared = finder.find(rows, n_inputs)
-    left = rows.reshape(n_inputs, size, -1) - shared.coefficients @ shared.basis
-    norms = np.linalg.norm(rows.reshape(n_inputs, -1), axis=1)
-    residual = np.linalg.norm(left, axis=(1, 2)) / norms
+    basis, coefficients = join(finder, rows)
     # of all but the last columns exact; the rest from four random rows
-    assert residual.max() <= 2 * 1e-3
-    assert len(shared.basis) < 12  # 0.3^6 < 1e-3
-    np.testing.assert_allclose(
-        shared.basis @ shared.basis.T, np.eye(len(shared.basis)), atol=1e-6
+    assert far(rows, coefficients @ basis).max() <= 2 * 1e-3
+    assert len(basis) < 12  # 0.3^6 < 1e-3
+    np.testing.assert_allclose(basis @ basis.T, np.eye(len(basis)), atol=1e-6)
+
+
+@double
+def test_a_cut_keeps_a_nested_basis():
+    """Of a basis turned and shrunk: older inputs need the first directions only."""
+    rng = np.random.default_rng(1)
+    n_states, shrink = 40, 0.5 ** np.arange(24)
+    turned = np.linalg.qr(rng.normal(size=(n_states, n_states)))[0][:24]
+    turned *= shrink[:, None]
+    older = rng.normal(size=(3, 5, 16))
+    younger = rng.normal(size=(4, 5, 24))
+    tangents = [one @ turned[: one.shape[-1]] for one in (older, younger)]
+    factor = shared_basis.lower_factor(turned)
+    np.testing.assert_allclose(factor @ factor.T, turned @ turned.T, atol=1e-15)
+    in_factor = [
+        one @ factor[: one.shape[-1]][:, : one.shape[-1]] for one in (older, younger)
+    ]
+    cut, smaller = shared_basis.Finder(1e-3).cut(turned, factor, 0, in_factor, [20, 9])
+    ranks = [one.shape[-1] for one in smaller]
+    assert 9 < ranks[0] < 16
+    assert ranks[0] <= ranks[1] == len(cut) < 16
+    np.testing.assert_allclose(cut @ cut.T, np.eye(len(cut)), atol=1e-6)
+    for one, exact, rank in zip(smaller, tangents, ranks, strict=True):
+        assert far(exact, one @ cut[:rank]).max() <= 2e-3
+    # the older ones' directions may stay as they are
+    kept, (only,) = shared_basis.Finder(1e-3).cut(
+        turned, factor, 16, in_factor[1:], [9]
     )
-    again = finder.find(shared.basis, n_inputs, coefficients=shared.coefficients, age=3)
-    assert again is None or len(again.basis) <= len(shared.basis)
+    np.testing.assert_allclose(in_factor[0] @ kept[:16], tangents[0], atol=1e-12)
+    assert far(tangents[1], only @ kept).max() <= 2e-3
+
+
+@double
+@pytest.mark.parametrize("size", [1.0, 1e-200, 1e200])
+def test_a_factor_of_rows_of_any_size(size):
+    """Some rows are zero, or depend on others: C W = (C L) L^-1 W all the same."""
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(7, 20)) * size * 0.1 ** np.arange(7)[:, None]
+    np.testing.assert_allclose(
+        shared_basis.lower_factor(rows)[0, 0], np.linalg.norm(rows[0] / size) * size
+    )
+    rows[4] = 0
+    rows[6] = rows[1] + rows[2]
+    factor = shared_basis.lower_factor(rows)
+    assert np.isfinite(factor).all()
+    assert (np.triu(factor, 1) == 0).all()
+    again = factor @ np.linalg.solve(factor, rows)
+    np.testing.assert_allclose(again, rows, rtol=1e-9, atol=1e-9 * size)
+
+
+def test_jobs_do_not_keep_each_other_waiting():
+    """They run in threads, and SciPy's linear algebra holds Python's lock."""
+    rooms = Path(bundles.__file__).parent.glob("*.py")
+    assert [path.name for path in rooms if "scipy.linalg" in path.read_text()] == []
+
+
+def test_an_input_is_cut_when_its_age_has_about_doubled():
+    phases = [bundles.phase(number) for number in range(1, 17)]
+    assert phases == [1, 2, 1, 4, 1, 2, 1, 8] * 2
+    first = 5  # the number of the cut at which inputs of 8 tokens join
+    cut = [
+        age
+        for number, age in enumerate(range(8, 150, bundles.JOINED), start=first)
+        if age <= bundles.reach(8, bundles.phase(number))
+    ]
+    assert cut == [8, 14, 20, 26, 50, 74, 122]
 
 
 @double
@@ -355,13 +430,11 @@ def test_of_a_mean_the_root_mean_square_over_inputs_is_left():
     v = np.linalg.qr(rng.normal(size=(n_states, 36)))[0].T
     rows = rng.normal(size=(n_inputs, size, 12)) @ v[:12]
     rows[3] += 0.05 * rng.normal(size=(size, 24)) * 0.7 ** np.arange(24) @ v[12:]
-    norms = np.linalg.norm(rows, axis=(1, 2))
     left = {}
     for of_each in (True, False):
         finder = shared_basis.Finder(1e-3, of_each=of_each)
-        found = finder.find(rows.reshape(-1, n_states), n_inputs)
-        far = np.linalg.norm(rows - found.coefficients @ found.basis, axis=(1, 2))
-        left[of_each] = len(found.basis), far / norms, found.residual
+        basis, coefficients = join(finder, rows)
+        left[of_each] = len(basis), far(rows, coefficients @ basis), finder.residual
     (rank_each, far_each, _), (rank_mean, far_mean, residual) = left[True], left[False]
     assert rank_mean < rank_each
     assert far_each.max() <= 1.2e-3 < far_mean.max()  # as four random rows know it
@@ -387,22 +460,22 @@ def test_parts_of_the_embedding_may_have_ranges_of_their_own():
     directions = np.linalg.qr(rng.normal(size=(n_states, size)))[0].T
     rows = rng.normal(size=(n_inputs, size, 1)) * directions
     rows *= 0.5 ** np.arange(size)[:, None]
-    shared = shared_basis.Finder(1e-3).find(rows.reshape(-1, n_states), n_inputs)
-    left = rows - shared.coefficients @ shared.basis
-    norms = np.linalg.norm(rows, axis=(1, 2))
-    assert (np.linalg.norm(left, axis=(1, 2)) <= 2e-3 * norms).all()
-    assert len(shared.basis) <= size
+    basis, coefficients = join(shared_basis.Finder(1e-3), rows)
+    assert far(rows, coefficients @ basis).max() <= 2e-3
+    assert len(basis) <= size
 
 
 def test_a_basis_of_vanishing_tangents_is_found():
     """1e-30 in float32, whose squares are zero."""
     rng = np.random.default_rng(1)
-    rows = (rng.normal(size=(48, 2)) @ rng.normal(size=(2, 20))).astype(np.float32)
-    shared = shared_basis.Finder(1e-3).find(rows * np.float32(1e-30), 12)
-    assert len(shared.basis) == 2
-    assert shared.coefficients.dtype == np.float32
-    ours = (shared.coefficients @ shared.basis).reshape(48, 20)
-    np.testing.assert_allclose(ours, rows * 1e-30, rtol=1e-4, atol=1e-34)
+    rows = (rng.normal(size=(12, 4, 2)) @ rng.normal(size=(2, 20))).astype(np.float32)
+    finder = shared_basis.Finder(1e-3)
+    basis, coefficients = join(finder, rows * np.float32(1e-30))
+    assert len(basis) == 2
+    assert coefficients.dtype == np.float32
+    np.testing.assert_allclose(
+        coefficients @ basis, rows * 1e-30, rtol=1e-4, atol=1e-34
+    )
 
 
 def test_inputs_far_smaller_than_others_leave_no_more_than_the_tolerance():
@@ -413,14 +486,11 @@ def test_inputs_far_smaller_than_others_leave_no_more_than_the_tolerance():
     rows = (rows * sizes[:, None, None]).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        shared = shared_basis.Finder(1e-3).find(rows.reshape(56, 60), 7)
-    ours = shared.coefficients.astype(float) @ shared.basis
-    assert len(shared.basis) == 12  # two of each but the last
-    left = np.linalg.norm(rows - ours, axis=(1, 2)) / np.linalg.norm(
-        rows.astype(float), axis=(1, 2)
-    )
-    assert left[:-1].max() < 1e-3
-    assert shared.residual < 1e-3
+        finder = shared_basis.Finder(1e-3)
+        basis, coefficients = join(finder, rows)
+    assert len(basis) == 12  # two of each but the last
+    assert far(rows, coefficients.astype(float) @ basis)[:-1].max() < 1e-3
+    assert finder.residual < 1e-3
 
 
 def test_the_exact_chain_of_the_inputs_that_are_checked_is_the_tiles(monkeypatch):

@@ -1,66 +1,56 @@
-"""The engine in less: inputs of some age are carried as bundles that share a basis.
+"""The engine in less: inputs of some age are carried in one basis that they share.
 
     X_{s,t} = C_s W_t,   W_t = W_{t-1} J_t        (engine.shared_basis)
 
 One sweep over a job's tokens. An input's tangents are rows of their own at first, as
 in :mod:`state_gradients.engine.tiles`; when `JOINED` inputs are `YOUNGEST` tokens old,
-they become a bundle, of fewer rows, and a bundle is cut again as it ages, together with
-the next one where both are old. Where their rows are too independent for that, as those
-of a GRU are for longer than an LSTM's, they are let grow twice as old. All rows in
-flight make one product a token. What an input adds to the sums is made from what its
-bundle's basis was at some tokens, when the bundle is cut the next time.
+they become a bundle, with coefficients in the basis, which they widen. Every `JOINED`
+tokens what the bundles add to the sums is made from what the basis was at each of them,
+the basis is made orthonormal, and some bundles are cut to what they still need of it,
+the younger ones more often, two as one where both are old. Where rows are too
+independent for that, as those of a GRU are for longer than an LSTM's, they are let grow
+older. All rows in flight make one product a token.
 """
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from state_gradients.engine import diagonals, sums, tiles
+from state_gradients.engine import diagonals, shared_basis, sums, tiles
 from state_gradients.engine.rows import Rows
-from state_gradients.engine.shared_basis import Finder
 
-YOUNGEST = 6  # tokens: before, the rows of some inputs are nearly independent
-JOINED = 12  # inputs that become a bundle
+YOUNGEST = 8  # tokens: before, the rows of some inputs are nearly independent
+JOINED = 6  # inputs that become a bundle, and tokens from cut to cut
 PATIENCE = 12  # tokens more: then fewer become one
-GROWTH = 2  # of a bundle's age from cut to cut
 ALIKE = 0.6  # ages that differ by so much of the lower: two bundles become one
-LATEST = 64  # tokens from cut to cut: they bound what is remembered of a bundle
-CHECKED = 0.01  # of the inputs go both ways
+ALL = 8  # every so many cuts all bundles are cut
+CHECKED = 0.01  # of the inputs go both ways,
+TOGETHER = 12  # of them, and more, side by side
 
 
-class Bundle:
-    """Inputs that share a basis, and what the basis has been since its last cut."""
+class Bundle(NamedTuple):
+    """Some inputs' coefficients in the basis."""
 
-    def __init__(self, sources, coefficients):
-        self.sources = sources  # indices into the job's
-        self.coefficients = coefficients  # (source, embedding, rank)
-        self.cut_at = 0  # the token after which it is cut again
-        self.first = 0  # the first token of the history
-        self.history = None  # (kind, token, rank, units), up to `cut_at`
-        self.n_seen = 0  # tokens of the history that have been
+    sources: list  # indices into the job's
+    coefficients: np.ndarray  # (source, embedding, rank)
 
     @property
     def rank(self):
-        """Rows that it takes."""
+        """Return how many directions of the basis count, the first ones."""
         return self.coefficients.shape[-1]
 
-    def let_go(self, n_sources):
-        """Leave out so many inputs, the oldest."""
-        self.sources = self.sources[n_sources:]
-        self.coefficients = self.coefficients[n_sources:]
+    def times(self, factor):
+        """Return it in another basis, Q of W = L Q; `factor` is L (rank, rank)."""
+        own = factor[: self.rank, : self.rank].astype(self.coefficients.dtype)
+        n_rows = self.coefficients.shape[0] * self.coefficients.shape[1]
+        turned = self.coefficients.reshape(n_rows, self.rank) @ own
+        return self._replace(coefficients=turned.reshape(self.coefficients.shape))
 
-    def watch(self, first, asked):
-        """Begin a history at a token; `asked` are rows of each state asked for."""
-        self.first, self.n_seen = first, 0
-        shape = len(asked), self.cut_at + 1 - first, self.rank, asked[0].shape[-1]
-        self.history = np.empty(shape, asked[0].dtype)
-
-    def see(self, bases):
-        """Remember the basis after a token, of each state asked for (rank, units)."""
-        for history, basis in zip(self.history, bases, strict=True):
-            history[self.n_seen] = basis
-        self.n_seen += 1
+    def without(self, n_sources):
+        """Return it without so many inputs, the oldest."""
+        return Bundle(self.sources[n_sources:], self.coefficients[n_sources:])
 
 
 class Check(NamedTuple):
@@ -101,15 +91,19 @@ def job_sums(job):
 
 
 def _chosen(job):
-    """Return of which inputs the exact chain is computed too: a run, drawn at random.
+    """Return of which inputs the exact chain is computed too: some side by side.
 
-    One in a hundred of all inputs: of a short job a bundle's number, or none.
+    One in a hundred of all inputs, drawn at random: of a short job `TOGETHER`, or none.
+    Of the first job they are the first: there was nothing older when those joined, and
+    so no direction that grows was kept for its sake.
     """
     n_sources = len(job.sources)
     wanted = CHECKED * n_sources
-    length = max(JOINED, round(wanted))
+    length = max(TOGETHER, round(wanted))
+    if not job.number:
+        return slice(0, min(length, n_sources))
     rng = np.random.default_rng(job.number)
-    if job.number and rng.random() > wanted / length:
+    if rng.random() > wanted / length:
         return slice(0, 0)
     first = int(rng.integers(max(1, n_sources - length + 1)))
     return slice(first, min(first + length, n_sources))
@@ -130,14 +124,16 @@ class Flight:
 
     def __init__(self, job, sums_of_job, *, pooled=False):
         self._job = job
+        self._ends = job.ends.tolist()
         self._sums = sums_of_job
-        self._finder = Finder(job.request.tolerance, of_each=job.members is not None)
+        of_each = job.members is not None
+        self._finder = shared_basis.Finder(job.request.tolerance, of_each=of_each)
         self._bundles = []
         self._own = []  # sources with rows of their own
         self._youngest = YOUNGEST  # older, once a basis was not worth it
         self._waiting_until = 0  # a token: few for whom none was worth it
+        self._seen = []  # the basis after each token since the last cut
         self._rows = Rows(job)
-        self._residual = 0.0
         chosen = _chosen(job)
         self._chosen = range(len(job.sources))[chosen]
         one_group = pooled or job.members is None
@@ -163,7 +159,7 @@ class Flight:
             (ours,), (theirs,) = self._sums_of_chosen.take(group), exact.take(group)
             for k, x in enumerate((ours.astype(float) - theirs, theirs)):
                 squares[k, :, group] = (x.astype(float) ** 2).sum(axis=(2, 3))
-        return Check(self._residual, n_checked, *squares)
+        return Check(self._finder.residual, n_checked, *squares)
 
     def carry(self):
         """Carry all inputs to their ends; yield slices of sources that are in."""
@@ -192,7 +188,7 @@ class Flight:
             differentials.forget_before(t + 1)
 
     def _n_shared(self):
-        return sum(bundle.rank for bundle in self._bundles)
+        return self._bundles[-1].rank if self._bundles else 0
 
     def _asked(self, rows):
         """Return some rows in flight of each state asked for, (row, units)."""
@@ -200,11 +196,14 @@ class Flight:
         return [last[k] for k in self._job.request.state_indices]
 
     def _see_bundles(self):
-        """Let each bundle remember its basis."""
-        first = 0
-        for bundle in self._bundles:
-            bundle.see(self._asked(slice(first, first + bundle.rank)))
-            first += bundle.rank
+        """See what the basis is after a token."""
+        if self._bundles:
+            asked = self._asked(slice(0, self._n_shared()))
+            self._seen.append([basis.copy() for basis in asked])
+
+    def _history(self):
+        """Return what was seen since a cut, of each kind (token, rank, units)."""
+        return [np.stack(kind) for kind in zip(*self._seen, strict=True)]
 
     def _add_own(self, t):
         """Add what the inputs with rows of their own are after token t."""
@@ -224,20 +223,20 @@ class Flight:
                     kind, groups, delays[chosen], by_source[chosen]
                 )
 
-    def _add(self, bundle):
-        """Add what a bundle's inputs were, from its history."""
+    def _add(self, bundle, history, t):
+        """Add what a bundle's inputs were in the tokens of a history, the last t."""
         job = self._job
-        history = bundle.history[:, : bundle.n_seen]
+        bases = [kind[:, : bundle.rank] for kind in history]
         members = job.members and [job.members[k] for k in bundle.sources]
-        ages = bundle.first - job.sources[bundle.sources]
-        self._sums.add_shared(members, ages, bundle.coefficients, history)
+        ages = t + 1 - len(bases[0]) - job.sources[bundle.sources]
+        self._sums.add_shared(members, ages, bundle.coefficients, bases)
         chosen = self._which_are_chosen(bundle.sources)
         if chosen.start < chosen.stop:
             self._sums_of_chosen.add_shared(
                 self._members_of_chosen(bundle.sources[chosen]),
                 ages[chosen],
                 bundle.coefficients[chosen],
-                history,
+                bases,
             )
 
     def _which_are_chosen(self, sources):
@@ -250,47 +249,118 @@ class Flight:
 
     def _drop(self, t, born):
         """Let go of what has reached its end; return the first source in flight."""
-        ends = self._job.ends
-        while self._bundles and ends[self._bundles[0].sources[-1]] <= t:
-            bundle = self._bundles.pop(0)
-            self._add(bundle)
-            self._rows.drop(bundle.rank)
+        n_inputs = self._job.n_inputs
+        while self._bundles and self._ends[self._bundles[0].sources[-1]] <= t:
+            rank = self._n_shared()
+            self._add(self._bundles.pop(0), self._history(), t)
+            if not self._bundles:
+                self._rows.drop(rank)
+                self._seen = []
         # ends do not fall: then no bundle is left, for those are older
-        while self._own and ends[self._own[0]] <= t:
+        while self._own and self._ends[self._own[0]] <= t:
             del self._own[0]
-            self._rows.drop(self._job.n_inputs)
-        left = [bundle.sources[0] for bundle in self._bundles] + self._own
-        return left[0] if left else born
+            self._rows.drop(n_inputs)
+        if self._bundles:
+            return self._bundles[0].sources[0]
+        return self._own[0] if self._own else born
 
     def _cut(self, t, *, no_more):
-        """Cut the bundles that are due, and let inputs that are old enough join."""
-        joining = self._joining(t, no_more)
-        if not joining and all(bundle.cut_at > t for bundle in self._bundles):
+        """Add up, cut the bundles that are due, and let inputs join, now and then."""
+        if t % JOINED:
             return
-        n_joining = self._job.n_inputs * len(joining)
-        rows = self._rows[: self._n_shared() + n_joining]
-        waiting, bundles, parts, first = self._bundles, [], [], 0
-        while waiting:
-            some, waiting = self._together(waiting, t)
-            last = first + sum(bundle.rank for bundle in some)
-            part = rows[first:last]
-            if some[0].cut_at <= t:
-                some, part = self._cut_again(some, part, t)
-            bundles += some
-            parts.append(part)
-            first = last
-        if joining:
-            bundle, part = self._bundled(joining, rows[first:], t)
-            parts.append(part)
-            if bundle is None and len(joining) < JOINED:
-                self._waiting_until = t + PATIENCE
-            elif bundle is None:
-                self._youngest *= GROWTH
-            else:
-                bundles.append(bundle)
-                self._own = self._own[len(joining) :]
-        self._bundles = bundles
-        self._rows.replace(len(rows), np.concatenate(parts))
+        joining = self._joining(t, no_more)
+        if not (self._bundles or joining):
+            return
+        rank = self._n_shared()
+        rows = self._rows[: rank + self._job.n_inputs * len(joining)]
+        if self._bundles:
+            history = self._history()
+            for bundle in self._bundles:
+                self._add(bundle, history, t)
+            self._seen = []
+        if not np.isfinite(rows).all():  # which the sums will tell
+            return
+        basis = self._cut_due(rows[:rank], t) if rank else rows[:0]
+        own = rows[rank:].reshape(len(joining), self._job.n_inputs, rows.shape[1])
+        basis, n_joined = self._join(basis, joining, own, t)
+        left = rows[rank + n_joined * self._job.n_inputs :]
+        self._rows.replace(len(rows), np.concatenate([basis, left]))
+
+    def _age(self, sources, t):
+        """Return the age of the youngest of some sources after token t."""
+        return t - int(self._job.sources[sources[-1]])
+
+    def _cut_due(self, basis, t):
+        """Return the basis cut to what the bundles need; those that are due need less.
+
+        Inputs that have reached their ends are left out: nothing is asked of them any
+        more, and they would have their share in the rank.
+        """
+        factor = shared_basis.lower_factor(basis)
+        bundles = []
+        for bundle in self._bundles:
+            n_ended = sum(self._ends[k] <= t for k in bundle.sources)
+            bundles.append(bundle.without(n_ended).times(factor))
+        goes_back = phase(t // JOINED)
+        oldest = reach(self._youngest, goes_back)
+        n_kept = sum(self._age(bundle.sources, t) > oldest for bundle in bundles)
+        kept, due = bundles[:n_kept], self._together(bundles[n_kept:], t)
+        ages = [self._age(bundle.sources, t) for bundle in due]
+        basis, coefficients = self._finder.cut(
+            basis,
+            factor,
+            kept[-1].rank if kept else 0,
+            [bundle.coefficients for bundle in due],
+            ages,
+            goes_back,
+        )
+        cut = zip([bundle.sources for bundle in due], coefficients, strict=True)
+        self._bundles = kept + [Bundle(*one) for one in cut]
+        return basis
+
+    def _together(self, bundles, t):
+        """Return bundles, two as one where they are alike.
+
+        The rank is that of the youngest inputs: where all are old, and of about one
+        age, it is hardly above the rank of either.
+        """
+        together = []
+        while bundles:
+            first, *bundles = bundles
+            if bundles:
+                oldest = t - int(self._job.sources[first.sources[0]])
+                if oldest <= (1 + ALIKE) * self._age(bundles[0].sources, t):
+                    second, *bundles = bundles
+                    first = _as_one(first, second)
+            together.append(first)
+        return together
+
+    def _join(self, basis, joining, own, t):
+        """Let inputs join, some at a time; return the wider basis, and how many did."""
+        n_joined = 0
+        while n_joined < len(joining):
+            n_left = len(joining) - n_joined
+            n_some = n_left if n_left < 2 * JOINED else JOINED
+            some = slice(n_joined, n_joined + n_some)
+            age = self._age(joining[some], t)
+            joined = self._finder.join(basis, own[some], age, phase(t // JOINED))
+            if joined is None:
+                self._wait(joining[some], t)
+                break
+            basis, coefficients = joined
+            self._bundles.append(Bundle(joining[some], coefficients))
+            n_joined += n_some
+        self._own = self._own[n_joined:]
+        return basis, n_joined
+
+    def _wait(self, sources, t):
+        """Let inputs for which a basis was not worth it grow older."""
+        if not self._bundles:
+            self._waiting_until = t + self._age(sources, t)
+        elif len(sources) < JOINED:
+            self._waiting_until = t + PATIENCE
+        else:
+            self._youngest += JOINED
 
     def _joining(self, t, no_more):
         """Return the inputs that become a bundle; none, if it is too early for them."""
@@ -305,71 +375,26 @@ class Flight:
         )
         return joining if enough else []
 
-    def _together(self, bundles, t):
-        """Return the bundles to be cut together, the first or two; and the others.
 
-        A joint rank is that of the youngest inputs: where all are old, and of about one
-        age, it is hardly above the rank of either.
-        """
-        if len(bundles) > 1 and bundles[0].cut_at <= t:
-            oldest, youngest = bundles[0].sources[0], bundles[1].sources[-1]
-            ages = t - self._job.sources[[oldest, youngest]]
-            if ages[0] - ages[1] <= ALIKE * ages[1]:
-                return bundles[:2], bundles[2:]
-        return bundles[:1], bundles[1:]
-
-    def _cut_again(self, some, rows, t):
-        """Return a bundle, or two as one, cut, and its basis; or all as it was.
-
-        Inputs that have reached their ends are left out of it: nothing is asked of them
-        any more, and they would have their share in the rank.
-        """
-        for bundle in some:
-            self._add(bundle)
-            ends = self._job.ends[bundle.sources]
-            bundle.let_go(int(np.searchsorted(ends, t, side="right")))
-        sources = [k for bundle in some for k in bundle.sources]
-        cut, part = self._bundled(sources, rows, t, _side_by_side(some))
-        if cut is not None:
-            return [cut], part
-        for bundle in some:
-            self._watch(bundle, t)
-        return some, rows
-
-    def _bundled(self, sources, rows, t, coefficients=None):
-        """Return a bundle of sources and its basis; or None, and the rows."""
-        age = t - int(self._job.sources[sources[-1]])
-        shared = self._finder.find(
-            rows, len(sources), coefficients=coefficients, age=age
-        )
-        if shared is None:
-            return None, rows
-        self._residual = max(self._residual, shared.residual)
-        bundle = Bundle(sources, shared.coefficients)
-        self._watch(bundle, t)
-        return bundle, shared.basis
-
-    def _watch(self, bundle, t):
-        """Let a bundle remember what its basis is after token t, until it is cut."""
-        if bundle.cut_at <= t:
-            bundle.cut_at = t + wait(t - int(self._job.sources[bundle.sources[-1]]))
-        bundle.watch(t + 1, self._asked(slice(0, 0)))
+def phase(number):
+    """Return how far back cut 1, 2, 3, .. goes: 1, 2, 1, 4, 1, 2, 1, `ALL`, 1, 2, .."""
+    return min(number & -number, ALL) or ALL
 
 
-def wait(age):
-    """Return in how many tokens inputs of an age are cut again."""
-    return min(max(3, round((GROWTH - 1) * age)), LATEST)
+def reach(youngest, phase_of_cut):
+    """Return up to which age inputs are cut, where some of age `youngest` join.
+
+    Each cut that goes back twice as far is half as frequent: an input is cut each time
+    that its age has about doubled, until all are.
+    """
+    return math.inf if phase_of_cut == ALL else youngest + 2 * JOINED * phase_of_cut
 
 
-def _side_by_side(bundles):
-    """Return the coefficients of bundles' inputs, in the bases of all of them."""
-    if len(bundles) == 1:
-        return bundles[0].coefficients
-    before, after = (bundle.coefficients for bundle in bundles)
-    nothing = (0, 0)
-    return np.concatenate(
-        [
-            np.pad(before, [nothing, nothing, (0, after.shape[-1])]),
-            np.pad(after, [nothing, nothing, (before.shape[-1], 0)]),
-        ]
+def _as_one(before, after):
+    """Return two bundles as one; of the older one's directions there are no more."""
+    wider = after.rank - before.rank
+    padded = np.pad(before.coefficients, [(0, 0), (0, 0), (0, wider)])
+    return Bundle(
+        before.sources + after.sources,
+        np.concatenate([padded, after.coefficients]),
     )

@@ -121,7 +121,7 @@ def mean_state_gradients(
     tolerance : float, optional
         Carry inputs of some age in a basis that they share, cut so that it leaves of
         inputs' tangents no more than this of their norms: at the root mean square over
-        the inputs of a basis, and of every input where there are groups; see
+        some of about one age, and of every input where there are groups; see
         :mod:`state_gradients.engine.bundles`. Beyond 50 delays 1e-4 is a good choice.
         By default the chain is exact.
     influence : int or "exact", optional
@@ -146,10 +146,10 @@ def mean_state_gradients(
         ``influence`` ([block], [group], delay, embedding, embedding_2), nats per
         squared embedding unit.
         With a `tolerance`, ``tolerance_error`` ([state_kind], [group], delay): how far
-        the mean of inputs drawn at random, one in a hundred, came out from the exact
-        chain, relative to its norm, NaN where none of a group was drawn; and the
-        attributes ``tolerance`` and ``largest_residual``, of any input at any cut
-        (without groups above the tolerance, where others of its basis are below).
+        the mean of some inputs, one in a hundred, the first and others drawn at random,
+        came out from the exact chain, relative to its norm, NaN where there is none of
+        a group; and the attributes ``tolerance`` and ``largest_residual``, of any input
+        at any cut (without groups above the tolerance, where others' are below).
 
     Warns
     -----

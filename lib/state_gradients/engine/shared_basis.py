@@ -1,24 +1,30 @@
-"""Tangents of some inputs in a basis that they share: X_s = C_s W, cut to a tolerance.
+"""Tangents of inputs in one basis that all share: X_s = C_s W, cut to a tolerance.
 
 The tangents of inputs that were read before token t pass through the same Jacobians
-from then on, and so their rows, stacked, lose rank together. A shared basis W (rank,
-states) with coefficients C_s (embedding, rank) for each input s then takes the place of
-all their rows. With Q an orthonormal basis of the rows' range,
+from then on, and so their rows, stacked, lose rank together. One basis W (rank, states)
+with coefficients C_s (embedding, rank) for each input s then takes the place of all
+their rows. It is nested: fewer directions are left of older inputs, which come first,
+so that of an input so many of the first count, and its coefficients end there.
 
-    C_s <- X_s Q,   W <- Q^T,   left_s = ||X_s - X_s Q Q^T|| / ||X_s||  (Frobenius).
+    W = L Q,   C_s W = (C_s L) Q        (Q Q^T = 1, L lower triangular)
 
-Q comes from a random sketch of the rows, each input's scaled to norm 1 (Halko,
-Martinsson and Tropp 2011, Algorithm 4.1): as many columns of it as leave no more than
-`tolerance`, at the root mean square over the inputs where a mean over all of them is
-asked for, which loses at most that, and of every input where it is a group's. A row of
-the sketch mixes one of `PARTS` of each input's rows only: a sixteenth of the work, and
-as good where the parts have about one range, as rows have that passed the same
-Jacobians. With q_1.. q_n the columns of a sketch, the first k of which are kept,
+is nested as before. From the oldest inputs to the youngest, as many columns V are added
+to the directions found so far, B, as leave, of some inputs of about one age,
 
-    left_s^2 ||X_s||^2 = sum_{k < j <= n} ||X_s q_j||^2 + ||X_s - X_s Q_n Q_n^T||^2,
+    left_s = ||X_s - X_s B B^T - X_s V V^T|| / ||X_s||  (Frobenius)
+
+within the tolerance: at the root mean square over the inputs where a mean over all of
+them is asked for, which loses at most that, and of every input where it is a group's. V
+comes from a random sketch of the rows, each input's scaled to norm 1 (Halko, Martinsson
+and Tropp 2011, Algorithm 4.1). A row of the sketch mixes one of `PARTS` of each input's
+rows only: a sixteenth of the work, and as good where the parts have about one range, as
+rows have that passed the same Jacobians. With v_1.. v_n the columns of a sketch, the
+first k of which are kept, and A = [B v_1.. v_n],
+
+    left_s^2 ||X_s||^2 = sum_{k < j <= n} ||X_s v_j||^2 + ||X_s - X_s A A^T||^2,
 
 whose last term is found by some random rows g^T X_s, for E ||g^T A||^2 = ||A||^2; as a
-difference of squares, ||X_s||^2 - ||X_s Q_n||^2, float32 would know it to 3e-4 only.
+difference of squares float32 would know it to 3e-4 only.
 """
 
 import math
@@ -26,72 +32,145 @@ from typing import NamedTuple
 
 import numpy as np
 
-WORTH = 0.8  # of the rank at which a basis costs what the rows do
-MARGIN = 0.15  # of the columns needed last: as many more are tried
+WORTH = 0.8  # of the directions at which a basis costs what the rows do
+MARGIN = 0.25  # of the columns needed last: as many more are tried
 PARTS = 16  # of the embedding, at most: each has its own rows of the sketch
 PROBES = 4  # random rows of an input that find what is left of it
 LEAST = 64  # times the least normal number: inputs with smaller probes are nothing
+RIDGE = np.finfo(np.float32).eps ** 2  # on a singular Gram matrix of rows of norm 1
 
 
-class Shared(NamedTuple):
-    """Tangents of inputs as coefficients in a basis."""
+class Found(NamedTuple):
+    """What of some tangents counts."""
 
-    coefficients: np.ndarray  # (input, embedding, rank)
-    basis: np.ndarray  # (rank, states)
-    residual: float  # the largest of any input, relative to its norm
+    coefficients: np.ndarray  # (input, embedding, inside + column)
+    columns: np.ndarray  # (size, column), orthonormal
 
 
 class Finder:
-    """Finds bases, and learns from each how many columns the next will need.
+    """Finds bases, and learns each time how many columns the next will need.
 
     Parameters
     ----------
     tolerance : float
         What may be left of inputs' tangents, relative to their norms.
     of_each : bool
-        Of each input, or else at the root mean square over the inputs of a basis.
+        Of each input, or else at the root mean square over the inputs of a bundle.
+
+    Attributes
+    ----------
+    residual : float
+        The most that was left of any input.
     """
 
     def __init__(self, tolerance, *, of_each=True):
-        self._tolerance = tolerance
+        self.residual = 0.0
         self._over_inputs = np.max if of_each else np.mean
-        self._needed = {}  # (whether in a basis before, age): columns
+        self._tolerance = tolerance
+        self._needed = {}  # (what for, age) and (what for, age, phase): columns
         self._normal = np.zeros(0, np.float32)  # random numbers, drawn once
 
-    def find(self, rows, n_inputs, *, coefficients=None, age=0):
-        """Return tangents in a smaller basis, None if none is worth it.
+    def cut(self, basis, factor, n_kept, coefficients, ages, phase=0):
+        """Return a basis of fewer directions, and bundles' coefficients in it.
 
         Parameters
         ----------
-        rows : ndarray of shape (input x embedding, states)
-            The tangents; with `coefficients` a basis (rank, states) of them.
-        n_inputs : int
-        coefficients : ndarray of shape (input, embedding, rank), optional
-        age : int
-            Of the youngest input, in tokens: tangents of one age need about as many
-            columns.
+        basis : ndarray of shape (rank, states)
+            W.
+        factor : ndarray of shape (rank, rank)
+            L of W: :func:`lower_factor`.
+        n_kept : int
+            So many of the first directions stay: those of other, older bundles.
+        coefficients : list of ndarray of shape (input, embedding, rank)
+            C_s L of the bundles' inputs, the oldest bundle first; ranks do not fall.
+        ages : list of int
+            Of each bundle's youngest input, in tokens.
+        phase : int
+            Which of the cuts that come again and again: in each, tangents of one age
+            need about as many columns.
 
         Returns
         -------
-        Shared or None
+        basis : ndarray of shape (fewer, states)
+            Orthonormal to rounding, the directions that are kept first.
+        coefficients : list of ndarray of shape (input, embedding, fewer)
         """
-        tangents = _Tangents(rows, coefficients, n_inputs)
+        columns = np.zeros((len(basis), len(basis)), basis.dtype)
+        columns[range(n_kept), range(n_kept)] = 1
+        n_columns, smaller = n_kept, []
+        for tangents, age in zip(coefficients, ages, strict=True):
+            size = tangents.shape[-1]
+            inside = columns[:size, :n_columns]
+            key = "cut", age, phase
+            found = self.find(tangents, inside, size - n_columns, key)
+            if found is None:  # all are needed
+                found = _all(tangents, inside)
+            first, n_columns = n_columns, n_columns + found.columns.shape[1]
+            columns[:size, first:n_columns] = found.columns
+            smaller.append(found.coefficients)
+        # V^T Q = (V^T L^-1) W: Q itself is not needed
+        chosen = np.linalg.solve(factor.T, columns[:, :n_columns])
+        return chosen.T.astype(basis.dtype) @ basis, smaller
+
+    def join(self, basis, tangents, age, phase=0):
+        """Return a wider basis, and coefficients of tangents that join it.
+
+        Parameters
+        ----------
+        basis : ndarray of shape (rank, states)
+            Orthonormal.
+        tangents : ndarray of shape (input, embedding, states)
+        age, phase : int
+            As for :meth:`cut`.
+
+        Returns
+        -------
+        tuple of ndarray, or None
+            (more, states) and (input, embedding, more). None if rows of their own are
+            cheaper: a token takes of each row 2 states units operations, and what R
+            rows add to the sums takes 2 R units for each direction: k more directions
+            are worth R rows while  R states > k states + R (rank + k).
+        """
+        (rank, n_states), n_rows = basis.shape, tangents.shape[0] * tangents.shape[1]
+        most = int(WORTH * n_rows * (n_states - rank) / (n_states + n_rows))
+        found = self.find(tangents, basis.T, most, ("join", age, phase))
+        if found is None:
+            return None
+        return np.concatenate([basis, found.columns.T]), found.coefficients
+
+    def find(self, tangents, inside, most, key):
+        """Return the columns that tangents need; None if those are more than `most`.
+
+        Parameters
+        ----------
+        tangents : ndarray of shape (input, embedding, size)
+        inside : ndarray of shape (size, inside)
+            Orthonormal directions that are there in any case.
+        most : int
+        key : (str, int, int)
+            What for, age and phase.
+
+        Returns
+        -------
+        Found or None
+        """
         probes = self._probes(tangents)
         peaks = np.abs(probes).max(axis=(1, 2), keepdims=True)
         least = LEAST * np.finfo(peaks.dtype).tiny
-        most = int(WORTH * tangents.break_even())
         # all may be forgotten, or be NaN, which the sums will tell
-        if not least <= peaks.max() < np.inf or most < 1:
+        if most < 1 or not least <= peaks.max() < np.inf:
             return None
         weights = np.where(peaks >= least, 1 / np.maximum(peaks, least), 0)
         probes *= weights
-        key = coefficients is not None, age
-        n_columns = self._needed.get(key, most // 2 + 1)
+        n_inside = inside.shape[1]
+        guess = self._needed.get(key[:2], most // 2 + 1)
+        n_columns = self._needed.get(key, guess)
         while True:
             n_columns = min(n_columns, most)
-            columns = self._range(tangents, probes, weights, n_columns)
-            projected = tangents @ columns
-            left = _left(projected * weights, probes, columns)
+            columns = self._range(tangents, inside, probes, weights, n_columns)
+            both = np.concatenate([inside, columns], axis=1)
+            projected = tangents @ both
+            left = _left(projected * weights, probes, both)[:, n_inside:]
             over_inputs = self._over_inputs(left, axis=0)
             enough = np.flatnonzero(over_inputs <= self._tolerance**2)
             if len(enough):
@@ -100,12 +179,9 @@ class Finder:
                 return None
             n_columns += n_columns // 4 + 4
         rank = int(enough[0])
-        self._needed[key] = rank + 2 + int(MARGIN * rank)
-        return Shared(
-            np.ascontiguousarray(projected[..., :rank]),
-            np.ascontiguousarray(columns[:, :rank].T),
-            float(np.sqrt(left[:, rank].max())),
-        )
+        self._needed[key] = self._needed[key[:2]] = rank + 2 + int(MARGIN * rank)
+        self.residual = max(self.residual, float(np.sqrt(left[:, rank].max())))
+        return Found(projected[..., : n_inside + rank], columns[:, :rank])
 
     def _draw(self, *shape):
         """Return normal random numbers, of which one draw serves all sketches."""
@@ -116,31 +192,46 @@ class Finder:
         return self._normal[:size].reshape(shape)
 
     def _probes(self, tangents):
-        """Return random rows g^T X_s of each input, (input, probe, states)."""
-        n_inputs, size, _ = tangents.shape
-        normal = self._draw(n_inputs * PROBES * size)[::-1]  # not those of the sketch
-        return tangents.probed(normal.reshape(n_inputs, PROBES, size))
+        """Return random rows g^T X_s of each input, (input, probe, size)."""
+        n_inputs, n_rows, _ = tangents.shape
+        normal = self._draw(n_inputs * PROBES * n_rows)[::-1]  # not the sketch's
+        normal = normal.reshape(n_inputs, PROBES, n_rows)
+        return normal.astype(tangents.dtype, copy=False) @ tangents
 
-    def _range(self, tangents, probes, weights, n_columns):
-        """Return an orthonormal basis (states, column) of a sketch of the rows.
+    def _range(self, tangents, inside, probes, weights, n_columns):
+        """Return an orthonormal basis (size, column) of a sketch, less what is inside.
 
         The probes, times the weights, give the inputs' norms, to within what a weight
         need be.
         """
         norms = np.linalg.norm(probes, axis=(1, 2), keepdims=True)
         weights = weights / np.maximum(norms, 1)  # their peak is 1, or 0
-        n_inputs, size, _ = tangents.shape
-        n_parts = math.gcd(PARTS, size)
-        n_each = -(-n_columns // n_parts)
-        mixture = self._draw(n_parts, n_each, n_inputs, size // n_parts)
-        sketch = tangents.mixed(mixture * weights[..., 0])[:n_columns]
-        return _orthonormal(sketch.astype(np.float64)).astype(probes.dtype)
+        sketch = self._mixed(tangents, weights, n_columns)
+        sketch -= (sketch @ inside) @ inside.T
+        columns = _orthonormal(sketch.astype(np.float64)).astype(sketch.dtype)
+        # once more: what is beyond may be small, and rounding is not
+        return columns - inside @ (inside.T @ columns)
+
+    def _mixed(self, tangents, weights, n_mixed):
+        """Return rows (row, size), mixed of one part of each input's, in turns.
+
+        An input counts by its weight (input, 1, 1).
+        """
+        n_inputs, n_rows, size = tangents.shape
+        n_parts = math.gcd(PARTS, n_rows)
+        n_own = n_rows // n_parts
+        mixture = self._draw(n_parts, -(-n_mixed // n_parts), n_inputs, n_own)
+        mixture = mixture.astype(tangents.dtype, copy=False) * weights[..., 0]
+        parts = tangents.reshape(n_inputs, n_parts, n_own, size).swapaxes(0, 1)
+        parts = parts.reshape(n_parts, n_inputs * n_own, size)
+        mixed = mixture.reshape(n_parts, -1, n_inputs * n_own) @ parts
+        return mixed.swapaxes(0, 1).reshape(-1, size)[:n_mixed]
 
 
 def _left(projected, probes, columns):
     """Return what the first k columns leave, k = 0..all, of each input (input, k).
 
-    Squares, relative to an input's norm, of the inputs that have tangents.
+    Squares, relative to an input's norm, of those that are something.
     """
     squares = np.einsum("sek,sek->sk", projected, projected).astype(np.float64)
     beyond = probes - (probes @ columns) @ columns.T
@@ -150,57 +241,37 @@ def _left(projected, probes, columns):
     return tails / tails[:, :1]
 
 
-class _Tangents:
-    """Rows (input x embedding, states), or coefficients and a basis of them."""
+def _all(tangents, inside):
+    """Return all directions beyond those inside."""
+    complete = np.linalg.qr(inside, mode="complete")[0]
+    columns = complete[:, inside.shape[1] :]
+    both = np.concatenate([inside, columns], axis=1)
+    return Found(tangents @ both, columns)
 
-    def __init__(self, rows, coefficients, n_inputs):
-        self.rows, self.coefficients = rows, coefficients
-        size = len(rows) // n_inputs if coefficients is None else coefficients.shape[1]
-        self.shape = n_inputs, size, rows.shape[1]
 
-    def __matmul__(self, columns):
-        """Return X_s Q, (input, embedding, column)."""
-        projected = self.rows @ columns
-        if self.coefficients is None:
-            return projected.reshape(*self.shape[:2], -1)
-        return self.coefficients @ projected
+def lower_factor(basis):
+    """Return L (rank, rank) of a basis W = L Q (rank, states): L L^T = W W^T, float64.
 
-    def mixed(self, mixture):
-        """Return rows (row, states), mixed of one part of each input's, in turns.
-
-        `mixture` has the axes (part, row, input, embedding / part).
-        """
-        n_parts, n_rows, n_inputs, n_own = mixture.shape
-        mixture = mixture.reshape(n_parts, n_rows, -1)
-        mixture = mixture.astype(self.rows.dtype, copy=False)
-        own = self.rows if self.coefficients is None else self.coefficients
-        parts = own.reshape(n_inputs, n_parts, n_own, -1).swapaxes(0, 1)
-        mixed = mixture @ parts.reshape(n_parts, n_inputs * n_own, -1)
-        mixed = mixed.swapaxes(0, 1).reshape(n_parts * n_rows, -1)
-        return mixed if self.coefficients is None else mixed @ self.rows
-
-    def probed(self, probes):
-        """Return rows (input, probe, states) that are mixed of each input's own."""
-        probes = probes.astype(self.rows.dtype, copy=False)
-        if self.coefficients is not None:
-            return (probes @ self.coefficients) @ self.rows
-        return probes @ self.rows.reshape(self.shape)
-
-    def break_even(self):
-        """Return the rank at which a basis costs what the rows do.
-
-        A token of R rows takes 2 R states units operations, of `rank` rows as many a
-        row, and their coefficients 2 R rank units more: R states = rank (states + R).
-        Rows that are a basis have their coefficients to pay, with any rank.
-        """
-        n_rows, n_states = self.rows.shape
-        if self.coefficients is not None:
-            return n_rows
-        return n_rows * n_states / (n_rows + n_states)
+    Where rows depend on others, to float32's rounding, `RIDGE` takes the place of what
+    is left of them; their share in W stays what it is.
+    """
+    peaks = np.abs(basis).max(axis=1, initial=0).astype(np.float64)
+    peaks[peaks == 0] = 1
+    rows = basis / peaks[:, None]  # whose squares float64 holds
+    gram = rows @ rows.T
+    norms = np.sqrt(gram.diagonal())
+    norms[norms == 0] = 1
+    gram /= np.outer(norms, norms)
+    try:
+        factor = np.linalg.cholesky(gram)
+    except np.linalg.LinAlgError:
+        gram[np.diag_indices(len(gram))] += RIDGE
+        factor = np.linalg.cholesky(gram)
+    return (peaks * norms)[:, None] * factor
 
 
 def _orthonormal(rows):
-    """Return an orthonormal basis (states, row) of rows: Q^T = L^-1 rows, L L^T = Gram.
+    """Return an orthonormal basis (size, row) of rows: Q^T = L^-1 rows, L L^T = Gram.
 
     Half the work of a QR decomposition, which is used where the Gram matrix, of the
     square of the rows' condition, is singular in float64. (NumPy lets other jobs'

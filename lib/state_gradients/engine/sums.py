@@ -109,8 +109,8 @@ class Sums:
         ages : ndarray of int, shape (source,)
             The delay of each source at t = 0, falling.
         coefficients : ndarray of shape (source, embedding, rank)
-        history : ndarray of shape (kind, token, rank, units)
-            The basis W at each t.
+        history : list of ndarray of shape (token, rank, units)
+            Of each kind, the basis W at each t.
         """
         for kind, bases in enumerate(history):
             if members is None and (np.diff(ages) == -1).all():
