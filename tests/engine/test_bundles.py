@@ -420,6 +420,8 @@ def test_an_input_is_cut_when_its_age_has_about_doubled():
         if age <= bundles.reach(8, bundles.phase(number))
     ]
     assert cut == [8, 14, 20, 26, 50, 74, 122]
+    assert bundles.most_cuts(7) == 0
+    assert bundles.most_cuts(50) == 5  # of it: at 8, 14, 20, 26 and 50
 
 
 @double

@@ -390,6 +390,16 @@ def reach(youngest, phase_of_cut):
     return math.inf if phase_of_cut == ALL else youngest + 2 * JOINED * phase_of_cut
 
 
+def most_cuts(delay):
+    """Return how often an input is cut at most, up to a delay: first when it joins."""
+    ages = range(YOUNGEST, delay + 1, JOINED)
+    cuts = [
+        sum(age <= reach(YOUNGEST, phase(first + k)) for k, age in enumerate(ages))
+        for first in range(ALL)
+    ]
+    return max(cuts)
+
+
 def _as_one(before, after):
     """Return two bundles as one; of the older one's directions there are no more."""
     wider = after.rank - before.rank
