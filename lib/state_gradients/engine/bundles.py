@@ -378,7 +378,7 @@ class Flight:
 
 def phase(number):
     """Return how far back cut 1, 2, 3, .. goes: 1, 2, 1, 4, 1, 2, 1, `ALL`, 1, 2, .."""
-    return min(number & -number, ALL) or ALL
+    return math.gcd(number, ALL)
 
 
 def reach(youngest, phase_of_cut):
