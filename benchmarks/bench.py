@@ -22,7 +22,9 @@ them, and each number is the median over the rounds.
                 tolerance over that of the exact chain for delays 0..50, process time,
                 since many delays make few jobs; error: the mean's distance from the
                 exact one, relative to its norm, at the worst delay; growth_in_delays:
-                the exponent p of time ~ delays^p from 50 to 500
+                the exponent p of time ~ delays^p from 50 to 500; tokens: twice as many
+                as above, for the check in float64 and the first inputs, which go both
+                ways, cost a long text nothing
 ``gpu``         the records of ``gpu.py``, which runs on another machine; "not run" and
                 its command until there is one
 """
@@ -58,6 +60,7 @@ from state_gradients.project import artifacts, kinds
 
 V, E, H, DELAY = 10_000, 64, 256, 50
 TOKENS = 2_048
+AS_ONE = 2 * TOKENS  # of inputs that share a basis
 LONGEST = 500  # delays, where inputs share a basis
 TOLERANCES = 1e-3, 1e-4
 FAR_BACK = [(limit, delay) for limit in TOLERANCES for delay in (DELAY, LONGEST)]
@@ -200,7 +203,7 @@ def extensions(model, ids):
 
 
 def baseline():
-    """Return the book's baseline, and ids drawn by its words' frequencies.
+    """Return the book's baseline, and `AS_ONE` ids drawn by its words' frequencies.
 
     No corpus is needed so. Words stand in no order, of which the speed hardly knows.
     """
@@ -208,7 +211,7 @@ def baseline():
     model = build_model(settings.load_experiment(kinds.BASELINE), encoder)
     counts = encoder["count"].values
     rng = np.random.default_rng(0)
-    return model, rng.choice(len(counts), size=TOKENS, p=counts / counts.sum())
+    return model, rng.choice(len(counts), size=AS_ONE, p=counts / counts.sum())
 
 
 def low_rank():
@@ -232,6 +235,7 @@ def low_rank():
         rows.append(
             {
                 "tolerance": limit,
+                "tokens": len(ids),
                 "ratio_50": short / found["exact"],
                 "ratio_500": long / found["exact"],
                 "error": float(np.sqrt(error.max())),

@@ -465,6 +465,22 @@ def test_parts_of_the_embedding_may_have_ranges_of_their_own():
     assert len(basis) <= size
 
 
+@double
+def test_a_basis_that_was_too_small_is_added_to():
+    """Two columns were needed last; now one for each component, as above."""
+    rng = np.random.default_rng(1)
+    n_inputs, size, n_states = 6, 16, 60
+    directions = np.linalg.qr(rng.normal(size=(n_states, size)))[0].T
+    rows = rng.normal(size=(n_inputs, size, 1)) * directions
+    finder = shared_basis.Finder(1e-3)
+    few = np.broadcast_to(directions[:1], (n_inputs, size, n_states)).copy()
+    assert len(join(finder, few)[0]) == 1
+    basis, coefficients = join(finder, rows)
+    assert far(rows, coefficients @ basis).max() <= 1e-3
+    assert len(basis) == size
+    np.testing.assert_allclose(basis @ basis.T, np.eye(size), atol=1e-6)
+
+
 def test_a_basis_of_vanishing_tangents_is_found():
     """1e-30 in float32, whose squares are zero."""
     rng = np.random.default_rng(1)
@@ -505,6 +521,21 @@ def test_the_exact_chain_of_the_inputs_that_are_checked_is_the_tiles(monkeypatch
     with pytest.warns(RuntimeWarning, match="at delay"):
         ours = ask(model, 1e-3)
     assert float(ours["tolerance_error"].max()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_inputs_that_go_both_ways_do_not_keep_the_matrices_of_all_delays(monkeypatch):
+    held = []
+    at = tiles.Differentials.at
+
+    def seen(self, t):
+        found = at(self, t)
+        held.append(len(self))
+        return found
+
+    monkeypatch.setattr(tiles, "TILE", bundles.TOGETHER // 4 * E * H)  # four tiles
+    monkeypatch.setattr(tiles.Differentials, "at", seen)
+    mean_state_gradients(build("lstm"), IDS, max_delay=100, tolerance=1e-3)
+    assert max(held) == tiles.AHEAD
 
 
 def test_an_error_of_one_group_is_not_hidden_by_the_others(monkeypatch):

@@ -523,10 +523,12 @@ def test_the_ledger_reads_in_words_and_every_row_has_a_section(root):
 def test_inputs_that_share_a_basis_have_a_row_a_tolerance_and_none_in_old_records():
     row = {"ratio_50": 0.5612, "ratio_500": 0.9, "growth_in_delays": 0.2}
     row |= {"tolerance": 1e-4, "error": 1.2e-5, "peak_mb": 1234.4}
-    other = row | {"tolerance": 1e-3, "error": 9e-5}
-    table = records.shared({"low_rank": [row, other]})
+    other = row | {"tolerance": 1e-3, "error": 9e-5, "tokens": 4096}
+    table = records.shared({"tokens": 2048, "low_rank": [row, other]})
     assert table.index.tolist() == ["0.0001", "0.001"]
-    assert table.iloc[0].tolist() == ["0.56", "0.9", "0.2", "1.2e-05", "1,234"]
+    first = ["2,048", "0.56", "0.9", "0.2", "1.2e-05", "1,234"]
+    assert table.iloc[0].tolist() == first
+    assert table["tokens"].tolist() == ["2,048", "4,096"]
     assert table["distance of the mean"].tolist() == ["1.2e-05", "9e-05"]
     assert records.shared({}).shape == (0, len(records.SHARED))
 

@@ -139,26 +139,25 @@ class Flight:
         one_group = pooled or job.members is None
         members = [(0,)] * len(job.sources) if one_group else job.members
         n_groups = 1 if one_group else job.request.n_groups
-        self._checked = replace(
-            job,
-            request=replace(job.request, n_groups=n_groups, second_moment=False),
-            sources=job.sources[chosen],
-            ends=job.ends[chosen],
-            members=members[chosen],
-        )
+        request = replace(job.request, n_groups=n_groups, second_moment=False)
+        self._checked = replace(job, request=request, members=members).part(chosen)
         self._sums_of_chosen = sums.Sums(self._checked)
 
     def check(self):
         """Return the Check, once all inputs are in."""
-        n_checked = self._checked.n_samples()
-        exact = sums.Sums(self._checked)
-        for _ in tiles.carry(self._checked, exact):
-            pass
+        checked = self._checked
+        n_checked = checked.n_samples()
+        exact = sums.Sums(checked)
+        for tile in tiles.cut(checked):  # each its own job, which forgets its matrices
+            for _ in tiles.carry(checked.part(tile), exact):
+                pass
         squares = np.zeros((2, len(self._job.request.state_indices), *n_checked.shape))
         for group in [*exact.running]:  # those of which some were drawn
             (ours,), (theirs,) = self._sums_of_chosen.take(group), exact.take(group)
-            for k, x in enumerate((ours.astype(float) - theirs, theirs)):
-                squares[k, :, group] = (x.astype(float) ** 2).sum(axis=(2, 3))
+            for delay in range(ours.shape[1]):
+                right = theirs[:, delay].astype(float)
+                for k, x in enumerate((ours[:, delay] - right, right)):
+                    squares[k, :, group, delay] = (x**2).sum(axis=(1, 2))
         return Check(self._finder.residual, n_checked, *squares)
 
     def carry(self):

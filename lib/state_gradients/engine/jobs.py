@@ -10,7 +10,7 @@ import itertools
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,15 @@ class Job:
             for group in groups:
                 counts[group, : delays + 1] += 1
         return counts
+
+    def part(self, sources):
+        """Return a job of a slice of its inputs."""
+        return replace(
+            self,
+            sources=self.sources[sources],
+            ends=self.ends[sources],
+            members=self.members and self.members[sources],
+        )
 
     def factors(self):
         """Return R of each token, (time, row, units): `readouts.Readout.factors`."""

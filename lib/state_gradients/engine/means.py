@@ -295,7 +295,7 @@ def _in_precision(
     runs_on = jobs.engine_for(engine, executor=executor, tolerance=tolerance)
     length = None
     if tolerance is not None:  # its last inputs share no basis with the next job's
-        length = max(jobs.LENGTH, 4 * max_delay)
+        length = max(2 * jobs.LENGTH, 4 * max_delay)
     elif runs_on == "sweep":  # what two jobs both pass is an eighth at most
         length = max(jobs.LENGTH, 8 * max_delay)
     pieces = jobs.cut(

@@ -33,7 +33,7 @@ from typing import NamedTuple
 import numpy as np
 
 WORTH = 0.8  # of the directions at which a basis costs what the rows do
-MARGIN = 0.25  # of the columns needed last: as many more are tried
+MARGIN = 1 / 8  # of the columns needed last: as many more are tried
 PARTS = 16  # of the embedding, at most: each has its own rows of the sketch
 PROBES = 4  # random rows of an input that find what is left of it
 LEAST = 64  # times the least normal number: inputs with smaller probes are nothing
@@ -162,34 +162,38 @@ class Finder:
             return None
         weights = np.where(peaks >= least, 1 / np.maximum(peaks, least), 0)
         probes *= weights
-        n_inside = inside.shape[1]
+        n_inside, both = inside.shape[1], inside
+        projected = tangents @ inside
         guess = self._needed.get(key[:2], most // 2 + 1)
-        n_columns = self._needed.get(key, guess)
+        n_more = min(self._needed.get(key, guess), most)
         while True:
-            n_columns = min(n_columns, most)
-            columns = self._range(tangents, inside, probes, weights, n_columns)
-            both = np.concatenate([inside, columns], axis=1)
-            projected = tangents @ both
+            n_tried = both.shape[1] - n_inside
+            columns = self._range(tangents, both, probes, weights, n_tried, n_more)
+            both = np.concatenate([both, columns], axis=1)
+            projected = np.concatenate([projected, tangents @ columns], axis=2)
             left = _left(projected * weights, probes, both)[:, n_inside:]
             over_inputs = self._over_inputs(left, axis=0)
             enough = np.flatnonzero(over_inputs <= self._tolerance**2)
             if len(enough):
                 break
-            if n_columns == most:
+            n_tried += n_more
+            if n_tried == most:
                 return None
-            n_columns += n_columns // 4 + 4
+            # those that were found stay, and some of what they leave are added
+            n_more = min(n_tried // 4 + PARTS, most - n_tried)
         rank = int(enough[0])
         self._needed[key] = self._needed[key[:2]] = rank + 2 + int(MARGIN * rank)
         self.residual = max(self.residual, float(np.sqrt(left[:, rank].max())))
-        return Found(projected[..., : n_inside + rank], columns[:, :rank])
+        n_all = n_inside + rank
+        return Found(projected[..., :n_all], both[:, n_inside:n_all])
 
-    def _draw(self, *shape):
+    def _draw(self, *shape, start=0):
         """Return normal random numbers, of which one draw serves all sketches."""
-        size = int(np.prod(shape))
+        size = start + int(np.prod(shape))
         if size > len(self._normal):
             rng = np.random.default_rng(0)
             self._normal = rng.standard_normal(size, dtype=np.float32)
-        return self._normal[:size].reshape(shape)
+        return self._normal[start:size].reshape(shape)
 
     def _probes(self, tangents):
         """Return random rows g^T X_s of each input, (input, probe, size)."""
@@ -198,34 +202,38 @@ class Finder:
         normal = normal.reshape(n_inputs, PROBES, n_rows)
         return normal.astype(tangents.dtype, copy=False) @ tangents
 
-    def _range(self, tangents, inside, probes, weights, n_columns):
+    def _range(self, tangents, inside, probes, weights, n_tried, n_columns):
         """Return an orthonormal basis (size, column) of a sketch, less what is inside.
 
-        The probes, times the weights, give the inputs' norms, to within what a weight
-        need be.
+        Of that, `n_tried` columns are of a sketch before. The probes, times the
+        weights, give the inputs' norms, to within what a weight need be.
         """
         norms = np.linalg.norm(probes, axis=(1, 2), keepdims=True)
         weights = weights / np.maximum(norms, 1)  # their peak is 1, or 0
-        sketch = self._mixed(tangents, weights, n_columns)
+        sketch = self._mixed(tangents, weights, n_tried, n_columns)
         sketch -= (sketch @ inside) @ inside.T
         columns = _orthonormal(sketch.astype(np.float64)).astype(sketch.dtype)
         # once more: what is beyond may be small, and rounding is not
         return columns - inside @ (inside.T @ columns)
 
-    def _mixed(self, tangents, weights, n_mixed):
+    def _mixed(self, tangents, weights, n_before, n_mixed):
         """Return rows (row, size), mixed of one part of each input's, in turns.
 
-        An input counts by its weight (input, 1, 1).
+        An input counts by its weight (input, 1, 1). The random numbers are others than
+        those that mixed the `n_before` rows before.
         """
         n_inputs, n_rows, size = tangents.shape
         n_parts = math.gcd(PARTS, n_rows)
         n_own = n_rows // n_parts
-        mixture = self._draw(n_parts, -(-n_mixed // n_parts), n_inputs, n_own)
+        turn = n_before % n_parts  # of the part that comes next
+        each = n_parts, -(-(turn + n_mixed) // n_parts), n_inputs, n_own
+        start = n_parts * -(-n_before // n_parts) * n_inputs * n_own
+        mixture = self._draw(*each, start=start)
         mixture = mixture.astype(tangents.dtype, copy=False) * weights[..., 0]
         parts = tangents.reshape(n_inputs, n_parts, n_own, size).swapaxes(0, 1)
         parts = parts.reshape(n_parts, n_inputs * n_own, size)
         mixed = mixture.reshape(n_parts, -1, n_inputs * n_own) @ parts
-        return mixed.swapaxes(0, 1).reshape(-1, size)[:n_mixed]
+        return mixed.swapaxes(0, 1).reshape(-1, size)[turn : turn + n_mixed]
 
 
 def _left(projected, probes, columns):
@@ -234,8 +242,10 @@ def _left(projected, probes, columns):
     Squares, relative to an input's norm, of those that are something.
     """
     squares = np.einsum("sek,sek->sk", projected, projected).astype(np.float64)
-    beyond = probes - (probes @ columns) @ columns.T
-    beyond = np.einsum("spi,spi->s", beyond, beyond)[:, None] / PROBES
+    n_inputs, _, size = probes.shape
+    rows = probes.reshape(-1, size)  # one product for all inputs
+    beyond = (rows - (rows @ columns) @ columns.T).reshape(n_inputs, -1)
+    beyond = np.einsum("si,si->s", beyond, beyond)[:, None] / PROBES
     tails = np.cumsum(np.append(beyond, squares[:, ::-1], axis=1), axis=1)[:, ::-1]
     tails = tails[tails[:, 0] > 0]
     return tails / tails[:, :1]

@@ -146,6 +146,8 @@ class Sums:
 
     def totals(self):
         """Return all in float64: arrays (kind, group, delay, embedding, ..)."""
+        if self.n_groups == 1 and self.running:  # no copy, for there may be many delays
+            return [part.astype(float, copy=False)[:, None] for part in self.take(0)]
         totals = [
             np.zeros((n_kinds, self.n_groups, *shape))
             for n_kinds, *shape in self.shapes

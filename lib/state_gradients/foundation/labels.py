@@ -87,7 +87,7 @@ MEANING = {
     "rms_s": ("root-mean-square singular values", None, "sqrt eig M, M = E[G^T G]"),
     "rms_memory": ("memory that averaging cannot cancel", None, "largest sqrt eig M"),
     "tolerance_error": (
-        "distance from the exact chain, of inputs drawn at random",
+        "distance from the exact chain, of inputs that went both ways",
         "1",
         "|sum G - sum G exact| / |sum G exact|",
     ),

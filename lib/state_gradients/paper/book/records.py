@@ -57,12 +57,14 @@ def relative(made):
 
 
 SHARED = {  # of inputs that share a basis: the names in a record, and for readers
+    "tokens": "tokens",
     "ratio_50": "time of delays 0..50",
     "ratio_500": "time of delays 0..500",
     "growth_in_delays": "grows with the delays' power",
     "error": "distance of the mean",
     "peak_mb": "peak memory (MB)",
 }
+COUNTED = "tokens", "peak_mb"
 
 
 def shared(record):
@@ -80,10 +82,10 @@ def shared(record):
     -------
     pandas.DataFrame
     """
-    rows = record.get("low_rank", [])
+    rows = [{"tokens": record["tokens"]} | row for row in record.get("low_rank", [])]
     table = [
         {
-            title: f"{row[name]:,.0f}" if name == "peak_mb" else f"{row[name]:.2g}"
+            title: f"{row[name]:,.0f}" if name in COUNTED else f"{row[name]:.2g}"
             for name, title in SHARED.items()
         }
         for row in rows
