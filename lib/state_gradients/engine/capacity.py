@@ -145,7 +145,8 @@ def tiles_bytes(job):
     carried = 2 * longest * job.n_inputs * shape.units + n_delays * kept
     in_double = 8 * shape.n_sums
     sums = shape.itemsize * shape.n_sums + in_double
-    return max(shape.itemsize * carried + sums, sums + in_double)
+    of_all_groups = in_double if job.request.n_groups > 1 else 0  # side by side
+    return max(shape.itemsize * carried + sums, sums + of_all_groups)
 
 
 def fitted(shape, available):
