@@ -391,15 +391,16 @@ def test_a_cut_keeps_a_nested_basis():
 def test_a_factor_of_rows_of_any_size(size):
     """L^-1 W is orthonormal; but where rows are zero, or depend on those before."""
     rng = np.random.default_rng(1)
-    rows = rng.normal(size=(7, 20)) * size * 0.1 ** np.arange(7)[:, None]
-    for n_independent in (7, 4):
-        rows[n_independent:6] = 0
-        rows[6:] = rows[6:] if n_independent == 7 else rows[1] + rows[2]
+    independent = rng.normal(size=(7, 20)) * size * 0.1 ** np.arange(7)[:, None]
+    dependent = independent.copy()
+    dependent[4:6] = 0
+    dependent[6] = dependent[1] + dependent[2]
+    for rows, rank in ((independent, 7), (dependent, 4)):
         factor = shared_basis.lower_factor(rows)
         assert np.isfinite(factor).all()
         assert (np.triu(factor, 1) == 0).all()
-        q = np.linalg.solve(factor, rows)[:n_independent]
-        np.testing.assert_allclose(q @ q.T, np.eye(n_independent), atol=1e-9)
+        q = np.linalg.solve(factor, rows)[:rank]
+        np.testing.assert_allclose(q @ q.T, np.eye(rank), atol=1e-9)
 
 
 def test_jobs_do_not_keep_each_other_waiting():
@@ -452,33 +453,41 @@ def test_groups_have_each_input_within_the_tolerance():
     assert grouped.attrs["largest_residual"] <= 1e-3 < alone.attrs["largest_residual"]
 
 
+def along_their_own(n_inputs=6, size=16, n_states=60):
+    """Return tangents, each component along a direction of its own, and those."""
+    rng = np.random.default_rng(1)
+    directions = np.linalg.qr(rng.normal(size=(n_states, size)))[0].T
+    return rng.normal(size=(n_inputs, size, 1)) * directions, directions
+
+
 @double
 def test_parts_of_the_embedding_may_have_ranges_of_their_own():
-    """Each component along a direction that no other has: a sketch must meet all."""
-    rng = np.random.default_rng(1)
-    n_inputs, size, n_states = 6, 16, 60
-    directions = np.linalg.qr(rng.normal(size=(n_states, size)))[0].T
-    rows = rng.normal(size=(n_inputs, size, 1)) * directions
-    rows *= 0.5 ** np.arange(size)[:, None]
+    """A sketch must meet all."""
+    rows, directions = along_their_own()
+    rows *= 0.5 ** np.arange(len(directions))[:, None]
     basis, coefficients = join(shared_basis.Finder(1e-3), rows)
     assert far(rows, coefficients @ basis).max() <= 2e-3
-    assert len(basis) <= size
+    assert len(basis) <= len(directions)
 
 
 @double
 def test_a_basis_that_was_too_small_is_added_to():
-    """Two columns were needed last; now one for each component, as above."""
-    rng = np.random.default_rng(1)
-    n_inputs, size, n_states = 6, 16, 60
-    directions = np.linalg.qr(rng.normal(size=(n_states, size)))[0].T
-    rows = rng.normal(size=(n_inputs, size, 1)) * directions
+    """One column was needed last, and now one for each component."""
+    rows, directions = along_their_own()
     finder = shared_basis.Finder(1e-3)
-    few = np.broadcast_to(directions[:1], (n_inputs, size, n_states)).copy()
-    assert len(join(finder, few)[0]) == 1
+    assert len(join(finder, np.ones_like(rows) * directions[0])[0]) == 1
     basis, coefficients = join(finder, rows)
     assert far(rows, coefficients @ basis).max() <= 1e-3
-    assert len(basis) == size
-    np.testing.assert_allclose(basis @ basis.T, np.eye(size), atol=1e-6)
+    assert len(basis) == len(directions)
+    np.testing.assert_allclose(basis @ basis.T, np.eye(len(basis)), atol=1e-6)
+
+
+def test_what_is_added_to_a_sketch_is_mixed_of_other_random_numbers():
+    tangents = np.random.default_rng(1).normal(size=(6, 16, 200))
+    finder, weights = shared_basis.Finder(1e-3), np.ones((6, 1, 1))
+    first = finder._mixed(tangents, weights, 0, 32)  # two rows of each part, as are
+    more = finder._mixed(tangents, weights, 32, 24)
+    assert np.linalg.matrix_rank(np.concatenate([first, more])) == 56
 
 
 def test_a_basis_of_vanishing_tangents_is_found():
