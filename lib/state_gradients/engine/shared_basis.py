@@ -8,22 +8,23 @@ so that of an input so many of the first count, and its coefficients end there.
 
     W = L Q,   C_s W = (C_s L) Q        (Q Q^T = 1, L lower triangular)
 
-is nested as before. From the oldest inputs to the youngest, as many columns V are added
-to the directions found so far, B, as leave, of some inputs of about one age,
+is nested as before. From the oldest inputs to the youngest, as many directions, the
+rows of V, are added to those found so far, B, as leave, of some inputs of about one
+age,
 
-    left_s = ||X_s - X_s B B^T - X_s V V^T|| / ||X_s||  (Frobenius)
+    left_s = ||X_s - X_s B^T B - X_s V^T V|| / ||X_s||  (Frobenius)
 
 within the tolerance: at the root mean square over the inputs where a mean over all of
 them is asked for, which loses at most that, and of every input where it is a group's. V
-comes from a random sketch of the rows, each input's scaled to norm 1 (Halko, Martinsson
-and Tropp 2011, Algorithm 4.1). A row of the sketch mixes one of `PARTS` of each input's
-rows only: a sixteenth of the work, and as good where the parts have about one range, as
-rows have that passed the same Jacobians. With v_1.. v_n the columns of a sketch, the
-first k of which are kept, and A = [B v_1.. v_n],
+comes from a random sketch of the inputs' rows, each scaled to about norm 1 (Halko,
+Martinsson and Tropp 2011, Algorithm 4.1). A row of the sketch mixes one of `PARTS` of
+each input's rows only: a sixteenth of the work, and as good where the parts have about
+one range, as rows have that passed the same Jacobians. With v_1.. v_n the directions of
+a sketch, the first k of which are kept, and A those of B and v_1.. v_n,
 
-    left_s^2 ||X_s||^2 = sum_{k < j <= n} ||X_s v_j||^2 + ||X_s - X_s A A^T||^2,
+    left_s^2 ||X_s||^2 = sum_{k < j <= n} ||X_s v_j||^2 + ||X_s - X_s A^T A||^2,
 
-whose last term is found by some random rows g^T X_s, for E ||g^T A||^2 = ||A||^2; as a
+whose last term is found by some random rows g^T X_s, for E ||g^T M||^2 = ||M||^2; as a
 difference of squares float32 would know it to 3e-4 only.
 """
 
@@ -33,7 +34,7 @@ from typing import NamedTuple
 import numpy as np
 
 WORTH = 0.8  # of the directions at which a basis costs what the rows do
-MARGIN = 1 / 8  # of the columns needed last: as many more are tried
+MARGIN = 1 / 8  # of the directions needed last: as many more are tried
 PARTS = 16  # of the embedding, at most: each has its own rows of the sketch
 PROBES = 4  # random rows of an input that find what is left of it
 LEAST = 64  # times the least normal number: inputs with smaller probes are nothing
@@ -43,12 +44,12 @@ RIDGE = np.finfo(np.float32).eps ** 2  # on a singular Gram matrix of rows of no
 class Found(NamedTuple):
     """What of some tangents counts."""
 
-    coefficients: np.ndarray  # (input, embedding, inside + column)
-    columns: np.ndarray  # (size, column), orthonormal
+    coefficients: np.ndarray  # (input, embedding, inside + more)
+    more: np.ndarray  # (more, size): orthonormal directions beyond those inside
 
 
 class Finder:
-    """Finds bases, and learns each time how many columns the next will need.
+    """Finds bases, and learns each time how many directions the next will need.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ class Finder:
         self.residual = 0.0
         self._over_inputs = np.max if of_each else np.mean
         self._tolerance = tolerance
-        self._needed = {}  # (what for, age) and (what for, age, phase): columns
+        self._needed = {}  # (what for, age) and (what for, age, phase): directions
         self._normal = np.zeros(0, np.float32)  # random numbers, drawn once
 
     def cut(self, basis, factor, n_kept, coefficients, ages, phase=0):
@@ -87,7 +88,7 @@ class Finder:
             Of each bundle's youngest input, in tokens.
         phase : int
             Which of the cuts that come again and again: in each, tangents of one age
-            need about as many columns.
+            need about as many directions.
 
         Returns
         -------
@@ -95,22 +96,21 @@ class Finder:
             Orthonormal to rounding, the directions that are kept first.
         coefficients : list of ndarray of shape (input, embedding, fewer)
         """
-        columns = np.zeros((len(basis), len(basis)), basis.dtype)
-        columns[range(n_kept), range(n_kept)] = 1
-        n_columns, smaller = n_kept, []
+        directions = np.eye(len(basis), dtype=basis.dtype)  # the first n_found so far
+        n_found, smaller = n_kept, []
         for tangents, age in zip(coefficients, ages, strict=True):
             size = tangents.shape[-1]
-            inside = columns[:size, :n_columns]
-            key = "cut", age, phase
-            found = self.find(tangents, inside, size - n_columns, key)
+            inside = directions[:n_found, :size]
+            found = self.find(tangents, inside, size - n_found, ("cut", age, phase))
             if found is None:  # all are needed
                 found = _all(tangents, inside)
-            first, n_columns = n_columns, n_columns + found.columns.shape[1]
-            columns[:size, first:n_columns] = found.columns
+            first, n_found = n_found, n_found + len(found.more)
+            directions[first:n_found] = 0
+            directions[first:n_found, :size] = found.more
             smaller.append(found.coefficients)
-        # V^T Q = (V^T L^-1) W: Q itself is not needed
-        chosen = np.linalg.solve(factor.T, columns[:, :n_columns])
-        return chosen.T.astype(basis.dtype) @ basis, smaller
+        # V Q = (V L^-1) W: Q itself is not needed
+        chosen = np.linalg.solve(factor.T, directions[:n_found].T).T
+        return chosen.astype(basis.dtype) @ basis, smaller
 
     def join(self, basis, tangents, age, phase=0):
         """Return a wider basis, and coefficients of tangents that join it.
@@ -133,18 +133,18 @@ class Finder:
         """
         (rank, n_states), n_rows = basis.shape, tangents.shape[0] * tangents.shape[1]
         most = int(WORTH * n_rows * (n_states - rank) / (n_states + n_rows))
-        found = self.find(tangents, basis.T, most, ("join", age, phase))
+        found = self.find(tangents, basis, most, ("join", age, phase))
         if found is None:
             return None
-        return np.concatenate([basis, found.columns.T]), found.coefficients
+        return np.concatenate([basis, found.more]), found.coefficients
 
     def find(self, tangents, inside, most, key):
-        """Return the columns that tangents need; None if those are more than `most`.
+        """Return the directions that tangents need; None if those are over `most`.
 
         Parameters
         ----------
         tangents : ndarray of shape (input, embedding, size)
-        inside : ndarray of shape (size, inside)
+        inside : ndarray of shape (inside, size)
             Orthonormal directions that are there in any case.
         most : int
         key : (str, int, int)
@@ -162,16 +162,18 @@ class Finder:
             return None
         weights = np.where(peaks >= least, 1 / np.maximum(peaks, least), 0)
         probes *= weights
-        n_inside, both = inside.shape[1], inside
-        projected = tangents @ inside
+        n_inside, directions = len(inside), inside
+        coefficients = _coefficients(tangents, inside)
         guess = self._needed.get(key[:2], most // 2 + 1)
         n_more = min(self._needed.get(key, guess), most)
         while True:
-            n_tried = both.shape[1] - n_inside
-            columns = self._range(tangents, both, probes, weights, n_tried, n_more)
-            both = np.concatenate([both, columns], axis=1)
-            projected = np.concatenate([projected, tangents @ columns], axis=2)
-            left = _left(projected * weights, probes, both)[:, n_inside:]
+            n_tried = len(directions) - n_inside
+            sketch = self._mixed(tangents, weights, n_tried, n_more)
+            more = _beyond(sketch, directions)
+            directions = np.concatenate([directions, more])
+            more = _coefficients(tangents, more)
+            coefficients = np.concatenate([coefficients, more], axis=2)
+            left = _left(coefficients * weights, probes, directions)[:, n_inside:]
             over_inputs = self._over_inputs(left, axis=0)
             enough = np.flatnonzero(over_inputs <= self._tolerance**2)
             if len(enough):
@@ -185,11 +187,11 @@ class Finder:
         self._needed[key] = self._needed[key[:2]] = rank + 2 + int(MARGIN * rank)
         self.residual = max(self.residual, float(np.sqrt(left[:, rank].max())))
         n_all = n_inside + rank
-        return Found(projected[..., :n_all], both[:, n_inside:n_all])
+        return Found(coefficients[..., :n_all], directions[n_inside:n_all])
 
     def _draw(self, *shape, start=0):
         """Return normal random numbers, of which one draw serves all sketches."""
-        size = start + int(np.prod(shape))
+        size = start + math.prod(shape)
         if size > len(self._normal):
             rng = np.random.default_rng(0)
             self._normal = rng.standard_normal(size, dtype=np.float32)
@@ -202,25 +204,11 @@ class Finder:
         normal = normal.reshape(n_inputs, PROBES, n_rows)
         return normal.astype(tangents.dtype, copy=False) @ tangents
 
-    def _range(self, tangents, inside, probes, weights, n_tried, n_columns):
-        """Return an orthonormal basis (size, column) of a sketch, less what is inside.
-
-        Of that, `n_tried` columns are of a sketch before. The probes, times the
-        weights, give the inputs' norms, to within what a weight need be.
-        """
-        norms = np.linalg.norm(probes, axis=(1, 2), keepdims=True)
-        weights = weights / np.maximum(norms, 1)  # their peak is 1, or 0
-        sketch = self._mixed(tangents, weights, n_tried, n_columns)
-        sketch -= (sketch @ inside) @ inside.T
-        columns = _orthonormal(sketch.astype(np.float64)).astype(sketch.dtype)
-        # once more: what is beyond may be small, and rounding is not
-        return columns - inside @ (inside.T @ columns)
-
     def _mixed(self, tangents, weights, n_before, n_mixed):
         """Return rows (row, size), mixed of one part of each input's, in turns.
 
-        An input counts by its weight (input, 1, 1). The random numbers are others than
-        those that mixed the `n_before` rows before.
+        Inputs are scaled by their weights (input, 1, 1). The random numbers are others
+        than those that mixed the `n_before` rows before.
         """
         n_inputs, n_rows, size = tangents.shape
         n_parts = math.gcd(PARTS, n_rows)
@@ -230,21 +218,34 @@ class Finder:
         start = n_parts * -(-n_before // n_parts) * n_inputs * n_own
         mixture = self._draw(*each, start=start)
         mixture = mixture.astype(tangents.dtype, copy=False) * weights[..., 0]
-        parts = tangents.reshape(n_inputs, n_parts, n_own, size).swapaxes(0, 1)
-        parts = parts.reshape(n_parts, n_inputs * n_own, size)
+        parts = tangents.reshape(-1, n_parts, size).swapaxes(0, 1)  # every so many rows
         mixed = mixture.reshape(n_parts, -1, n_inputs * n_own) @ parts
         return mixed.swapaxes(0, 1).reshape(-1, size)[turn : turn + n_mixed]
 
 
-def _left(projected, probes, columns):
-    """Return what the first k columns leave, k = 0..all, of each input (input, k).
+def _coefficients(tangents, directions):
+    """Return X_s V^T of each input, (input, embedding, direction)."""
+    rows = tangents.reshape(-1, tangents.shape[-1])  # one product for all inputs
+    return (rows @ directions.T).reshape(*tangents.shape[:2], -1)
+
+
+def _beyond(sketch, inside):
+    """Return orthonormal directions (row, size) of what of a sketch is not inside."""
+    sketch = sketch - (sketch @ inside.T) @ inside
+    directions = _orthonormal(sketch.astype(np.float64)).astype(sketch.dtype)
+    # once more: what is beyond may be small, and rounding is not
+    return directions - (directions @ inside.T) @ inside
+
+
+def _left(coefficients, probes, directions):
+    """Return what the first k directions leave, k = 0..all, of each input (input, k).
 
     Squares, relative to an input's norm, of those that are something.
     """
-    squares = np.einsum("sek,sek->sk", projected, projected).astype(np.float64)
+    squares = np.einsum("sek,sek->sk", coefficients, coefficients).astype(np.float64)
     n_inputs, _, size = probes.shape
     rows = probes.reshape(-1, size)  # one product for all inputs
-    beyond = (rows - (rows @ columns) @ columns.T).reshape(n_inputs, -1)
+    beyond = (rows - (rows @ directions.T) @ directions).reshape(n_inputs, -1)
     beyond = np.einsum("si,si->s", beyond, beyond)[:, None] / PROBES
     tails = np.cumsum(np.append(beyond, squares[:, ::-1], axis=1), axis=1)[:, ::-1]
     tails = tails[tails[:, 0] > 0]
@@ -253,10 +254,10 @@ def _left(projected, probes, columns):
 
 def _all(tangents, inside):
     """Return all directions beyond those inside."""
-    complete = np.linalg.qr(inside, mode="complete")[0]
-    columns = complete[:, inside.shape[1] :]
-    both = np.concatenate([inside, columns], axis=1)
-    return Found(tangents @ both, columns)
+    complete = np.linalg.qr(inside.T, mode="complete")[0].T
+    more = complete[len(inside) :]
+    directions = np.concatenate([inside, more])
+    return Found(_coefficients(tangents, directions), more)
 
 
 def lower_factor(basis):
@@ -281,7 +282,7 @@ def lower_factor(basis):
 
 
 def _orthonormal(rows):
-    """Return an orthonormal basis (size, row) of rows: Q^T = L^-1 rows, L L^T = Gram.
+    """Return an orthonormal basis of rows: Q = L^-1 rows, L L^T = Gram.
 
     Half the work of a QR decomposition, which is used where the Gram matrix, of the
     square of the rows' condition, is singular in float64. (NumPy lets other jobs'
@@ -290,5 +291,5 @@ def _orthonormal(rows):
     try:
         factor = np.linalg.cholesky(rows @ rows.T)
     except np.linalg.LinAlgError:
-        return np.linalg.qr(rows.T)[0]
-    return (np.linalg.inv(factor) @ rows).T
+        return np.linalg.qr(rows.T)[0].T
+    return np.linalg.inv(factor) @ rows
