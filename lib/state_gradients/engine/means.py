@@ -552,5 +552,7 @@ def vanishes(values, *, delay):
         Its axis of delays.
     """
     each = tuple(range(delay + 1, values.ndim))
-    largest = np.fmax.reduce(np.abs(values), axis=each)
+    # no copy, which may be of many gigabytes
+    above, below = np.fmax.reduce(values, axis=each), np.fmin.reduce(values, axis=each)
+    largest = np.fmax(above, -below)
     return bool(((largest > 0) & (largest < VANISHING)).any())

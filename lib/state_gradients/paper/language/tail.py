@@ -7,6 +7,8 @@ curves; some, the marks, have intervals as well, from blocks of the text. A netw
 without training is followed over the first tokens of the text only.
 """
 
+import math
+
 import numpy as np
 import xarray as xr
 
@@ -19,7 +21,8 @@ from state_gradients.paper.language.subject import require_all_positions
 LONGEST = 500  # words: the effective context of Khandelwal et al. (2018) is 200
 UNTRAINED = 4096  # tokens for a network without training: its gradients hardly differ
 TOLERANCE = 1e-4  # what `mean_state_gradients` recommends beyond 50 delays
-BLOCKS = 16  # of the text: their means are held at all delays, 0.13 GB each
+BLOCKS = 16  # of the text: their means are held at all delays, mostly 0.13 GB each,
+MOST_BYTES = 8e9  # so that of a wide state, as an S6's, there are fewer
 LEAST_BLOCKS = 8  # a shorter text has a shorter tail
 MARKS = (
     *(0, 1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 125, 150, 175, 200),
@@ -75,8 +78,9 @@ def study(subject):
     n_tokens = len(ids)
     longest = longest_delay(wanted, n_tokens)
     fitted = whitening.fit_whitening(subject.encoder["embedding"])
-    names = read_network(subject.model).cells[0].names
-    state = "cell" if "cell" in names else names[0]
+    cell = read_network(subject.model).cells[0]
+    state = "cell" if "cell" in cell.names else cell.names[0]
+    n_states = cell.sizes[cell.names.index(state)]
     blocks = mean_state_gradients(
         subject.model,
         ids,
@@ -84,7 +88,10 @@ def study(subject):
         state=state,
         window=wanted.window,
         second_moment=True,
-        blocks=min(BLOCKS, uncertainty.blocks_that_fit(n_tokens, longest)),
+        blocks=min(
+            uncertainty.blocks_that_fit(n_tokens, longest),
+            blocks_in_memory(longest, len(fitted.D), n_states),
+        ),
         tolerance=TOLERANCE,
         progress=subject.progress,
     )
@@ -126,6 +133,15 @@ def study(subject):
         if name in MISSING:
             found[name].attrs["missing"] = MISSING[name]
     return {"tail": found.transpose("quantity", ...)}
+
+
+def blocks_in_memory(longest, *sizes):
+    """Return of how many blocks the means (delay, embedding, states) can be held.
+
+    `BLOCKS`, or as many as are within `MOST_BYTES`, but `LEAST_BLOCKS` in any case.
+    """
+    each = np.dtype(float).itemsize * (longest + 1) * math.prod(sizes)
+    return min(BLOCKS, max(LEAST_BLOCKS, int(MOST_BYTES / each)))
 
 
 def longest_delay(wanted, n_tokens):
