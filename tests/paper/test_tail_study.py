@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from state_gradients import cli
 from state_gradients.analysis import spectra, uncertainty, whitening
+from state_gradients.engine import means
 from state_gradients.engine.means import mean_state_gradients
 from state_gradients.foundation import settings
 from state_gradients.paper.language import tail
@@ -52,12 +53,12 @@ def made(name):
 def exact(name, **options):
     """Whitened mean gradients and second moments of the exact chain in float64."""
     subject = Subject(experiment=settings.load_experiment(name))
-    means = mean_state_gradients(
+    found = mean_state_gradients(
         subject.model, subject.ids, second_moment=True, dtype="float64", **options
     )
     fitted = whitening.fit_whitening(subject.encoder["embedding"])
-    gradient = whitening.whiten_gradient(means["state_gradient"], fitted)
-    return means, gradient, whitening.whiten_moment(means["second_moment"], fitted)
+    gradient = whitening.whiten_gradient(found["state_gradient"], fitted)
+    return found, gradient, whitening.whiten_moment(found["second_moment"], fitted)
 
 
 def test_the_curves_are_those_of_the_exact_chain(project):
@@ -66,7 +67,7 @@ def test_the_curves_are_those_of_the_exact_chain(project):
     assert found["tolerance"] == tail.TOLERANCE
     # of no more inputs than delays, the root mean square is within it
     assert 0 < found["largest_residual"] <= np.sqrt(20) * tail.TOLERANCE
-    means, gradient, moment = exact("mine", max_delay=19)
+    of_chain, gradient, moment = exact("mine", max_delay=19)
     curves = spectra.memory_curve(gradient)
     # sigma_1 is off by no more than the mean is, ||dG|| <= 3e-4 ||G||, and that norm
     # is at most sqrt(3) sigma_1
@@ -81,7 +82,7 @@ def test_the_curves_are_those_of_the_exact_chain(project):
     np.testing.assert_allclose(rms, largest, rtol=2 * CLOSE)
     ratio = found["observed"].sel(quantity="coherence")
     np.testing.assert_allclose(ratio, curves["memory"] / largest, rtol=4 * CLOSE)
-    np.testing.assert_array_equal(found["n_samples"], means["n_samples"])
+    np.testing.assert_array_equal(found["n_samples"], of_chain["n_samples"])
     assert (found["tolerance_error"] < CLOSE).all()
 
 
@@ -117,6 +118,23 @@ def test_a_window_ends_the_tail(project):
     memory = found["observed"].sel(quantity="memory")
     expected = spectra.memory_curve(gradient)["memory"]
     np.testing.assert_allclose(memory, expected, rtol=2 * CLOSE)
+
+
+def test_of_a_wide_state_the_means_of_fewer_blocks_are_held(project, monkeypatch):
+    made("mine-window")
+    subject = Subject(experiment=settings.load_experiment("mine-window"))
+    each = 8 * (8 * 3 * 12)  # bytes of a float64 mean: delays, embedding, states
+    held, computed = [], means.mean_state_gradients
+
+    def spy(*args, **options):
+        held.append(options["blocks"])
+        return computed(*args, **options)
+
+    monkeypatch.setattr(means, "mean_state_gradients", spy)
+    for n_blocks in (100, 12.5, 2):
+        monkeypatch.setattr(tail, "MOST_BYTES", n_blocks * each)
+        tail.study(subject)
+    assert held == [tail.BLOCKS, 12, tail.LEAST_BLOCKS]
 
 
 def test_the_tail_is_as_long_as_the_text_allows():
