@@ -126,6 +126,9 @@ def _stoppable(command, experiment):
     More of them are passed over until that is done. Within a library's compiled code it
     may come out as another error: after a signal, every error is the stop.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may have handlers
+        return
     signals = (signal.SIGINT, signal.SIGTERM)
     received = []
     usual_hook = sys.unraisablehook
@@ -137,22 +140,17 @@ def _stoppable(command, experiment):
         raise _StoppedError
 
     def again(lost):
-        """Stop once more where Python had to drop the stop, as in a `__del__`."""
-        if lost.exc_type is not _StoppedError:
+        """Let the stop come again where Python had to drop it, as in a `__del__`."""
+        if lost.exc_type is _StoppedError:
+            signal.signal(received[0], stop)
+        else:
             usual_hook(lost)
-            return
-        number = received[0]
-        signal.signal(number, stop)
-        main = threading.main_thread().ident
-        threading.Timer(0.05, signal.pthread_kill, [main, number]).start()
 
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may have handlers
-        return
     handlers = {number: signal.signal(number, stop) for number in signals}
     sys.unraisablehook = again
     try:
-        yield
+        with _repeated(signals):
+            yield
     except BaseException:
         if not received:
             raise
@@ -168,6 +166,36 @@ def _stoppable(command, experiment):
         f"`state-gradients {command} {experiment.name}`."
     )
     raise typer.Exit(128 + received[0])  # as a shell has it: 130 and 143
+
+
+@contextlib.contextmanager
+def _repeated(signals):
+    """Send a signal that came again, every half second until the body has ended.
+
+    Python's handler runs between two instructions of the main thread: a wait that began
+    just after the signal, or while another thread was given it, would be waited out.
+    """
+    main = threading.get_ident()
+    ended = threading.Event()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)  # as `set_wakeup_fd` asks
+
+    def repeat():
+        for (number,) in iter(lambda: os.read(reader, 1), b""):
+            while number in signals and not ended.wait(0.5):
+                signal.pthread_kill(main, number)
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    usual = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(usual)
+        ended.set()
+        os.close(writer)
+        thread.join()
+        os.close(reader)
 
 
 def _close_bars():

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -303,6 +304,26 @@ def test_a_stop_that_python_has_to_drop_comes_again(project, name, capsys):
         pytest.fail("the stop was lost")
     assert ended.value.exit_code == SIGNALS[name]
     assert "mine: stopped; nothing is half-written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_stop_that_another_thread_is_given_ends_a_wait(project, name, capsys):
+    number = getattr(signal, name)
+
+    def given():
+        signal.pthread_kill(threading.get_ident(), number)
+
+    mine = settings.load_experiment("mine")
+    threads = threading.active_count()
+    begun = time.monotonic()
+    with pytest.raises(typer.Exit) as ended, cli._stoppable("train", mine):
+        threading.Timer(0.2, given).start()
+        time.sleep(30)
+    assert time.monotonic() - begun < 20
+    assert ended.value.exit_code == SIGNALS[name]
+    assert "mine: stopped; nothing is half-written" in capsys.readouterr().err
+    assert threading.active_count() == threads
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 @pytest.mark.slow
