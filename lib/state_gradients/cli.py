@@ -175,6 +175,9 @@ def _repeated(signals):
     Python's handler runs between two instructions of the main thread: a wait that began
     just after the signal, or while another thread was given it, would be waited out.
     """
+    if not hasattr(signal, "pthread_kill"):  # Windows
+        yield
+        return
     main = threading.get_ident()
     ended = threading.Event()
     reader, writer = os.pipe()

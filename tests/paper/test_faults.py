@@ -326,6 +326,17 @@ def test_a_stop_that_another_thread_is_given_ends_a_wait(project, name, capsys):
     assert signal.set_wakeup_fd(-1) == -1
 
 
+def test_a_stop_is_one_where_no_thread_can_be_sent_a_signal(
+    project, monkeypatch, capsys
+):
+    monkeypatch.delattr(signal, "pthread_kill")  # as on Windows
+    mine = settings.load_experiment("mine")
+    with pytest.raises(typer.Exit) as ended, cli._stoppable("train", mine):
+        signal.raise_signal(signal.SIGTERM)
+    assert ended.value.exit_code == SIGNALS["SIGTERM"]
+    assert "mine: stopped; nothing is half-written" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["train", "reproduce"])
 @pytest.mark.parametrize("name", SIGNALS)
