@@ -1,5 +1,6 @@
 """What goes wrong while stages run: what is said, and what stays whole."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -330,6 +331,7 @@ def test_a_stop_is_one_where_no_thread_can_be_sent_a_signal(
     project, monkeypatch, capsys
 ):
     monkeypatch.delattr(signal, "pthread_kill")  # as on Windows
+    monkeypatch.delattr(os, "set_blocking")
     mine = settings.load_experiment("mine")
     with pytest.raises(typer.Exit) as ended, cli._stoppable("train", mine):
         signal.raise_signal(signal.SIGTERM)
