@@ -412,15 +412,15 @@ def test_jobs_do_not_keep_each_other_waiting():
 def test_an_input_is_cut_when_its_age_has_about_doubled():
     phases = [bundles.phase(number) for number in range(1, 17)]
     assert phases == [1, 2, 1, 4, 1, 2, 1, 8] * 2
-    first = 5  # the number of the cut at which inputs of 8 tokens join
+    first = 5  # the number of the cut at which inputs of 7 tokens join
     cut = [
         age
-        for number, age in enumerate(range(8, 150, bundles.JOINED), start=first)
-        if age <= bundles.reach(8, bundles.phase(number))
+        for number, age in enumerate(range(7, 150, bundles.JOINED), start=first)
+        if age <= bundles.reach(7, bundles.phase(number))
     ]
-    assert cut == [8, 14, 20, 26, 50, 74, 122]
-    assert bundles.most_cuts(7) == 0
-    assert bundles.most_cuts(50) == 5  # of it: at 8, 14, 20, 26 and 50
+    assert cut == [7, 15, 23, 31, 63, 95]
+    assert bundles.most_cuts(6) == 0
+    assert bundles.most_cuts(50) == 5  # of others: at 7, 15, 23, 31 and 47
 
 
 @double

@@ -526,7 +526,7 @@ def test_inputs_that_share_a_basis_have_a_row_a_tolerance_and_none_in_old_record
     other = row | {"tolerance": 1e-3, "error": 9e-5, "tokens": 4096}
     table = records.shared({"tokens": 2048, "low_rank": [row, other]})
     assert table.index.tolist() == ["0.0001", "0.001"]
-    first = ["2,048", "0.56", "0.9", "0.2", "1.2e-05", "1,234"]
+    first = ["2,048", "0.561", "0.9", "0.2", "1.2e-05", "1,234"]
     assert table.iloc[0].tolist() == first
     assert table["tokens"].tolist() == ["2,048", "4,096"]
     assert table["distance of the mean"].tolist() == ["1.2e-05", "9e-05"]

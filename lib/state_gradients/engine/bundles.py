@@ -21,8 +21,8 @@ import numpy as np
 from state_gradients.engine import diagonals, shared_basis, sums, tiles
 from state_gradients.engine.rows import Rows
 
-YOUNGEST = 8  # tokens: before, the rows of some inputs are nearly independent
-JOINED = 6  # inputs that become a bundle, and tokens from cut to cut
+YOUNGEST = 7  # tokens: before, the rows of some inputs are nearly independent
+JOINED = 8  # inputs that become a bundle, and tokens from cut to cut
 PATIENCE = 12  # tokens more: then fewer become one
 ALIKE = 0.6  # ages that differ by so much of the lower: two bundles become one
 ALL = 8  # every so many cuts all bundles are cut

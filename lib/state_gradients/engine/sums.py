@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 
 FLUSH = 64  # inputs whose float32 sum is safe: relative error below 64 * 2^-24 = 4e-6
-DEEP = 48  # rows of a basis: a product that sums over so many is worth its output
+DEEP = 32  # rows of a basis: a product that sums over so many is worth its output
 FEW = 32  # rows: of so few, a general product takes half the time of syrk
 
 

@@ -64,7 +64,7 @@ SHARED = {  # of inputs that share a basis: the names in a record, and for reade
     "error": "distance of the mean",
     "peak_mb": "peak memory (MB)",
 }
-COUNTED = "tokens", "peak_mb"
+DIGITS = {"tokens": ",.0f", "peak_mb": ",.0f", "ratio_50": ".3g", "ratio_500": ".3g"}
 
 
 def shared(record):
@@ -85,7 +85,7 @@ def shared(record):
     rows = [{"tokens": record["tokens"]} | row for row in record.get("low_rank", [])]
     table = [
         {
-            title: f"{row[name]:,.0f}" if name in COUNTED else f"{row[name]:.2g}"
+            title: format(row[name], DIGITS.get(name, ".2g"))
             for name, title in SHARED.items()
         }
         for row in rows
