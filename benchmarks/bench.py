@@ -77,14 +77,14 @@ def seconds(call, clock=time.perf_counter):
     return clock() - start
 
 
-def medians(calls, *, rounds=ROUNDS, clock=time.perf_counter):
+def medians(calls, *, rounds=ROUNDS):
     """Return the median time of each call; they take turns, after a warm-up."""
     for call in calls.values():
         call()
     times = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            times[name].append(seconds(call, clock))
+            times[name].append(seconds(call))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
