@@ -610,6 +610,49 @@ def test_sums_by_token_are_those_by_delay(monkeypatch):
         assert far.max() < 1e-6
 
 
+def add_shared(coefficients, history):
+    """What neighbouring sources add to each delay, float32: E rows, units of W."""
+    n_sources = len(coefficients)
+    model = build("rnn", units=history.shape[-1])
+    network, _, states = means.read(model)
+    request = jobs.Request(max_delay=40, state_indices=states, tolerance=1e-3)
+    (_, job), *_ = jobs.cut(network, [IDS], [np.zeros(T, int)], None, request)
+    total = bundles.sums.Sums(job)
+    total.expect(None, n_sources)
+    ages = np.arange(7 + n_sources, 7, -1)
+    total.add_shared(None, ages, coefficients, [history])
+    return total.totals()[0][0, 0]
+
+
+@pytest.mark.parametrize("n_tokens", [3, 4, 6, 8, 12])
+@pytest.mark.parametrize("fade", [1.0, 0.9, 0.05])
+def test_halves_add_up_to_the_products(monkeypatch, n_tokens, fade):
+    """At each delay, however small it is: where sizes differ much, no halves are added.
+
+    With a fade of 0.05 a token, halves would leave the rounding of what is largest,
+    many times what stands at the later delays.
+    """
+    rng = np.random.default_rng(1)
+    fades = fade ** np.arange(n_tokens)[:, None, None]
+    history = rng.normal(size=(n_tokens, 32, 20)) * fades
+    coefficients = rng.normal(size=(n_tokens, E, 32)) * fades[::-1]  # the oldest first
+    history, coefficients = history.astype("float32"), coefficients.astype("float32")
+    exact = np.zeros((41, E, 20))
+    for t, basis in enumerate(history.astype(float)):
+        for k, one in enumerate(coefficients.astype(float)):
+            exact[7 + n_tokens - k + t] += one @ basis
+    ours = add_shared(coefficients, history)
+    size = np.linalg.norm(exact, axis=(1, 2))
+    there = size > 0
+    assert there.sum() == 2 * n_tokens - 1 and not ours[~there].any()
+    far = np.linalg.norm(ours - exact, axis=(1, 2))[there] / size[there]
+    assert far.max() < 2e-6
+    monkeypatch.setattr(bundles.sums, "ALIKE", 0)
+    by_products = add_shared(coefficients, history)
+    halved = n_tokens % 2 == 0 and fade > 0.5
+    assert (ours != by_products).any() == halved
+
+
 def test_tiles_and_bundles_agree_for_sources_apart():
     """Sources that are not neighbours are added one by one."""
     model = build("lstm", scale=0.8)

@@ -8,7 +8,8 @@ from collections import Counter
 import numpy as np
 
 FLUSH = 64  # inputs whose float32 sum is safe: relative error below 64 * 2^-24 = 4e-6
-DEEP = 32  # rows of a basis: a product that sums over so many is worth its output
+DEEP = 24  # rows of a basis: a product that sums over so many is worth its output
+ALIKE = 64  # times what stands at any delay: the largest products whose halves add up
 FEW = 32  # rows: of so few, a general product takes half the time of syrk
 
 
@@ -161,15 +162,60 @@ class Sums:
 def _add_by_token(total, age, coefficients, bases):
     """Add C_k W_t of neighbouring sources to `total` (delay, embedding, units).
 
-    After one token the sources stand at delays side by side, the last one's first: one
-    product [.. C_1 C_0] W_t adds to all of them, a sum over the `rank` of the basis.
+    After one token the sources stand at delays side by side, the last one's first.
     """
-    n_sources, _, rank = coefficients.shape
-    stacked = coefficients[::-1].reshape(-1, rank)  # (source x embedding, rank)
-    for delay, basis in enumerate(bases, start=age + 1 - n_sources):
-        delays = total[delay : delay + n_sources]
-        rows = delays.reshape(-1, delays.shape[-1])
-        rows += stacked[: len(rows)] @ basis
+    last_first = np.ascontiguousarray(coefficients[::-1])
+    delays = total[age + 1 - len(coefficients) :]
+    n_delays = len(coefficients) + len(bases) - 1
+    if len(delays) >= n_delays and _are_alike(last_first, bases):
+        _add_halves(delays[:n_delays], last_first, bases)
+    else:
+        _add_products(delays, last_first, bases)
+
+
+def _are_alike(left, right):
+    """Return whether no left_i right_j is much above what stands at any i + j.
+
+    What halves leave is rounded as the largest is, at every delay; products round what
+    stands there. NaN are not alike.
+    """
+    of_left, of_right = (np.sqrt(np.einsum("nab,nab->n", x, x)) for x in (left, right))
+    most = of_left.max() * of_right.max()
+    return most < ALIKE * np.convolve(of_left, of_right).min()
+
+
+def _add_halves(total, left, right):
+    """As :func:`_add_products`, in three products of the halves where four would do.
+
+        (A + z B) (C + z D) = A C + z [(A + B) (C + D) - A C - B D] + z^2 B D
+
+    with z a shift by half of the tokens (Karatsuba and Ofman 1962), and so on.
+    """
+    half, rest = divmod(len(right), 2)
+    if half < 2 or rest or len(left) != len(right):
+        _add_products(total, left, right)
+        return
+    n_delays = 2 * half - 1
+    middle = total[half : half + n_delays]
+    for part in (slice(0, half), slice(half, None)):
+        product = np.zeros((n_delays, *total.shape[1:]), total.dtype)
+        _add_halves(product, left[part], right[part])
+        total[2 * part.start : 2 * part.start + n_delays] += product
+        middle -= product
+    _add_halves(middle, left[:half] + left[half:], right[:half] + right[half:])
+
+
+def _add_products(total, left, right):
+    """Add left_i right_j to total[i + j] (delay, embedding, units), where that is.
+
+    One product [left_0 left_1 ..] right_j adds to delays side by side, a sum over the
+    `rank` of the basis.
+    """
+    rows = left.reshape(-1, left.shape[-1])  # (source x embedding, rank)
+    for delay, basis in enumerate(right):
+        delays = total[delay : delay + len(left)]
+        into = delays.reshape(-1, delays.shape[-1])
+        into += rows[: len(into)] @ basis
 
 
 def _add_by_delay(total, age, coefficients, bases):
