@@ -653,6 +653,51 @@ def test_halves_add_up_to_the_products(monkeypatch, n_tokens, fade):
     assert (ours != by_products).any() == halved
 
 
+def test_halves_are_not_added_where_norms_hide_what_is_small(monkeypatch):
+    """Columns of C where W has nothing, rows of W where C has nothing."""
+    rng = np.random.default_rng(2)
+    fades = 0.1 ** np.arange(8)[:, None, None]
+    history, coefficients = rng.normal(size=(8, 24, 20)), rng.normal(size=(8, E, 24))
+    history[:, :8] *= fades
+    coefficients[..., :8] *= fades[::-1]
+    history[:, 8:16] = coefficients[..., 16:] = 0
+    history, coefficients = history.astype("float32"), coefficients.astype("float32")
+    monkeypatch.setattr(bundles.sums, "DEEP", 24)
+    ours = add_shared(coefficients, history)
+    monkeypatch.setattr(bundles.sums, "ALIKE", 0)
+    np.testing.assert_array_equal(ours, add_shared(coefficients, history))
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [(1, 0), (1, 1e-30), (1e-18, 1e18), (1e-30, 1e30), (1, np.nan), (1, np.inf)],
+)
+def test_sizes_out_of_range_add_up_in_silence(left, right):
+    """As the products do: squares of such sizes are no numbers of float32."""
+    coefficients = np.full((8, E, 24), left, "float32")
+    history = np.full((8, 24, 20), right, "float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        ours = add_shared(coefficients, history)
+    n_added = np.convolve(np.ones(8), np.ones(8))
+    np.testing.assert_allclose(ours[8:23, 0, 0], n_added * 24 * left * right, rtol=1e-6)
+
+
+def test_the_measured_error_sees_the_sums(monkeypatch):
+    """Of a mean over all inputs, those that go both ways are added as all are."""
+    add = bundles.sums._add_halves
+
+    def wrongly(total, left, right):
+        add(total, 1.5 * left, right)
+
+    monkeypatch.setattr(bundles.sums, "DEEP", 1)
+    model = build("lstm", scale=0.8)
+    ask(model, 1e-3)
+    monkeypatch.setattr(bundles.sums, "_add_halves", wrongly)
+    with pytest.warns(RuntimeWarning, match="tolerance"):
+        ask(model, 1e-3)
+
+
 def test_tiles_and_bundles_agree_for_sources_apart():
     """Sources that are not neighbours are added one by one."""
     model = build("lstm", scale=0.8)

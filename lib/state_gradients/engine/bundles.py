@@ -136,9 +136,8 @@ class Flight:
         self._rows = Rows(job)
         chosen = _chosen(job)
         self._chosen = range(len(job.sources))[chosen]
-        one_group = pooled or job.members is None
-        members = [(0,)] * len(job.sources) if one_group else job.members
-        n_groups = 1 if one_group else job.request.n_groups
+        members = [(0,)] * len(job.sources) if pooled else job.members
+        n_groups = 1 if pooled else job.request.n_groups
         request = replace(job.request, n_groups=n_groups, second_moment=False)
         self._checked = replace(job, request=request, members=members).part(chosen)
         self._sums_of_chosen = sums.Sums(self._checked)
@@ -243,8 +242,9 @@ class Flight:
         return slice(*np.searchsorted(sources, [self._chosen.start, self._chosen.stop]))
 
     def _members_of_chosen(self, sources):
-        """Return the groups of sources of the job that go both ways."""
-        return [self._checked.members[k - self._chosen.start] for k in sources]
+        """Return the groups of sources that go both ways; None where its are None."""
+        members = self._checked.members
+        return members and [members[k - self._chosen.start] for k in sources]
 
     def _drop(self, t, born):
         """Let go of what has reached its end; return the first source in flight."""

@@ -9,7 +9,7 @@ import numpy as np
 
 FLUSH = 64  # inputs whose float32 sum is safe: relative error below 64 * 2^-24 = 4e-6
 DEEP = 24  # rows of a basis: a product that sums over so many is worth its output
-ALIKE = 64  # times what stands at any delay: the largest products whose halves add up
+ALIKE = 64  # times what products may lose by rounding at a delay: halves may lose that
 FEW = 32  # rows: of so few, a general product takes half the time of syrk
 
 
@@ -174,18 +174,25 @@ def _add_by_token(total, age, coefficients, bases):
 
 
 def _are_alike(left, right):
-    """Return whether no left_i right_j is much above what stands at any i + j.
+    """Return whether halves may lose at most `ALIKE` times what products may.
 
-    What halves leave is rounded as the largest is, at every delay; products round what
-    stands there. NaN are not alike.
+    At a delay, products lose by rounding at most a share of the sum, over its i and j
+    and over r, of ||column r of left_i|| ||row r of right_j||; halves lose a share of
+    that of the largest columns and rows, at every delay. What is not finite is not
+    alike.
     """
-    of_left, of_right = (np.sqrt(np.einsum("nab,nab->n", x, x)) for x in (left, right))
-    most = of_left.max() * of_right.max()
-    return most < ALIKE * np.convolve(of_left, of_right).min()
+    with np.errstate(over="ignore", invalid="ignore"):
+        columns = np.sqrt(np.einsum("ner,ner->nr", left, left)).astype(float)
+        rows = np.sqrt(np.einsum("nru,nru->nr", right, right)).astype(float)
+        sizes = columns @ rows.T  # (source, token)
+        largest = columns.max(axis=0) @ rows.max(axis=0)
+    delays = np.add.outer(np.arange(len(left)), np.arange(len(right)))
+    at_delays = np.bincount(delays.ravel(), weights=sizes.ravel())
+    return largest < ALIKE * at_delays.min()
 
 
 def _add_halves(total, left, right):
-    """As :func:`_add_products`, in three products of the halves where four would do.
+    """Add as :func:`_add_products`, all delays there: three products in place of four.
 
         (A + z B) (C + z D) = A C + z [(A + B) (C + D) - A C - B D] + z^2 B D
 
