@@ -11,7 +11,20 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const cell of document.querySelectorAll(".cell_output td")) {
     cell.classList.toggle("number", /^[-+−–±≈\d.,%\s]+$/.test(cell.textContent));
   }
+  markBoxesThatScroll();
 });
+
+// The theme marks them some time after the window's size changes, and on a busy machine
+// may leave one out, which then has no shadow, and which the Tab key passes by.
+function markBoxesThatScroll() {
+  const observer = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    }
+  });
+  const boxes = "pre, .cell_output > .output, .pst-scrollable-table-container";
+  for (const box of document.querySelectorAll(boxes)) observer.observe(box);
+}
 
 function isEmpty(cell) {
   return cell.textContent.trim() === "";
