@@ -173,6 +173,20 @@ def test_axe_finds_nothing_on_a_light_phone(phone):
     assert violations(phone) == []
 
 
+def test_boxes_are_marked_where_the_theme_hears_of_no_resize(offline):
+    """As it was seen not to: a phone's tables that scroll have their sign all the same."""
+    page = offline.new_page()
+    page.add_init_script(
+        "addEventListener('resize', (e) => e.stopImmediatePropagation(), true)"
+    )
+    page.goto((HTML / "book" / "sections" / "speed.html").as_uri())
+    show(page, PHONE, "light")
+    page.wait_for_timeout(1000)
+    without = answers(page, "boxesWithoutSign")  # also code that is folded away
+    page.close()
+    assert [box for box in without if "output" in box.split()[0]] == []
+
+
 def test_a_phone_shows_all_and_scrolls_down_only(phone):
     assert answers(phone, "tooWide") == []
     assert answers(phone, "tablesWithoutBox") == []

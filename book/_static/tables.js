@@ -14,8 +14,8 @@ document.addEventListener("DOMContentLoaded", () => {
   markBoxesThatScroll();
 });
 
-// The theme marks them some time after the window's size changes, and on a busy machine
-// may leave one out, which then has no shadow, and which the Tab key passes by.
+// The theme marks them after the window's size has changed, and was seen to leave one out
+// on a busy machine: without a shadow, and passed by by the Tab key.
 function markBoxesThatScroll() {
   const observer = new ResizeObserver((entries) => {
     for (const { target } of entries) {

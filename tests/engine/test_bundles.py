@@ -610,6 +610,12 @@ def test_sums_by_token_are_those_by_delay(monkeypatch):
         assert far.max() < 1e-6
 
 
+@pytest.fixture
+def by_token(monkeypatch):
+    """Bases of any rank are added token by token, or by halves."""
+    monkeypatch.setattr(bundles.sums, "DEEP", 1)
+
+
 def add_shared(coefficients, history):
     """What neighbouring sources add to each delay, float32: E rows, units of W."""
     n_sources = len(coefficients)
@@ -626,6 +632,7 @@ def add_shared(coefficients, history):
 
 @pytest.mark.parametrize("n_tokens", [3, 4, 6, 8, 12])
 @pytest.mark.parametrize("fade", [1.0, 0.9, 0.05])
+@pytest.mark.usefixtures("by_token")
 def test_halves_add_up_to_the_products(monkeypatch, n_tokens, fade):
     """At each delay, however small it is: where sizes differ much, no halves are added.
 
@@ -647,12 +654,13 @@ def test_halves_add_up_to_the_products(monkeypatch, n_tokens, fade):
     assert there.sum() == 2 * n_tokens - 1 and not ours[~there].any()
     far = np.linalg.norm(ours - exact, axis=(1, 2))[there] / size[there]
     assert far.max() < 2e-6
-    monkeypatch.setattr(bundles.sums, "ALIKE", 0)
+    monkeypatch.setattr(bundles.sums, "ROUNDING", 0)
     by_products = add_shared(coefficients, history)
     halved = n_tokens % 2 == 0 and fade > 0.5
     assert (ours != by_products).any() == halved
 
 
+@pytest.mark.usefixtures("by_token")
 def test_halves_are_not_added_where_norms_hide_what_is_small(monkeypatch):
     """Columns of C where W has nothing, rows of W where C has nothing."""
     rng = np.random.default_rng(2)
@@ -662,9 +670,8 @@ def test_halves_are_not_added_where_norms_hide_what_is_small(monkeypatch):
     coefficients[..., :8] *= fades[::-1]
     history[:, 8:16] = coefficients[..., 16:] = 0
     history, coefficients = history.astype("float32"), coefficients.astype("float32")
-    monkeypatch.setattr(bundles.sums, "DEEP", 24)
     ours = add_shared(coefficients, history)
-    monkeypatch.setattr(bundles.sums, "ALIKE", 0)
+    monkeypatch.setattr(bundles.sums, "ROUNDING", 0)
     np.testing.assert_array_equal(ours, add_shared(coefficients, history))
 
 
@@ -672,6 +679,7 @@ def test_halves_are_not_added_where_norms_hide_what_is_small(monkeypatch):
     ("left", "right"),
     [(1, 0), (1, 1e-30), (1e-18, 1e18), (1e-30, 1e30), (1, np.nan), (1, np.inf)],
 )
+@pytest.mark.usefixtures("by_token")
 def test_sizes_out_of_range_add_up_in_silence(left, right):
     """As the products do: squares of such sizes are no numbers of float32."""
     coefficients = np.full((8, E, 24), left, "float32")
@@ -683,6 +691,7 @@ def test_sizes_out_of_range_add_up_in_silence(left, right):
     np.testing.assert_allclose(ours[8:23, 0, 0], n_added * 24 * left * right, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("by_token")
 def test_the_measured_error_sees_the_sums(monkeypatch):
     """Of a mean over all inputs, those that go both ways are added as all are."""
     add = bundles.sums._add_halves
@@ -690,7 +699,6 @@ def test_the_measured_error_sees_the_sums(monkeypatch):
     def wrongly(total, left, right):
         add(total, 1.5 * left, right)
 
-    monkeypatch.setattr(bundles.sums, "DEEP", 1)
     model = build("lstm", scale=0.8)
     ask(model, 1e-3)
     monkeypatch.setattr(bundles.sums, "_add_halves", wrongly)

@@ -9,7 +9,7 @@ import numpy as np
 
 FLUSH = 64  # inputs whose float32 sum is safe: relative error below 64 * 2^-24 = 4e-6
 DEEP = 24  # rows of a basis: a product that sums over so many is worth its output
-ALIKE = 64  # times what products may lose by rounding at a delay: halves may lose that
+ROUNDING = 64  # times what products may lose by it at a delay: halves may lose that
 FEW = 32  # rows: of so few, a general product takes half the time of syrk
 
 
@@ -167,19 +167,19 @@ def _add_by_token(total, age, coefficients, bases):
     last_first = np.ascontiguousarray(coefficients[::-1])
     delays = total[age + 1 - len(coefficients) :]
     n_delays = len(coefficients) + len(bases) - 1
-    if len(delays) >= n_delays and _are_alike(last_first, bases):
+    if len(delays) >= n_delays and _round_little(last_first, bases):
         _add_halves(delays[:n_delays], last_first, bases)
     else:
         _add_products(delays, last_first, bases)
 
 
-def _are_alike(left, right):
-    """Return whether halves may lose at most `ALIKE` times what products may.
+def _round_little(left, right):
+    """Return whether halves may lose at most `ROUNDING` times what products may.
 
     At a delay, products lose by rounding at most a share of the sum, over its i and j
     and over r, of ||column r of left_i|| ||row r of right_j||; halves lose a share of
-    that of the largest columns and rows, at every delay. What is not finite is not
-    alike.
+    that of the largest columns and rows, at every delay. Of what is not finite they
+    may lose all.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         columns = np.sqrt(np.einsum("ner,ner->nr", left, left)).astype(float)
@@ -188,7 +188,7 @@ def _are_alike(left, right):
         largest = columns.max(axis=0) @ rows.max(axis=0)
     delays = np.add.outer(np.arange(len(left)), np.arange(len(right)))
     at_delays = np.bincount(delays.ravel(), weights=sizes.ravel())
-    return largest < ALIKE * at_delays.min()
+    return largest < ROUNDING * at_delays.min()
 
 
 def _add_halves(total, left, right):
